@@ -1,0 +1,107 @@
+import { z } from 'zod';
+import * as fields from './fields.ts';
+
+const { adminToken, choice, databaseUrl, duration, flag, host, integer, key, origins, path, serverUrl, size, text, token, trustedProxies } =
+	fields;
+
+const server = z.object({
+	host: host().prefault('127.0.0.1').describe('address the daemon listens on; 0.0.0.0 for every interface'),
+	port: integer(0, 65_535).prefault(5000).describe('port the daemon listens on; 0 takes a free one'),
+	trustProxy: trustedProxies()
+		.prefault(false)
+		.describe('whose X-Forwarded-For is believed: false, true (everybody), or a list of addresses and CIDR ranges of your load balancers'),
+	openDashboard: flag()
+		.prefault(false)
+		.describe('lets the old web dashboard read without a token, in its bare answer format; for closed networks only'),
+	corsOrigins: origins()
+		.prefault([])
+		.describe('browser origins that may call the API, such as https://fleet.example.com; * allows every one; a list or comma separated'),
+	bodyLimit: size('1kb', '1gb').prefault('1mb').describe('largest request body that is read'),
+	drainTimeout: duration('0s', '1h').prefault('10s').describe('how long requests and jobs may take to finish when the daemon is told to stop'),
+	environment: text(64).prefault('production').describe('name of this installation, shown in logs and by /health'),
+});
+
+const database = z.object({
+	url: databaseUrl()
+		.describe('where the data lives: sqlite:/path/file.db or mysql://user:password@host:port/name (reserved characters percent-encoded)')
+		.meta({ computed: 'sqlite:<stateDir>/spotctl.db' }),
+	poolSize: integer(1, 100).prefault(10).describe('connections to MySQL of one daemon; SQLite has one'),
+	migrate: flag().prefault(false).describe('brings the schema up to date when the daemon starts; otherwise: spotctl db migrate'),
+});
+
+const security = z.object({
+	adminToken: adminToken()
+		.optional()
+		.describe('an admin token the daemon accepts beside those in the database; at least 24 characters, no known default')
+		.meta({ secret: true }),
+	tokenRevealKey: key()
+		.optional()
+		.describe('lets client tokens be shown again: 32 random bytes as base64, base64url or hex (openssl rand -base64 32)')
+		.meta({ secret: true }),
+	failedAuthPerMinute: integer(1, 100_000).prefault(20).describe('wrong tokens one address may send in a minute before it is answered 429'),
+});
+
+const agents = z.object({
+	heartbeatTimeout: duration('5s', '1h').prefault('120s').describe('silence after which an agent counts as offline'),
+	terminateWait: duration('1s', '24h')
+		.prefault('300s')
+		.describe('how long a new agent leaves the old machine running after a switch; each agent has its own setting afterwards'),
+});
+
+const commands = z.object({
+	lease: duration('1s', '24h').prefault('900s').describe('how long the agent that took a command may take to report its end'),
+	expireEmergency: duration('1s', '30d').prefault('300s').describe('age at which an emergency command nobody took expires'),
+	expireManual: duration('1s', '30d').prefault('1800s').describe('age at which a command of an operator that nobody took expires'),
+	expireModel: duration('1s', '30d').prefault('900s').describe('age at which a command of the decision engine that nobody took expires'),
+	expireScheduled: duration('1s', '30d').prefault('86400s').describe('age at which a scheduled command nobody took expires'),
+});
+
+const jobs = z.object({
+	enabled: flag().prefault(true).describe('runs the background jobs inside this daemon'),
+});
+
+const log = z.object({
+	level: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { warning: 'warn', critical: 'fatal' })
+		.prefault('info')
+		.describe('least important line that is written: trace, debug, info, warn, error, fatal, silent'),
+	format: choice(['auto', 'json', 'pretty']).prefault('auto').describe('auto is pretty on a terminal and json elsewhere'),
+	dir: path().optional().describe('folder for a log file beside the log on stderr'),
+});
+
+const client = z.object({
+	server: serverUrl().optional().describe('daemon the commands talk to; the local one when not set'),
+	token: token().optional().describe('token the commands send; better kept in a file: client.tokenFile').meta({ secret: true }),
+	tokenFile: path().optional().describe('file with the token the commands send'),
+	mode: choice(['http', 'local']).prefault('http').describe('http asks the daemon; local opens the database directly'),
+	output: choice(['table', 'wide', 'json', 'jsonl', 'yaml', 'csv'])
+		.optional()
+		.describe('format of answers: table, wide, json, jsonl, yaml, csv; a table when not set'),
+	timeout: duration('100ms', '1h').prefault('30s').describe('how long a command waits for an answer'),
+});
+
+/**
+ * Every setting of the daemon and the commands, nested by section. Input may be text (from variables) or typed (from files);
+ * output durations are milliseconds, sizes bytes, paths absolute. `stateDir` and `database.url` must be given: their defaults depend
+ * on the machine and are made by the loader. Each leaf has a description and the meta keys `kind`, `secret` and `computed`.
+ */
+export const configSchema = z.object({
+	stateDir: path()
+		.describe('folder for the database, the admin token and the pid of the local daemon')
+		.meta({ computed: '$XDG_STATE_HOME/spotctl or ~/.local/state/spotctl' }),
+	server: server.prefault({}).describe('The daemon as a network service'),
+	database: database.describe('Where the data lives'),
+	security: security.prefault({}).describe('Tokens and keys'),
+	agents: agents.prefault({}).describe('Agents on EC2 instances'),
+	commands: commands.prefault({}).describe('Orders to agents'),
+	jobs: jobs.prefault({}).describe('Background work'),
+	log: log.prefault({}).describe('Logging of the daemon'),
+	client: client.prefault({}).describe('What the operator commands use'),
+});
+
+/** The checked configuration: durations in milliseconds, sizes in bytes, absolute paths, normalised URLs. */
+export type Config = z.output<typeof configSchema>;
+
+/** The dotted path of a setting, such as `server.port`. */
+export type SettingPath = {
+	[S in keyof Config]: Config[S] extends string ? S : `${S}.${Extract<keyof Config[S], string>}`;
+}[keyof Config];

@@ -1,0 +1,58 @@
+import { type Kysely, type RawBuilder, SqliteAdapter, sql } from 'kysely';
+import type { Tables } from './schema.ts';
+
+/** What differs between the databases, one value each; nothing outside this file asks which one it is. */
+export type Dialect = {
+	readonly name: 'sqlite' | 'mysql';
+	/** `on conflict (…) do update set` or its like, to stand before assignments. */
+	onConflict(keys: readonly string[]): RawBuilder<unknown>;
+	/** The value the refused row of an upsert carried for a column. */
+	incoming(column: string): RawBuilder<never>;
+	/** The larger of two values. */
+	greatest(a: RawBuilder<unknown>, b: RawBuilder<unknown>): RawBuilder<number>;
+	/** Text to stand at the end of a select that is about to be changed: a row lock, or nothing where there is one writer. */
+	readonly forUpdate: RawBuilder<unknown>;
+	/** A unique key refused the row. */
+	isDuplicate(error: unknown): boolean;
+	/** Deadlock, lock wait or busy: the whole transaction may be repeated. */
+	isBusy(error: unknown): boolean;
+	/** The database cannot be reached or cannot write at all: 503, never 404. */
+	isUnavailable(error: unknown): boolean;
+};
+
+type WithCode = { code?: unknown; errno?: unknown; fatal?: unknown };
+const codeOf = (error: unknown): string => (typeof error === 'object' && error !== null ? String((error as WithCode).code ?? '') : '');
+const numberOf = (error: unknown): number => (typeof error === 'object' && error !== null ? Number((error as WithCode).errno ?? 0) : 0);
+
+export const sqlite: Dialect = {
+	name: 'sqlite',
+	onConflict: (keys) => sql`on conflict (${sql.join(keys.map((key) => sql.ref(key)))}) do update set`,
+	incoming: (column) => sql`excluded.${sql.ref(column)}`,
+	greatest: (a, b) => sql<number>`max(${a}, ${b})`,
+	forUpdate: sql``,
+	isDuplicate: (error) => ['SQLITE_CONSTRAINT_UNIQUE', 'SQLITE_CONSTRAINT_PRIMARYKEY'].includes(codeOf(error)),
+	isBusy: (error) => codeOf(error).startsWith('SQLITE_BUSY') || codeOf(error) === 'SQLITE_LOCKED',
+	isUnavailable: (error) =>
+		/^SQLITE_(CANTOPEN|IOERR|FULL|READONLY|CORRUPT|NOTADB|PERM|PROTOCOL)/.test(codeOf(error)) ||
+		(error instanceof TypeError && error.message === 'The database connection is not open'),
+};
+
+/** ER_CON_COUNT_ERROR, shutdown, access lost, read only, disk full: states of the server, not of the statement. */
+const SERVER_STATES = new Set([1021, 1030, 1040, 1041, 1044, 1045, 1049, 1053, 1077, 1129, 1130, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1290, 1836, 1927]);
+
+export const mysql: Dialect = {
+	name: 'mysql',
+	onConflict: () => sql`on duplicate key update`,
+	incoming: (column) => sql`values(${sql.ref(column)})`,
+	greatest: (a, b) => sql<number>`greatest(${a}, ${b})`,
+	forUpdate: sql`for update`,
+	isDuplicate: (error) => numberOf(error) === 1062 || numberOf(error) === 1586,
+	isBusy: (error) => [1205, 1213, 1020].includes(numberOf(error)),
+	isUnavailable: (error) =>
+		SERVER_STATES.has(numberOf(error)) ||
+		/^(ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EPIPE|EHOSTUNREACH|ENETUNREACH|ENOENT|EACCES|PROTOCOL_|POOL_CLOSED)/.test(codeOf(error)) ||
+		(typeof error === 'object' && error !== null && (error as WithCode).fatal === true),
+};
+
+/** The dialect a connection speaks. */
+export const dialectOf = (db: Kysely<Tables>): Dialect => (db.getExecutor().adapter instanceof SqliteAdapter ? sqlite : mysql);

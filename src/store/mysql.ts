@@ -1,0 +1,136 @@
+import { Kysely, MysqlDialect, type MysqlPool, type MysqlPoolConnection, sql } from 'kysely';
+import { createPool, type Pool, type PoolConnection } from 'mysql2';
+import type { Clock } from '../deps.ts';
+import { SpotError } from '../errors.ts';
+import { mysql } from './dialect.ts';
+import { asUnavailable, databaseUnavailable, type OpenOptions, type Store } from './open.ts';
+import type { Tables } from './schema.ts';
+import type { Db } from './statement.ts';
+
+/** How long a request waits for a connection before it is told 503 (D-44: bounded, never for ever, never at once). */
+const ACQUIRE_MS = 5_000;
+/** A statement that takes longer has lost its server. */
+const STATEMENT_MS = 20_000;
+const ATTEMPTS = 4;
+/** Sent on every new connection before its first statement. */
+const SESSION = [
+	'set session transaction isolation level read committed',
+	"set session sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', session innodb_lock_wait_timeout = 10",
+];
+
+const parse = (url: string): { host: string; port: number; user: string; password: string; database: string } => {
+	try {
+		const parsed = new URL(url);
+		const database = decodeURIComponent(parsed.pathname.slice(1));
+		if (database === '' || parsed.hostname === '') throw new Error('no database name');
+		return {
+			host: parsed.hostname.replace(/^\[|\]$/g, ''),
+			port: parsed.port === '' ? 3306 : Number(parsed.port),
+			user: decodeURIComponent(parsed.username) || 'root',
+			password: decodeURIComponent(parsed.password),
+			database,
+		};
+	} catch (error) {
+		throw new SpotError('invalid', 'CONFIG_INVALID', 'the database URL is not mysql://user:password@host:port/name', {
+			hint: 'percent-encode special characters of the password',
+			cause: error,
+		});
+	}
+};
+
+/** Kysely's view of the pool: a bounded wait for a connection and a bounded time for a statement. */
+const bounded = (pool: Pool, clock: Clock, watch: ((sql: string) => void) | undefined): MysqlPool => ({
+	getConnection: (callback) => {
+		let waiting = true;
+		const cancel = clock.after(ACQUIRE_MS, () => {
+			waiting = false;
+			callback(databaseUnavailable(new Error('no free connection')), undefined as never);
+		});
+		pool.getConnection((error, connection) => {
+			if (!waiting) {
+				connection?.release();
+				return;
+			}
+			waiting = false;
+			cancel();
+			if (error) callback(error, undefined as never);
+			else callback(null, limited(connection, watch));
+		});
+	},
+	end: (callback) => pool.end((error) => callback(error)),
+});
+
+const limited = (connection: PoolConnection, watch: ((sql: string) => void) | undefined): MysqlPoolConnection => ({
+	query: ((text: string, values: unknown[], callback?: (error: unknown, rows: unknown) => void) => {
+		watch?.(text);
+		return connection.query({ sql: text, timeout: STATEMENT_MS, values }, (error, rows) => {
+			// mysql2 leaves a timed-out connection as it is; what it answers later would belong to somebody else's question.
+			if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') connection.destroy();
+			callback?.(error, rows);
+		});
+	}) as MysqlPoolConnection['query'],
+	release: () => connection.release(),
+});
+
+/** Opens a MySQL 8.0.19+ or MariaDB 10.6+ database through a pool, READ COMMITTED (../shared/style/guide.md section 6). */
+export const openMysql = async (options: OpenOptions): Promise<Store> => {
+	const address = parse(options.url);
+	const pool = createPool({
+		...address,
+		connectionLimit: options.poolSize,
+		maxIdle: options.poolSize,
+		connectTimeout: ACQUIRE_MS,
+		charset: 'utf8mb4',
+		timezone: 'Z',
+		supportBigNumbers: true,
+		enableKeepAlive: true,
+	});
+	pool.on('connection', (connection) => {
+		for (const setting of SESSION) connection.query(setting, () => undefined);
+		connection.on('error', () => undefined);
+	});
+	const db: Db = new Kysely<Tables>({ dialect: new MysqlDialect({ pool: bounded(pool, options.clock, options.watch) }) });
+
+	const once = <T>(work: (tx: Db) => Promise<T>): Promise<T> =>
+		db.connection().execute(async (tx) => {
+			await sql`start transaction`.execute(tx);
+			try {
+				const value = await work(tx);
+				await sql`commit`.execute(tx);
+				return value;
+			} catch (error) {
+				await sql`rollback`.execute(tx).catch(() => undefined);
+				throw error;
+			}
+		});
+
+	const transact = async <T>(work: (tx: Db) => Promise<T>): Promise<T> => {
+		for (let attempt = 1; ; attempt++) {
+			try {
+				return await once(work);
+			} catch (error) {
+				if (!mysql.isBusy(error) || attempt >= ATTEMPTS) throw asUnavailable(mysql, error);
+				await options.clock.sleep(attempt * 5);
+			}
+		}
+	};
+
+	return {
+		dialect: mysql,
+		read: db,
+		ddl: db,
+		transact,
+		ping: async () => {
+			try {
+				await sql`select 1`.execute(db);
+			} catch (error) {
+				throw databaseUnavailable(error);
+			}
+		},
+		connections: () => {
+			const inner = pool as unknown as { _freeConnections?: { length: number } };
+			return { idle: inner._freeConnections?.length ?? 0, size: options.poolSize };
+		},
+		close: () => db.destroy(),
+	};
+};

@@ -1,0 +1,55 @@
+import type { Clock } from '../deps.ts';
+import { SpotError } from '../errors.ts';
+import type { Dialect } from './dialect.ts';
+import type { Db } from './statement.ts';
+
+/** The database as the rest of the program sees it. */
+export type Store = {
+	readonly dialect: Dialect;
+	/** For reading what is committed; never for writing. */
+	readonly read: Db;
+	/** For migrations only: statements run outside any transaction of ours. */
+	readonly ddl: Db;
+	/**
+	 * Runs `work` in one transaction and resolves after it is durable. A busy database (deadlock, lock wait) repeats it, at most
+	 * three times, so `work` must have no effect but its statements. SQLite gathers waiting transactions into one commit, each
+	 * behind a savepoint of its own (../shared/performance.md, group commit).
+	 */
+	transact<T>(work: (tx: Db) => Promise<T>): Promise<T>;
+	/** Throws 503 DATABASE_UNAVAILABLE when the database does not answer. */
+	ping(): Promise<void>;
+	/** Idle and allowed connections, for the page that shows them. */
+	connections(): { idle: number; size: number };
+	close(): Promise<void>;
+};
+
+/** Counts statements per kind of use; tests assert the number a request takes. */
+export type StatementWatch = (sql: string) => void;
+
+export type OpenOptions = {
+	readonly url: string;
+	readonly poolSize: number;
+	readonly clock: Clock;
+	readonly watch?: StatementWatch;
+};
+
+/** What a database error means to a caller: 503 when it cannot be reached, itself otherwise. */
+export const asUnavailable = (dialect: Dialect, error: unknown): unknown =>
+	error instanceof SpotError || !(dialect.isUnavailable(error) || dialect.isBusy(error)) ? error : databaseUnavailable(error);
+
+/** 503 with Retry-After; the driver's own text stays in the log (D-49). */
+export const databaseUnavailable = (cause?: unknown): SpotError =>
+	new SpotError('unavailable', 'DATABASE_UNAVAILABLE', 'the database does not answer', {
+		hint: 'try again in a few seconds; see: spotctl health',
+		extras: { retry_after_seconds: 2 },
+		cause,
+	});
+
+/** Opens `sqlite:/path/file.db` or `mysql://user:password@host:port/name`. Errors: CONFIG_INVALID, DATABASE_UNAVAILABLE. */
+export const openStore = async (options: OpenOptions): Promise<Store> => {
+	if (options.url.startsWith('sqlite:')) return (await import('./sqlite.ts')).openSqlite(options);
+	if (options.url.startsWith('mysql:')) return (await import('./mysql.ts')).openMysql(options);
+	throw new SpotError('invalid', 'CONFIG_INVALID', `no such kind of database: "${options.url.split(':')[0] ?? ''}:"`, {
+		hint: 'use sqlite:/path/file.db or mysql://user:password@host:port/name',
+	});
+};

@@ -1,0 +1,191 @@
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import Database from 'better-sqlite3';
+import { Kysely, SqliteDialect } from 'kysely';
+import { SpotError } from '../errors.ts';
+import { sqlite } from './dialect.ts';
+import { asUnavailable, databaseUnavailable, type OpenOptions, type Store } from './open.ts';
+import type { Tables } from './schema.ts';
+import type { Db } from './statement.ts';
+
+/** How many transactions may share one commit; bounds what a crash can undo before anybody was answered. */
+const GROUP = 256;
+
+type Waiting = { run: () => Promise<void>; settle: (failure: unknown) => void };
+
+/** The file a SQLite URL names, absolute. */
+export const sqliteFile = (url: string): string => {
+	const path = decodeURIComponent(url.slice('sqlite:'.length).replace(/^\/\/(?=\/)/, ''));
+	if (path === '' || path.includes('\0') || path === ':memory:') {
+		throw new SpotError('invalid', 'CONFIG_INVALID', `"${url}" names no file`, { hint: 'use sqlite:/path/file.db' });
+	}
+	return resolve(path);
+};
+
+/** better-sqlite3 prepares on every call through Kysely; this keeps the statement of each text. */
+const withStatementCache = (database: Database.Database, watch: ((sql: string) => void) | undefined) => {
+	const known = new Map<string, Database.Statement<unknown[]>>();
+	return {
+		close: () => database.close(),
+		prepare: (text: string) => {
+			watch?.(text);
+			let prepared = known.get(text);
+			if (prepared === undefined) {
+				prepared = database.prepare(text);
+				if (known.size >= 500) known.delete(known.keys().next().value ?? '');
+				known.set(text, prepared);
+			}
+			return prepared;
+		},
+	};
+};
+
+const connect = (file: string, readonly: boolean): Database.Database => {
+	const database = new Database(file, { readonly, fileMustExist: readonly });
+	database.pragma('busy_timeout = 5000');
+	if (!readonly) {
+		database.pragma('journal_mode = WAL');
+		database.pragma('synchronous = FULL');
+	}
+	database.pragma('foreign_keys = ON');
+	database.pragma('cache_size = -16000');
+	return database;
+};
+
+/** Opens (and creates, mode 0600) a SQLite file: one writing connection with synchronous FULL, one for reading. */
+export const openSqlite = async (options: OpenOptions): Promise<Store> => {
+	const file = sqliteFile(options.url);
+	const { writer, reader } = openBoth(file);
+	const write: Db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: withStatementCache(writer, options.watch) }) });
+	const read: Db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: withStatementCache(reader, options.watch) }) });
+
+	const begin = writer.prepare('BEGIN IMMEDIATE');
+	const commit = writer.prepare('COMMIT');
+	const rollback = writer.prepare('ROLLBACK');
+	const savepoint = writer.prepare('SAVEPOINT request');
+	const release = writer.prepare('RELEASE request');
+	const undo = writer.prepare('ROLLBACK TO request');
+
+	const queue: Waiting[] = [];
+	let draining: Promise<void> | null = null;
+	let closed = false;
+
+	const commitGroup = async (): Promise<void> => {
+		const answered: Waiting[] = [];
+		let failure: unknown = null;
+		try {
+			begin.run();
+			while (answered.length < GROUP) {
+				const next = queue.shift();
+				if (next === undefined) break;
+				answered.push(next);
+				await next.run();
+			}
+			commit.run();
+		} catch (error) {
+			failure = asUnavailable(sqlite, error);
+			if (writer.inTransaction) rollback.run();
+			// BEGIN itself was refused: nobody was served yet, and whoever waits must hear of it rather than wait for ever.
+			if (answered.length === 0) answered.push(...queue.splice(0, GROUP));
+		}
+		for (const each of answered) each.settle(failure);
+	};
+
+	const drain = async (): Promise<void> => {
+		// One turn of the event loop lets every request that arrived together join the same commit.
+		await new Promise<void>((done) => setImmediate(done));
+		while (queue.length > 0) await commitGroup();
+	};
+
+	const transact = <T>(work: (tx: Db) => Promise<T>): Promise<T> =>
+		new Promise<T>((accept, reject) => {
+			if (closed) {
+				reject(databaseUnavailable());
+				return;
+			}
+			let outcome: { value: T } | { error: unknown };
+			queue.push({
+				run: async () => {
+					savepoint.run();
+					try {
+						outcome = { value: await work(write) };
+					} catch (error) {
+						undo.run();
+						outcome = { error };
+					}
+					release.run();
+				},
+				settle: (failure) => {
+					if (failure !== null) reject(failure);
+					else if ('error' in outcome) reject(asUnavailable(sqlite, outcome.error));
+					else accept(outcome.value);
+				},
+			});
+			draining ??= drain().finally(() => {
+				draining = null;
+			});
+		});
+
+	return {
+		dialect: sqlite,
+		read,
+		ddl: write,
+		transact,
+		ping: async () => {
+			try {
+				reader.prepare('select 1').get();
+			} catch (error) {
+				throw databaseUnavailable(error);
+			}
+		},
+		connections: () => ({ idle: draining === null ? 2 : 1, size: 2 }),
+		close: async () => {
+			closed = true;
+			while (draining !== null) await draining;
+			await read.destroy();
+			if (writer.open) writer.pragma('wal_checkpoint(TRUNCATE)');
+			await write.destroy();
+		},
+	};
+};
+
+const openBoth = (file: string): { writer: Database.Database; reader: Database.Database } => {
+	try {
+		mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+		closeSync(openSync(file, 'a', 0o600));
+		const writer = connect(file, false);
+		return { writer, reader: connect(file, true) };
+	} catch (error) {
+		throw new SpotError('unavailable', 'DATABASE_UNAVAILABLE', `cannot open the database file "${file}": ${reason(error)}`, {
+			hint: 'check the path and its rights, or pass --database sqlite:/path/file.db',
+			cause: error,
+		});
+	}
+};
+
+const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/**
+ * Holds a SQLite file for one daemon (design.md, decided 15): an exclusive lock on `<file>.daemon`, taken by SQLite itself so that the
+ * operating system drops it with the process, however that ends. Returns what lets go. Errors: 409 DATABASE_IN_USE.
+ */
+export const holdForDaemon = (url: string): (() => void) => {
+	if (!url.startsWith('sqlite:')) return () => undefined;
+	const file = sqliteFile(url);
+	mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+	const lock = new Database(`${file}.daemon`);
+	try {
+		lock.pragma('busy_timeout = 200');
+		lock.pragma('locking_mode = EXCLUSIVE');
+		lock.exec('BEGIN EXCLUSIVE');
+	} catch (error) {
+		lock.close();
+		throw new SpotError('conflict', 'DATABASE_IN_USE', `another spotctl daemon is using "${file}"`, {
+			hint: 'stop it first, or give this one its own: spotctl serve --database sqlite:/other/file.db',
+			cause: error,
+		});
+	}
+	return () => {
+		lock.close();
+	};
+};
