@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isMain, must, prepare, say } from './install.mjs';
+import { install, isMain, root, run, say, withLock } from './install.mjs';
 
 const SOURCES = ['bin', 'src', 'commands', 'daemon'];
 const SETTINGS = ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
@@ -28,6 +28,7 @@ const builtFrom = (folder) => {
 	}
 };
 
+/** Makes dist/ unless it is up to date. */
 export const build = async (folder) => {
 	const stamp = buildStamp(folder);
 	if (builtFrom(folder) === stamp) return;
@@ -38,7 +39,15 @@ export const build = async (folder) => {
 	for (const path of [next, old]) rmSync(path, { recursive: true, force: true });
 	mkdirSync(next);
 	writeFileSync(join(next, '.gitignore'), '*\n');
-	await must(process.execPath, [join(folder, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', next], { cwd: folder });
+	const code = await run(
+		process.execPath,
+		[join(folder, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', next],
+		{ cwd: folder },
+	);
+	if (code !== 0) {
+		rmSync(next, { recursive: true });
+		process.exit(code);
+	}
 	writeFileSync(join(next, '.stamp'), stamp);
 	try {
 		renameSync(join(folder, 'dist'), old);
@@ -48,5 +57,12 @@ export const build = async (folder) => {
 	renameSync(next, join(folder, 'dist'));
 	rmSync(old, { recursive: true, force: true });
 };
+
+/** Installs what is missing and builds what changed, one process of a checkout at a time. */
+export const prepare = () =>
+	withLock(root, async () => {
+		await install(root);
+		await build(root);
+	});
 
 if (isMain(import.meta.url)) await prepare();

@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -43,22 +44,16 @@ export const run = (command, args, { cwd = root, env = process.env, group = true
 		});
 		child.once('exit', (code, signal) => {
 			done();
-			resolve(code ?? 128 + (constantsOf[signal] ?? 0));
+			resolve(code ?? 128 + constants.signals[signal]);
 		});
 	});
-
-const constantsOf = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGKILL: 9, SIGTERM: 15 };
-
-/** Like {@link run}, but a command that fails ends this process with its exit code. */
-export const must = async (command, args, options) => {
-	const code = await run(command, args, options);
-	if (code !== 0) process.exit(code);
-};
 
 /** What installed packages depend on: the lock file, and the binary interface that native ones were compiled for. */
 export const installStamp = (folder) =>
 	[
-		createHash('sha256').update(readFileSync(join(folder, 'package-lock.json'))).digest('hex'),
+		createHash('sha256')
+			.update(readFileSync(join(folder, 'package-lock.json')))
+			.digest('hex'),
 		`${process.platform}-${process.arch}`,
 		`modules-${process.versions.modules}`,
 	].join(' ');
@@ -80,7 +75,9 @@ export const installedByHand = (folder) => {
 	if (record === undefined) return false;
 	const { packages: there } = JSON.parse(record);
 	const { packages: wanted } = JSON.parse(readFileSync(join(folder, 'package-lock.json'), 'utf8'));
-	return Object.entries(wanted).every(([path, { version, optional }]) => path === '' || (there[path]?.version ?? (optional ? version : undefined)) === version);
+	return Object.entries(wanted).every(
+		([path, { version, optional }]) => path === '' || (there[path]?.version ?? (optional ? version : undefined)) === version,
+	);
 };
 
 const nativeLoads = (folder) =>
@@ -117,13 +114,15 @@ export const installEnv = (npmVersion, env = process.env, prefix = dirname(dirna
 	};
 };
 
-const install = async (folder) => {
+/** Installs the packages of the lock file unless they are there. */
+export const install = async (folder) => {
 	if (isInstalled(folder)) return;
 	say('installing packages; a first install compiles better-sqlite3, which takes about a minute');
 	const [command, args] = npm();
 	const version = spawnSync(command, [...args, '--version'], { cwd: folder, encoding: 'utf8' }).stdout?.trim() ?? '';
 	rmSync(stampFile(folder), { force: true });
-	await must(command, [...args, 'ci'], { cwd: folder, env: installEnv(version) });
+	const code = await run(command, [...args, 'ci'], { cwd: folder, env: installEnv(version) });
+	if (code !== 0) process.exit(code);
 	writeFileSync(stampFile(folder), installStamp(folder));
 };
 
@@ -147,7 +146,7 @@ export const withLock = async (folder, work, { patience = 15 * 60_000 } = {}) =>
 	const lock = join(place, 'lock');
 	const mine = join(place, `lock-${process.pid}`);
 	writeFileSync(mine, String(process.pid));
-	const giveUp = performance.now() + patience;
+	const since = performance.now();
 	for (let told = false; ; ) {
 		try {
 			linkSync(mine, lock);
@@ -156,7 +155,8 @@ export const withLock = async (folder, work, { patience = 15 * 60_000 } = {}) =>
 			if (error.code !== 'EEXIST') throw error;
 		}
 		const owner = Number(readIf(lock));
-		if (owner > 0 && !alive(owner)) {
+		// Process numbers come again, in a container all the time: one that is ours was left by another.
+		if (owner === process.pid || (owner > 0 && !alive(owner))) {
 			const gone = `${mine}-gone`;
 			try {
 				renameSync(lock, gone);
@@ -168,11 +168,12 @@ export const withLock = async (folder, work, { patience = 15 * 60_000 } = {}) =>
 			}
 			continue;
 		}
-		if (performance.now() > giveUp) {
+		const waited = performance.now() - since;
+		if (waited > patience) {
 			rmSync(mine, { force: true });
 			throw new Error(`process ${owner} has been installing or building for too long; if it is not, remove ${lock}`);
 		}
-		if (owner > 0 && !told) {
+		if (waited > 1000 && !told) {
 			say(`waiting for process ${owner}, which installs or builds this checkout`);
 			told = true;
 		}
@@ -191,11 +192,4 @@ export const withLock = async (folder, work, { patience = 15 * 60_000 } = {}) =>
 	}
 };
 
-/** Installs what is missing, and builds when `build` is true and a source changed. */
-export const prepare = async ({ build = true } = {}) =>
-	withLock(root, async () => {
-		await install(root);
-		if (build) await (await import('./build.mjs')).build(root);
-	});
-
-if (isMain(import.meta.url)) await prepare({ build: false });
+if (isMain(import.meta.url)) await withLock(root, () => install(root));

@@ -39,8 +39,8 @@ const FALSE = new Set(['false', 'no', 'off', '0']);
 /** True or false; text `true`, `yes`, `on`, `1` and their opposites in any case. */
 export const flag = () =>
 	field('true or false', (input) => {
-		const text = String(input).toLowerCase();
 		if (typeof input === 'object') return undefined;
+		const text = String(input).toLowerCase();
 		if (TRUE.has(text)) return true;
 		return FALSE.has(text) ? false : undefined;
 	});
@@ -170,5 +170,7 @@ export const key = () =>
 /** A token a command sends. */
 export const token = () =>
 	judged((input) =>
-		/^[\x21-\x7e]{1,4096}$/.test(input) ? { value: input } : { problem: 'must be printable ASCII without spaces, as it travels in a header' },
+		/^[\x21-\x7e]{1,4096}$/.test(input)
+			? { value: input }
+			: { problem: 'must be printable ASCII without spaces, as it travels in a header' },
 	);

@@ -1,7 +1,7 @@
-import { type Stats, accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import type { Origin, Problem } from './origin.ts';
-import type { ParsedText } from './yaml-text.ts';
+import type { ParsedText, UnreadableText } from './yaml-text.ts';
 
 /** A configuration file that was read and parsed. */
 export type ConfigFile = ParsedText & { readonly file: string; readonly folder: string };
@@ -15,7 +15,11 @@ export type FileSearch = {
 };
 
 /** What the search came to; `files` strongest first. */
-export type FoundFiles = { readonly files: readonly ConfigFile[]; readonly problems: readonly Problem[]; readonly warnings: readonly string[] };
+export type FoundFiles = {
+	readonly files: readonly ConfigFile[];
+	readonly problems: readonly Problem[];
+	readonly warnings: readonly string[];
+};
 
 const PROJECT_NAMES = [
 	'spotctl.config.yaml',
@@ -65,21 +69,30 @@ const reason = (error: unknown): string => {
 const isAbsent = (error: unknown): boolean =>
 	error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 
-/** Why a path cannot be read as a small text file; undefined when it can. Throws what `stat` throws. */
+/** What stands at a path: `problem` says why it cannot be read as a small text file, `hidden` that its folder may not be looked into. */
+export type Probed = { readonly problem?: string; readonly hidden?: true };
+
 const unfit = (file: string, stats: Stats): string | undefined => {
 	if (stats.isDirectory()) return 'is a folder, not a file';
 	if (!stats.isFile()) return 'is not a regular file';
 	if (stats.size > LARGEST_FILE) return `is too large: ${stats.size} bytes, at most ${LARGEST_FILE} are read`;
-	accessSync(file, constants.R_OK);
-	return undefined;
+	try {
+		accessSync(file, constants.R_OK);
+		return undefined;
+	} catch (error) {
+		return reason(error);
+	}
 };
 
-/** Whether a path can be read as a small text file: `{ problem }` when it is there and cannot, undefined when there is nothing. */
-export const probe = (file: string): { readonly problem: string | undefined } | undefined => {
+/** Looks at a path without reading it; undefined when nothing is there. */
+export const probe = (file: string): Probed | undefined => {
 	try {
-		return { problem: unfit(file, statSync(file)) };
+		const problem = unfit(file, statSync(file));
+		return problem === undefined ? {} : { problem };
 	} catch (error) {
-		return isAbsent(error) ? undefined : { problem: reason(error) };
+		if (isAbsent(error)) return undefined;
+		const hidden = error instanceof Error && 'code' in error && error.code === 'EACCES';
+		return hidden ? { problem: 'permission denied', hidden } : { problem: reason(error) };
 	}
 };
 
@@ -89,22 +102,19 @@ const read = async (from: Explorer, file: string): Promise<ConfigFile | Problem[
 	try {
 		const loaded = await from.load(file);
 		const content = isRecord(loaded?.config) ? loaded.config['parsed'] : undefined;
-		const parsed = (content ?? { data: null, lineOf: () => undefined }) as ReturnType<(typeof import('./yaml-text.ts'))['parseText']>;
+		const parsed = (content ?? { data: null, lineOf: () => undefined }) as ParsedText | UnreadableText;
 		if ('problems' in parsed) return parsed.problems.map((problem) => ({ where: file, problem }));
 		return { ...parsed, file, folder: dirname(file) };
 	} catch (error) {
-		return [{ where: file, problem: reason(error) }];
+		if (error instanceof Error && 'code' in error) return [{ where: file, problem: reason(error) }];
+		throw error;
 	}
 };
 
 const candidates = (search: FileSearch): string[][] =>
 	search.explicit
 		? [[search.explicit.file]]
-		: [
-				PROJECT_NAMES.map((name) => join(search.cwd, name)),
-				USER_NAMES.map((name) => join(search.userFolder, name)),
-				[search.systemFile],
-			];
+		: [PROJECT_NAMES.map((name) => join(search.cwd, name)), USER_NAMES.map((name) => join(search.userFolder, name)), [search.systemFile]];
 
 const explicitProblem = ({ explicit }: FileSearch): Problem[] => {
 	if (!explicit) return [];
@@ -125,10 +135,17 @@ export const findFiles = async (search: FileSearch): Promise<FoundFiles> => {
 	if (problems.length > 0) return { files, problems, warnings };
 	let reader: Explorer | undefined;
 	for (const names of candidates(search)) {
-		const [first, ...others] = names.flatMap((file) => {
+		const there = names.flatMap((file) => {
 			const found = probe(file);
-			return found ? [{ file, problem: found.problem }] : [];
+			return found ? [{ file, ...found }] : [];
 		});
+		const closed = there.find(({ hidden }) => hidden);
+		if (closed && !search.explicit) {
+			// Not a problem: a home of somebody else (sudo), or a system folder only the daemon may read.
+			warnings.push(`${dirname(closed.file)} is passed over: ${closed.problem}`);
+			continue;
+		}
+		const [first, ...others] = there;
 		if (!first) continue;
 		for (const { file } of others) warnings.push(`${file} is ignored: ${first.file} stands before it`);
 		if (first.problem !== undefined) {

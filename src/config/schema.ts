@@ -12,12 +12,14 @@ const server = z.object({
 		.describe('whose X-Forwarded-For is believed: false, true (everybody), or a list of addresses and CIDR ranges of your load balancers'),
 	openDashboard: flag()
 		.prefault(false)
-		.describe('lets the old web dashboard read without a token, in its bare answer format; for closed networks only'),
+		.describe('lets the old web dashboard in without a token and answers it in its bare format; for closed networks only'),
 	corsOrigins: origins()
 		.prefault([])
 		.describe('browser origins that may call the API, such as https://fleet.example.com; * allows every one; a list or comma separated'),
 	bodyLimit: size('1kb', '1gb').prefault('1mb').describe('largest request body that is read'),
-	drainTimeout: duration('0s', '1h').prefault('10s').describe('how long requests and jobs may take to finish when the daemon is told to stop'),
+	drainTimeout: duration('0s', '1h')
+		.prefault('10s')
+		.describe('how long requests and jobs may take to finish when the daemon is told to stop'),
 	environment: text(64).prefault('production').describe('name of this installation, shown in logs and by /health'),
 });
 
@@ -42,18 +44,18 @@ const security = z.object({
 });
 
 const agents = z.object({
-	heartbeatTimeout: duration('5s', '1h').prefault('120s').describe('silence after which an agent counts as offline'),
+	heartbeatTimeout: duration('5s', '1h').prefault('2m').describe('silence after which an agent counts as offline'),
 	terminateWait: duration('1s', '24h')
-		.prefault('300s')
+		.prefault('5m')
 		.describe('how long a new agent leaves the old machine running after a switch; each agent has its own setting afterwards'),
 });
 
 const commands = z.object({
-	lease: duration('1s', '24h').prefault('900s').describe('how long the agent that took a command may take to report its end'),
-	expireEmergency: duration('1s', '30d').prefault('300s').describe('age at which an emergency command nobody took expires'),
-	expireManual: duration('1s', '30d').prefault('1800s').describe('age at which a command of an operator that nobody took expires'),
-	expireModel: duration('1s', '30d').prefault('900s').describe('age at which a command of the decision engine that nobody took expires'),
-	expireScheduled: duration('1s', '30d').prefault('86400s').describe('age at which a scheduled command nobody took expires'),
+	lease: duration('1s', '24h').prefault('15m').describe('how long the agent that took a command may take to report its end'),
+	expireEmergency: duration('1s', '30d').prefault('5m').describe('age at which an emergency command nobody took expires'),
+	expireManual: duration('1s', '30d').prefault('30m').describe('age at which a command of an operator that nobody took expires'),
+	expireModel: duration('1s', '30d').prefault('15m').describe('age at which a command of the decision engine that nobody took expires'),
+	expireScheduled: duration('1s', '30d').prefault('24h').describe('age at which a scheduled command nobody took expires'),
 });
 
 const jobs = z.object({
@@ -64,7 +66,9 @@ const log = z.object({
 	level: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { warning: 'warn', critical: 'fatal' })
 		.prefault('info')
 		.describe('least important line that is written: trace, debug, info, warn, error, fatal, silent'),
-	format: choice(['auto', 'json', 'pretty']).prefault('auto').describe('auto is pretty on a terminal and json elsewhere'),
+	format: choice(['auto', 'json', 'pretty'])
+		.prefault('auto')
+		.describe('shape of log lines: auto is pretty on a terminal and json elsewhere'),
 	dir: path().optional().describe('folder for a log file beside the log on stderr'),
 });
 
@@ -72,7 +76,9 @@ const client = z.object({
 	server: serverUrl().optional().describe('daemon the commands talk to; the local one when not set'),
 	token: token().optional().describe('token the commands send; better kept in a file: client.tokenFile').meta({ secret: true }),
 	tokenFile: path().optional().describe('file with the token the commands send'),
-	mode: choice(['http', 'local']).prefault('http').describe('http asks the daemon; local opens the database directly'),
+	mode: choice(['http', 'local'])
+		.prefault('http')
+		.describe('how commands reach the data: http asks the daemon, local opens the database directly'),
 	output: choice(['table', 'wide', 'json', 'jsonl', 'yaml', 'csv'])
 		.optional()
 		.describe('format of answers: table, wide, json, jsonl, yaml, csv; a table when not set'),
@@ -89,7 +95,7 @@ export const configSchema = z.object({
 		.describe('folder for the database, the admin token and the pid of the local daemon')
 		.meta({ computed: '$XDG_STATE_HOME/spotctl or ~/.local/state/spotctl' }),
 	server: server.prefault({}).describe('The daemon as a network service'),
-	database: database.describe('Where the data lives'),
+	database: database.describe('SQLite or MySQL'),
 	security: security.prefault({}).describe('Tokens and keys'),
 	agents: agents.prefault({}).describe('Agents on EC2 instances'),
 	commands: commands.prefault({}).describe('Orders to agents'),

@@ -1,7 +1,10 @@
 const SHORTEST_ADMIN_TOKEN = 24;
 
-const KNOWN_TEXTS =
-	/changethis|changeme|replaceme|replacethis|replacewith|youradmin|yoursecret|yourtoken|admintoken|secrettoken|demotoken|sampletoken|exampletoken|tokenhere|password|passw0rd|insecure|donotuse|qwerty|letmein|spotoptimizer/;
+// What is left of change-this-in-production, your_admin_token_here, demo-token-12345 and their like without these is next to nothing.
+const ORDINARY_WORDS =
+	/production|development|replace|change|please|example|default|password|passw0rd|insecure|optimizer|central|sample|secret|client|server|admin|token|qwerty|dummy|local|super|your|this|that|here|must|with|demo|spot|test|root|user|key|dev|prod|set|the|not|use|for|and|now|me|my|in|it|to|is|be|do|01?2345?6?7?8?9?0?|12345?6?7?8?9?0?/g;
+
+const LEAST_BESIDE_WORDS = 12;
 
 const isRepetitive = (text: string): boolean => {
 	if (new Set(text).size < 6 || /^(.{1,16})\1+$/s.test(text)) return true;
@@ -12,13 +15,16 @@ const isRepetitive = (text: string): boolean => {
 
 /**
  * Why a text cannot be an admin token, as the end of a sentence ("is too short …"), or undefined when it can: under 24 characters,
- * a default somebody shipped, or repeated or counted-up characters. Never repeats the text.
+ * a default somebody shipped or put together from the same words, or repeated or counted-up characters. Never repeats the text.
  */
 export const adminTokenWeakness = (token: string): string | undefined => {
 	if (!/^[\x21-\x7e]+$/.test(token)) return 'must be printable ASCII without spaces, as it travels in a header';
-	const letters = token.toLowerCase().replace(/[^a-z0-9]/g, '');
-	if (KNOWN_TEXTS.test(letters) || letters === 'admin' || letters === 'demotoken12345') return 'is a known default, which anybody can guess';
 	if (token.length < SHORTEST_ADMIN_TOKEN) return `is too short: at least ${SHORTEST_ADMIN_TOKEN} characters are needed`;
+	const beside = token
+		.toLowerCase()
+		.replace(/[^a-z0-9]/g, '')
+		.replace(ORDINARY_WORDS, '');
+	if (beside.length < LEAST_BESIDE_WORDS) return 'is a known default or made of its words, which anybody can guess';
 	return isRepetitive(token) ? 'is made of repeated or counted-up characters, which anybody can guess' : undefined;
 };
 

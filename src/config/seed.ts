@@ -4,7 +4,7 @@ import { mysqlUrl } from './database-url.ts';
 import type { Origin, Problem } from './origin.ts';
 import type { SettingPath } from './schema.ts';
 import { settingAt } from './settings.ts';
-import { type VariableSource, originIn, valueOf } from './variables.ts';
+import { givenValue, originIn, type VariableSource } from './variables.ts';
 
 type SeedName = { readonly name: string; readonly path: SettingPath; readonly accepts?: (value: string) => boolean };
 
@@ -34,7 +34,7 @@ type Found = { readonly value: string; readonly origin: Origin };
 const find = (sources: readonly VariableSource[], ...names: readonly string[]): Found | undefined => {
 	for (const source of sources)
 		for (const name of names) {
-			const value = valueOf(source, name);
+			const value = givenValue(source, name);
 			if (value !== undefined) return { value, origin: originIn(source, name) };
 		}
 	return undefined;
@@ -92,11 +92,13 @@ const database = (sources: readonly VariableSource[]): { candidate?: Candidate; 
  * What the variables of the server before this one say, weaker than every SPOTCTL_* name. `sources` strongest first. DB_HOST,
  * DB_DATABASE or DB_NAME make a MySQL address of all DB_* variables; names without a meaning here are not looked at.
  */
-export const readSeed = (sources: readonly VariableSource[]): { readonly candidates: readonly Candidate[]; readonly warnings: readonly string[] } => {
+export const readSeed = (
+	sources: readonly VariableSource[],
+): { readonly candidates: readonly Candidate[]; readonly warnings: readonly string[] } => {
 	const { candidate, warnings } = database(sources);
 	const candidates = sources.flatMap((source) =>
 		SEED_NAMES.flatMap(({ name, path, accepts }): Candidate[] => {
-			const value = valueOf(source, name);
+			const value = givenValue(source, name);
 			const setting = settingAt(path);
 			if (!setting || value === undefined || accepts?.(value) === false) return [];
 			const origin = originIn(source, name);

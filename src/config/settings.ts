@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { FieldKind } from './fields.ts';
-import { type SettingPath, configSchema } from './schema.ts';
+import { configSchema, type SettingPath } from './schema.ts';
 
 /** One setting, read off the schema: what the loader, `config show` and the example file need to know about it. */
 export type Setting = {

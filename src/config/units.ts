@@ -14,8 +14,8 @@ const SIZE_UNITS = [
 
 const wholeNumber = (value: number): number | undefined => {
 	const rounded = Math.round(value);
-	// 1.1 s is 1100.0000000000002 ms in binary floating point; anything further off is a real fraction.
-	return Number.isSafeInteger(rounded) && rounded >= 0 && Math.abs(value - rounded) < 1e-6 ? rounded : undefined;
+	// 1.1 s is 1100.0000000000002 ms in binary floating point; further off than two such roundings is a real fraction.
+	return Number.isSafeInteger(rounded) && rounded >= 0 && Math.abs(value - rounded) <= value * 2 ** -50 ? rounded : undefined;
 };
 
 /**

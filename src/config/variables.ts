@@ -19,7 +19,7 @@ export const CONFIG_VARIABLE = 'SPOTCTL_CONFIG';
 const RESERVED = /^SPOTCTL_(CONFIG|PAGER|TEST_.*)$/;
 
 /** A variable's value without surrounding space; undefined when unset or empty. */
-export const valueOf = ({ values }: VariableSource, name: string): string | undefined => {
+export const givenValue = ({ values }: VariableSource, name: string): string | undefined => {
 	const value = Object.hasOwn(values, name) ? values[name] : undefined;
 	return isUnset(value) ? undefined : value?.trim();
 };
@@ -32,7 +32,10 @@ export const originIn = ({ kind }: VariableSource, ...names: readonly string[]):
 
 const afterHash = (text: string, name: string, value: string): string => {
 	const line = new RegExp(`^\\s*(?:export\\s+)?${name.replace(/\W/g, '\\$&')}\\s*=[^\\S\\n]*([^\\s'"\`#].*)$`, 'gm');
-	const raw = [...text.matchAll(line)].at(-1)?.[1]?.replace(/\s+#.*$/, '').trim();
+	const raw = [...text.matchAll(line)]
+		.at(-1)?.[1]
+		?.replace(/\s+#.*$/, '')
+		.trim();
 	return raw?.startsWith(`${value}#`) ? raw : value;
 };
 
@@ -45,23 +48,34 @@ export const parseDotenv = (text: string): Variables => {
 	return Object.fromEntries(Object.entries(parsed).map(([name, value]) => [name, afterHash(text, name, value ?? '')]));
 };
 
+const readText = (file: string): string | undefined => {
+	try {
+		return readFileSync(file, 'utf8').replace(/^\uFEFF/, '');
+	} catch {
+		return undefined;
+	}
+};
+
 /** Reads the `.env` of a folder. A folder of that name (a Python environment) is passed over; one that cannot be read is a warning. */
 export const readDotenv = (cwd: string): { readonly source: VariableSource; readonly warnings: readonly string[] } => {
 	const file = join(cwd, '.env');
 	const empty: VariableSource = { kind: '.env', values: {}, base: cwd };
 	const found = probe(file);
 	if (!found || found.problem === 'is a folder, not a file') return { source: empty, warnings: [] };
-	if (found.problem !== undefined) return { source: empty, warnings: [`${file} is ignored: it ${found.problem}`] };
-	const text = readFileSync(file, 'utf8').replace(/^\uFEFF/, '');
-	if (/[\0\uFFFD]/.test(text)) return { source: empty, warnings: [`${file} is ignored: it is not a text file in UTF-8`] };
+	if (found.problem !== undefined) return { source: empty, warnings: [`${file} is ignored: ${found.problem}`] };
+	const text = readText(file);
+	if (text === undefined || /[\0\uFFFD]/.test(text))
+		return { source: empty, warnings: [`${file} is ignored: not a readable text file in UTF-8`] };
 	return { source: { ...empty, values: parseDotenv(text) }, warnings: [] };
 };
 
 /** What the SPOTCTL_* variables of one source say, and a warning for each that means nothing. */
-export const readVariables = (source: VariableSource): { readonly candidates: readonly Candidate[]; readonly warnings: readonly string[] } => {
+export const readVariables = (
+	source: VariableSource,
+): { readonly candidates: readonly Candidate[]; readonly warnings: readonly string[] } => {
 	const candidates = SETTINGS.flatMap((setting) =>
 		setting.env.flatMap((name): Candidate[] => {
-			const value = valueOf(source, name);
+			const value = givenValue(source, name);
 			const origin = originIn(source, name);
 			return value === undefined ? [] : [{ setting, value, origin, where: `${origin.source} (${setting.path})`, base: source.base }];
 		}),

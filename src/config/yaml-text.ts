@@ -1,4 +1,4 @@
-import { LineCounter, isMap, isScalar, parseDocument } from 'yaml';
+import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 
 /** A parsed file: plain data, and the line (from 1) a key stands on, when it can be told. */
 export type ParsedText = { readonly data: unknown; lineOf(keys: readonly string[]): number | undefined };
@@ -9,7 +9,8 @@ export type UnreadableText = { readonly problems: readonly string[] };
 const MOST_ALIASES = 100;
 
 // The parser's messages may quote what it stumbled over, which may be a secret.
-const withoutQuotes = (message: string): string => (message.split(/["\n]|: /, 1)[0] ?? '').trim().replace(/^Missing closing$/, 'Missing closing quote');
+const withoutQuotes = (message: string): string =>
+	(message.split(/["\n]|: /, 1)[0] ?? '').trim().replace(/^Missing closing$/, 'Missing closing quote');
 
 /** Parses YAML 1.2, or strict JSON, without executable tags, a bounded number of aliases and no repeated keys. */
 export const parseText = (content: string, format: 'yaml' | 'json'): ParsedText | UnreadableText => {
@@ -22,9 +23,10 @@ export const parseText = (content: string, format: 'yaml' | 'json'): ParsedText 
 	};
 	try {
 		const schema = format === 'json' ? 'json' : 'core';
-		const document = parseDocument(content, { lineCounter: lines, prettyErrors: false, schema, merge: false, logLevel: 'silent' });
+		const document = parseDocument(content, { lineCounter: lines, prettyErrors: false, schema, merge: false, logLevel: 'error' });
 		const faults = [...document.errors, ...document.warnings];
-		if (faults.length > 0) return { problems: faults.slice(0, 5).map((e) => `is not valid ${name} at ${at(e.pos[0])}: ${withoutQuotes(e.message)}`) };
+		if (faults.length > 0)
+			return { problems: faults.slice(0, 5).map((e) => `is not valid ${name} at ${at(e.pos[0])}: ${withoutQuotes(e.message)}`) };
 		const data: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
 		const lineOf = (keys: readonly string[]) => {
 			let node: unknown = document.contents;

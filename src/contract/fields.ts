@@ -4,8 +4,7 @@ import { parseInstant } from './instant.ts';
 const noControls = /^[^\p{Cc}\p{Cs}]*$/u;
 
 /** Text without control characters, trimmed, 1 to `max` characters. */
-export const text = (max: number) =>
-	z.string().trim().min(1).max(max).regex(noControls, 'has control characters or broken Unicode');
+export const text = (max: number) => z.string().trim().min(1).max(max).regex(noControls, 'has control characters or broken Unicode');
 
 /** Text an agent may leave out, send as null or as '' (endpoints.md #40: `public_ip: null`); all three read as null. */
 export const optionalText = (max: number) =>

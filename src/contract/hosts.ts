@@ -192,7 +192,9 @@ export const cleanupReport = operation({
 	input: z.object({
 		agent_id: id,
 		timestamp: instant,
-		snapshots: z.object({ deleted: z.array(z.unknown()).max(10_000).nullish(), failed: z.array(z.unknown()).max(10_000).nullish() }).nullish(),
+		snapshots: z
+			.object({ deleted: z.array(z.unknown()).max(10_000).nullish(), failed: z.array(z.unknown()).max(10_000).nullish() })
+			.nullish(),
 		amis: z
 			.object({
 				deleted_amis: z.array(z.unknown()).max(10_000).nullish(),

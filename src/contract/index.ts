@@ -8,7 +8,8 @@ import * as prices from './prices.ts';
 import * as system from './system.ts';
 import * as tokens from './tokens.ts';
 
-const isOperation = (value: unknown): value is Operation => typeof value === 'object' && value !== null && 'path' in value && 'access' in value;
+const isOperation = (value: unknown): value is Operation =>
+	typeof value === 'object' && value !== null && 'path' in value && 'access' in value;
 
 type OnlyOperations<M> = { [K in keyof M as M[K] extends { readonly path: string; readonly access: string } ? K : never]: M[K] };
 

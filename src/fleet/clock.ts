@@ -6,6 +6,7 @@ import { type Entry, Timeline } from './timeline.ts';
 /** What just ran, for {@link SimClockOptions.onEvent}. `at` is simulated UTC milliseconds. */
 export type SimEvent = { readonly at: number; readonly name: string };
 
+/** A clock to create. */
 export type SimClockOptions = {
 	/** Simulated start, UTC milliseconds. */
 	start?: number;
@@ -13,7 +14,7 @@ export type SimClockOptions = {
 	onEvent?: (event: SimEvent) => void | Promise<void>;
 	/** Tasks under way at once; 1 (the default) is deterministic for a seed. */
 	concurrency?: number;
-	/** With a concurrency above 1: how far a task may overtake one that is still under way, simulated milliseconds. */
+	/** With a concurrency above 1: how far a task may overtake one that is still under way, simulated milliseconds. Default 100. */
 	windowMs?: number;
 	/** Awaited after each timer of a program on {@link SimClock.asDepsClock}, so that what it set off can end. */
 	settle?: () => Promise<void>;
@@ -50,7 +51,7 @@ export class SimClock implements Scheduler {
 		this.#now = options.start ?? Date.UTC(2021, 2, 4);
 		this.onEvent = options.onEvent ?? (() => undefined);
 		this.#concurrency = options.concurrency ?? 1;
-		this.#windowMs = options.windowMs ?? 1_000;
+		this.#windowMs = options.windowMs ?? 100;
 		this.#stallMs = options.stallMs ?? 250;
 		this.#settle = options.settle ?? twoTurns;
 		this.#real = options.real ?? systemClock;
@@ -111,7 +112,10 @@ export class SimClock implements Scheduler {
 				for (let next = this.#timeline.peek(); next && next.at <= this.now(); next = this.#timeline.peek()) {
 					this.#timeline.pop();
 					const flight: Promise<void> = this.#run(next)
-						.catch((error: unknown) => failures.push(error))
+						.catch((error: unknown) => {
+							failures.push(error);
+							this.#wake();
+						})
 						.then(() => void flying.delete(flight));
 					flying.add(flight);
 				}
@@ -150,10 +154,14 @@ export class SimClock implements Scheduler {
 			sleep: (ms, signal) =>
 				new Promise((resolve, reject) => {
 					if (signal?.aborted) return reject(signal.reason);
-					const entry = timer(ms, () => {
-						signal?.removeEventListener('abort', abort);
-						resolve();
-					}, 'sleep');
+					const entry = timer(
+						ms,
+						() => {
+							signal?.removeEventListener('abort', abort);
+							resolve();
+						},
+						'sleep',
+					);
 					const abort = (): void => {
 						this.cancel(entry);
 						reject(signal?.reason);

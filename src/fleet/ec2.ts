@@ -1,10 +1,21 @@
-import { Ec2Error, AWS, type Actor, type Instance, type InstanceState, type LaunchOrder, type LedgerEntry, type Mode, type NoticeKind } from './ec2-types.ts';
+import {
+	type Actor,
+	AWS,
+	Ec2Error,
+	type Instance,
+	type InstanceState,
+	type LaunchOrder,
+	type LedgerEntry,
+	type Mode,
+	type NoticeKind,
+} from './ec2-types.ts';
 import type { Random } from './random.ts';
 import type { Scheduled, Scheduler } from './thread.ts';
 
 /** A span to draw from, milliseconds, both ends included. */
 export type Span = readonly [min: number, max: number];
 
+/** An EC2 to create. Spans are simulated milliseconds. */
 export type Ec2Options = {
 	clock: Scheduler;
 	random: Random;
@@ -114,11 +125,11 @@ export class Ec2 {
 	 */
 	terminate(id: string, by: Actor, reason: string): { previous: InstanceState; current: InstanceState } {
 		const instance = this.describe(id);
+		const previous = instance.state;
+		if (previous === 'shutting-down' || previous === 'terminated') return { previous, current: previous };
 		if (this.#locked.has(id) && by.kind === 'agent') {
 			throw new Ec2Error('UnauthorizedOperation', 'You are not authorized to perform this operation.');
 		}
-		const previous = instance.state;
-		if (previous === 'shutting-down' || previous === 'terminated') return { previous, current: previous };
 		this.#cancelBoot(id);
 		instance.state = 'shutting-down';
 		instance.shutdownAt = this.#options.clock.now();

@@ -1,9 +1,10 @@
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { SpotError } from '../errors.ts';
 import { createFeed, type PriceFeed } from './prices.ts';
 
+/** A price history to read (data/README.md section 1). */
 export type LoadOptions = {
 	/** A file with the columns timestamp,instance_type,az,spot_usd_hour, oldest first; `.gz` is unpacked as it is read. */
 	path: string;
@@ -41,7 +42,8 @@ export const loadPrices = async ({ path, types, zones, onDemand = {} }: LoadOpti
 	return createFeed(histories, isFile(onDemand) ? await loadOnDemand(onDemand, wanted) : new Map(Object.entries(onDemand)));
 };
 
-const isFile = (source: NonNullable<LoadOptions['onDemand']>): source is { path: string; region: string } => typeof source.path === 'string';
+const isFile = (source: NonNullable<LoadOptions['onDemand']>): source is { path: string; region: string } =>
+	typeof source.path === 'string';
 
 const loadOnDemand = async (source: { path: string; region: string }, wanted: ReadonlySet<string>): Promise<Map<string, number>> => {
 	const prices = new Map<string, number>();
@@ -71,24 +73,23 @@ async function* rows(path: string, header: string): AsyncGenerator<{ line: numbe
 
 async function* linesOf(path: string): AsyncGenerator<string> {
 	const file = createReadStream(path);
-	const unpacked = path.endsWith('.gz') ? createGunzip() : undefined;
-	let problem: NodeJS.ErrnoException | undefined;
-	const note = (error: NodeJS.ErrnoException): void => {
-		problem ??= error;
-		lines.close();
-	};
-	const lines = createInterface({ input: unpacked ? file.pipe(unpacked) : file, crlfDelay: Infinity });
-	file.on('error', note);
-	unpacked?.on('error', note);
+	const source = path.endsWith('.gz') ? pipeline(file, createGunzip(), () => undefined) : file;
+	source.setEncoding('utf8');
+	let rest = '';
 	try {
-		yield* lines;
-	} finally {
-		file.destroy();
-		unpacked?.destroy();
+		for await (const chunk of source) {
+			const lines = `${rest}${chunk}`.split(/\r?\n/);
+			rest = lines.pop() ?? '';
+			yield* lines;
+		}
+	} catch (error) {
+		if (isMissingFile(error)) throw new SpotError('missing', 'NO_PRICE_FILE', `no price file "${path}"`, { cause: error });
+		throw new SpotError('invalid', 'PRICE_FILE', `cannot read "${path}": ${String(error)}`, { cause: error });
 	}
-	if (problem?.code === 'ENOENT') throw new SpotError('missing', 'NO_PRICE_FILE', `no price file "${path}"`, { cause: problem });
-	if (problem) throw new SpotError('invalid', 'PRICE_FILE', `cannot read "${path}": ${problem.message}`, { cause: problem });
+	if (rest !== '') yield rest;
 }
+
+const isMissingFile = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
 
 const malformed = (path: string, line: number, problem: string): SpotError =>
 	new SpotError('invalid', 'PRICE_ROW', `"${path}" line ${line}: ${problem}`, { extras: { line } });

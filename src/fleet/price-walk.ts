@@ -1,6 +1,7 @@
 import { createFeed, type PoolHistory, type PriceFeed } from './prices.ts';
 import { createRandom } from './random.ts';
 
+/** A made-up market to create. */
 export type WalkOptions = {
 	seed: number | string;
 	/** On-demand prices by instance type, USD per hour: the types of the feed. */

@@ -38,7 +38,9 @@ export const sqlite: Dialect = {
 };
 
 /** ER_CON_COUNT_ERROR, shutdown, access lost, read only, disk full: states of the server, not of the statement. */
-const SERVER_STATES = new Set([1021, 1030, 1040, 1041, 1044, 1045, 1049, 1053, 1077, 1129, 1130, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1290, 1836, 1927]);
+const SERVER_STATES = new Set([
+	1021, 1030, 1040, 1041, 1044, 1045, 1049, 1053, 1077, 1129, 1130, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1290, 1836, 1927,
+]);
 
 export const mysql: Dialect = {
 	name: 'mysql',

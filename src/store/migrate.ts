@@ -27,7 +27,11 @@ const createdBy = (ddl: string): string | undefined => /^create table if not exi
 const plain: Spelling = { autoId: '', end: '', quote: (name) => name };
 
 /** The tables of the newest schema, our own bookkeeping included. */
-export const ownTables: ReadonlySet<string> = new Set([MIGRATION_TABLE, LOCK_TABLE, ...steps.flatMap(([, step]) => createdBy(step.ddl(plain)) ?? [])]);
+export const ownTables: ReadonlySet<string> = new Set([
+	MIGRATION_TABLE,
+	LOCK_TABLE,
+	...steps.flatMap(([, step]) => createdBy(step.ddl(plain)) ?? []),
+]);
 
 /** What a database holds, compared with what this program knows. */
 export type SchemaState = {
@@ -40,42 +44,67 @@ export type SchemaState = {
 	readonly foreign: readonly string[];
 };
 
-const tableNames = async (db: Db): Promise<string[]> => (await db.introspection.getTables({ withInternalKyselyTables: true })).map((table) => table.name);
+const tableNames = async (db: Db): Promise<string[]> =>
+	(await db.introspection.getTables({ withInternalKyselyTables: true })).map((table) => table.name);
 
 /** Reads the state of the schema without changing anything. */
 export const schemaState = async (store: Store): Promise<SchemaState> => {
 	const tables = await tableNames(store.read);
 	const foreign = tables.filter((name) => !ownTables.has(name)).sort();
 	const applied = tables.includes(MIGRATION_TABLE)
-		? (await sql<{ name: string }>`select name from ${sql.table(MIGRATION_TABLE)} order by name`.execute(store.read)).rows.map((row) => row.name)
+		? (await sql<{ name: string }>`select name from ${sql.table(MIGRATION_TABLE)} order by name`.execute(store.read)).rows.map(
+				(row) => row.name,
+			)
 		: [];
 	const known = new Set(steps.map(([name]) => name));
 	const unknown = applied.filter((name) => !known.has(name));
 	const pending = steps.map(([name]) => name).filter((name) => !applied.includes(name));
 	const ours = applied.length > 0 || tables.every((name) => name === MIGRATION_TABLE || name === LOCK_TABLE);
-	const state = unknown.length > 0 ? 'newer' : foreign.length > 0 || !ours ? 'foreign' : applied.length === 0 ? 'empty' : pending.length > 0 ? 'older' : 'current';
+	const state =
+		unknown.length > 0
+			? 'newer'
+			: foreign.length > 0 || !ours
+				? 'foreign'
+				: applied.length === 0
+					? 'empty'
+					: pending.length > 0
+						? 'older'
+						: 'current';
 	return { state, applied, pending, unknown, foreign: ours ? foreign : tables.sort() };
 };
 
 /** Throws what stands in the way of using, or of migrating, a database in this state. */
 export const refuse = (found: SchemaState, wanted: 'use' | 'migrate'): void => {
 	if (found.state === 'newer') {
-		throw new SpotError('schema', 'SCHEMA_NEWER', `the database is newer than this spotctl: it holds ${found.unknown.slice(0, 3).join(', ')}`, {
-			hint: 'run the newer spotctl',
-		});
+		throw new SpotError(
+			'schema',
+			'SCHEMA_NEWER',
+			`the database is newer than this spotctl: it holds ${found.unknown.slice(0, 3).join(', ')}`,
+			{
+				hint: 'run the newer spotctl',
+			},
+		);
 	}
 	if (found.state === 'foreign' && (wanted === 'migrate' || found.applied.length === 0)) {
 		throw new SpotError(
 			'schema',
 			'DATABASE_NOT_OURS',
 			`the database holds tables that are not spotctl's: ${found.foreign.slice(0, 12).join(', ')}${found.foreign.length > 12 ? ` and ${found.foreign.length - 12} more` : ''}`,
-			{ hint: 'give spotctl a database of its own: spotctl serve --database mysql://user:password@host:port/name', extras: { tables: found.foreign } },
+			{
+				hint: 'give spotctl a database of its own: spotctl serve --database mysql://user:password@host:port/name',
+				extras: { tables: found.foreign },
+			},
 		);
 	}
 	if (wanted === 'use' && found.pending.length > 0) {
-		throw new SpotError('schema', 'SCHEMA_OLDER', `the database schema is older than this spotctl: ${found.pending.length} steps are missing`, {
-			hint: 'run: spotctl db migrate   (or start with: spotctl serve --migrate)',
-		});
+		throw new SpotError(
+			'schema',
+			'SCHEMA_OLDER',
+			`the database schema is older than this spotctl: ${found.pending.length} steps are missing`,
+			{
+				hint: 'run: spotctl db migrate   (or start with: spotctl serve --migrate)',
+			},
+		);
 	}
 };
 
@@ -104,7 +133,8 @@ export const pendingDdl = async (store: Store): Promise<string[]> => {
 };
 
 const spellingOf = async (store: Store): Promise<Spelling> => {
-	if (store.dialect.name === 'sqlite') return { autoId: 'integer not null primary key autoincrement', end: '', quote: (name) => `"${name}"` };
+	if (store.dialect.name === 'sqlite')
+		return { autoId: 'integer not null primary key autoincrement', end: '', quote: (name) => `"${name}"` };
 	const version = (await sql<{ version: string }>`select version() as version`.execute(store.read)).rows[0]?.version ?? '';
 	const collation = /mariadb/i.test(version) ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin';
 	return {
@@ -118,7 +148,10 @@ const holding = async <T>(store: Store, work: (db: Db) => Promise<T>): Promise<T
 	if (store.dialect.name === 'sqlite') return work(store.read);
 	return store.read.connection().execute(async (connection) => {
 		const got = (await sql<{ got: number | null }>`select get_lock('spotctl migrate', 60) as got`.execute(connection)).rows[0]?.got;
-		if (Number(got) !== 1) throw new SpotError('conflict', 'MIGRATION_RUNNING', 'somebody else is migrating this database', { hint: 'try again when it is done: spotctl db status' });
+		if (Number(got) !== 1)
+			throw new SpotError('conflict', 'MIGRATION_RUNNING', 'somebody else is migrating this database', {
+				hint: 'try again when it is done: spotctl db status',
+			});
 		try {
 			return await work(connection);
 		} finally {

@@ -180,8 +180,6 @@ export type PriceRawTable = {
 	ondemand_micros: number | null;
 	observed_at: number;
 	arrived_at: number;
-	/** 0 when a better or earlier measurement of the same bucket was kept. */
-	used: Flag;
 };
 
 /** One row per pool and 5-minute bucket (UTC milliseconds, floored). */

@@ -93,7 +93,7 @@ export const spine: readonly Step[] = [
 		name: 'price-raw',
 		ddl: (t) => `create table if not exists price_raw (
 			id ${t.autoId}, pool_id varchar(128) not null, client_id varchar(64) not null, handle varchar(64) not null, source varchar(32) not null,
-			spot_micros bigint not null, ondemand_micros bigint, observed_at bigint not null, arrived_at bigint not null, used integer not null,
+			spot_micros bigint not null, ondemand_micros bigint, observed_at bigint not null, arrived_at bigint not null,
 			foreign key (pool_id) references pool (id) on delete cascade,
 			foreign key (client_id) references client (id) on delete cascade)${t.end}`,
 	},
@@ -135,16 +135,17 @@ export const spine: readonly Step[] = [
 	{
 		name: 'switch-record',
 		ddl: (t) => `create table if not exists switch_record (
-			id varchar(64) not null primary key, client_id varchar(64) not null, agent_id varchar(64) not null, command_id varchar(64) unique,
+			id varchar(64) not null primary key, client_id varchar(64) not null, agent_id varchar(64) not null, command_id varchar(64),
 			evidence varchar(32) not null, success integer not null, old_instance_id varchar(64), new_instance_id varchar(64), old_mode varchar(16),
 			new_mode varchar(16), old_pool_id varchar(128), new_pool_id varchar(128), old_spot_micros bigint, new_spot_micros bigint,
 			ondemand_micros bigint, impact_micros bigint, trigger_type varchar(32) not null, initiated_at bigint, launched_at bigint, ready_at bigint,
 			traffic_at bigint, old_terminated_at bigint, ami_created_at bigint, duration_ms bigint, downtime_ms bigint, snapshot_id varchar(64),
 			error_message text, generation integer not null, created_at bigint not null,
-			unique (agent_id, old_instance_id, new_instance_id),
 			foreign key (client_id) references client (id) on delete cascade,
 			foreign key (agent_id) references agent (id) on delete cascade)${t.end}`,
 	},
+	{ name: 'switch-machines', ddl: () => 'create index switch_machines on switch_record (agent_id, old_instance_id, new_instance_id)' },
+	{ name: 'switch-command', ddl: () => 'create index switch_command on switch_record (command_id)' },
 	{ name: 'switch-client', ddl: () => 'create index switch_client on switch_record (client_id, created_at, id)' },
 	{
 		name: 'event',

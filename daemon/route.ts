@@ -1,0 +1,203 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { renderSuccess } from '../src/contract/envelope.ts';
+import type { Operation } from '../src/contract/operation.ts';
+import { actorOf, type Caller, checkAccess, checkOwnClient, type Principal } from '../src/core/caller.ts';
+import type { Core } from '../src/core/index.ts';
+import type { Clock } from '../src/deps.ts';
+import { SpotError } from '../src/errors.ts';
+import { type Log, scrub } from '../src/log.ts';
+import type { Metrics } from '../src/metrics.ts';
+import { credentialOf, type FailureLimiter, isLocal, requireCredential, tooManyFailures } from './auth.ts';
+import { asProblem, type FailureLog, sendProblem, setHeaders } from './failures.ts';
+import { createMerge, invalidInput } from './input.ts';
+import { isOpen, OPEN_DASHBOARD } from './open-dashboard.ts';
+
+/** What every route needs. */
+export type RouteDeps = {
+	readonly core: Pick<Core, 'authenticate' | 'explain'>;
+	readonly clock: Clock;
+	readonly log: Log;
+	readonly metrics: Metrics;
+	readonly limiter: FailureLimiter;
+	readonly failures: FailureLog;
+	readonly countFailedLogin: () => void;
+	readonly openDashboard: boolean;
+};
+
+/** A ready answer of a raw operation: metrics, or health with a status of its own. */
+export class RawAnswer {
+	readonly status: number;
+	readonly contentType: string;
+	readonly body: string;
+
+	constructor(status: number, contentType: string, body: string) {
+		this.status = status;
+		this.contentType = contentType;
+		this.body = body;
+	}
+}
+
+/** A handler of any operation, once its types have been checked by whoever declared it. */
+export type AnyHandler = (input: never, caller: Caller) => unknown;
+
+export type Route = (request: FastifyRequest, reply: FastifyReply) => void;
+
+/** What an idempotency key may be long; more is refused rather than cut, since two cut keys could be the same. */
+const LONGEST_KEY = 128;
+
+/** One request on its way; the handler sees it as its {@link Caller}. */
+class Call implements Caller {
+	principal: Principal | null = null;
+	idempotencyKey: string | null = null;
+	/** No credential at all, answered because the dashboard is open. */
+	open = false;
+	readonly requestId: string;
+	readonly request: FastifyRequest;
+	readonly reply: FastifyReply;
+	readonly startedAt: number;
+
+	constructor(request: FastifyRequest, reply: FastifyReply, startedAt: number) {
+		this.requestId = request.id;
+		this.request = request;
+		this.reply = reply;
+		this.startedAt = startedAt;
+	}
+
+	gone(): boolean {
+		const { destroyed, socket } = this.reply.raw;
+		return destroyed || socket?.destroyed === true || socket?.writable === false;
+	}
+}
+
+const keyOf = ({ headers }: FastifyRequest): string | null => {
+	const key = headers['x-request-id'];
+	if (typeof key !== 'string' || key === '') return null;
+	if (key.length <= LONGEST_KEY) return key;
+	throw new SpotError('invalid', 'VALIDATION_ERROR', `X-Request-ID: is longer than ${LONGEST_KEY} characters`, {
+		extras: { details: { 'X-Request-ID': ['is too long'] } },
+	});
+};
+
+/** Makes the function that answers one operation. Everything that can be known beforehand is; nothing waits unless the core does. */
+export const createRoute = (operation: Operation, handle: AnyHandler, deps: RouteDeps): Route => {
+	const { core, clock, log, limiter } = deps;
+	const { access, rendering, status, legacyBare, idempotent, routine, id } = operation;
+	const run = handle as unknown as (input: object, caller: Caller) => unknown;
+	const merge = createMerge(operation);
+	const meter = deps.metrics.route(id);
+	const validates = id === 'clients.validate';
+	const open = deps.openDashboard && isOpen(operation);
+	const level = routine || operation.method === 'GET' ? 'debug' : 'info';
+
+	const identify = (call: Call): Principal | null | Promise<Principal> => {
+		const { request } = call;
+		if (access === 'public') return null;
+		if ((open || access === 'metrics') && credentialOf(request, operation) === null) {
+			call.open = open || isLocal(request);
+			if (call.open) return open ? OPEN_DASHBOARD : null;
+		}
+		return core.authenticate(requireCredential(request, operation));
+	};
+
+	const note = (call: Call, answered: number): void => {
+		const ms = clock.elapsed() - call.startedAt;
+		meter.record(answered, ms);
+		const heard = answered === 401 || answered === 429 ? 'debug' : level;
+		if (!log.isLevelEnabled(heard)) return;
+		const { method, url } = call.request;
+		log[heard](
+			{
+				operation: id,
+				status: answered,
+				ms: Math.round(ms * 100) / 100,
+				request_id: call.requestId,
+				actor: actorOf(call),
+				method,
+				path: scrub(url.slice(0, 200)),
+			},
+			'request',
+		);
+	};
+
+	const fail = (call: Call, error: unknown): void => {
+		const problem = asProblem(core.explain(error));
+		if (problem.status >= 500) deps.failures(problem, { operation: id, request_id: call.requestId, actor: actorOf(call) });
+		const invalidToken = validates && (problem.status === 401 || problem.status === 403);
+		sendProblem(call.reply, problem, call.requestId, invalidToken ? { valid: false } : undefined);
+		note(call, problem.status);
+	};
+
+	const refuse = (call: Call, error: unknown): void => {
+		if (!(error instanceof SpotError) || error.kind !== 'unauthenticated') {
+			fail(call, error);
+			return;
+		}
+		deps.countFailedLogin();
+		const wait = limiter.failed(call.request.ip);
+		fail(call, wait > 0 && !validates ? tooManyFailures(wait) : error);
+	};
+
+	const bodyOf = (call: Call, payload: unknown): string => {
+		const asked = legacyBare ? call.request.headers['x-response-format'] : undefined;
+		const bare = legacyBare && (asked === 'bare' || (call.open && asked !== 'envelope'));
+		return renderSuccess(rendering, payload as object, bare);
+	};
+
+	const finish = (call: Call, payload: unknown): void => {
+		let answered = status;
+		try {
+			const { reply } = call;
+			const raw = payload instanceof RawAnswer ? payload : null;
+			const body = raw?.body ?? bodyOf(call, payload);
+			setHeaders(reply, call.requestId);
+			if (raw !== null) {
+				answered = raw.status;
+				reply.header('content-type', raw.contentType);
+			}
+			reply.code(answered).send(body);
+		} catch (error) {
+			fail(call, error);
+			return;
+		}
+		note(call, answered);
+	};
+
+	const proceed = (call: Call, principal: Principal | null): void => {
+		let result: unknown;
+		try {
+			call.principal = principal;
+			if (principal !== null || !call.open) checkAccess(operation, principal);
+			if (idempotent) call.idempotencyKey = keyOf(call.request);
+			const checked = operation.input.safeParse(merge(call.request));
+			if (!checked.success) throw invalidInput(checked.error.issues);
+			checkOwnClient(operation, principal, checked.data);
+			result = run(checked.data, call);
+		} catch (error) {
+			fail(call, error);
+			return;
+		}
+		if (!(result instanceof Promise)) finish(call, result);
+		else
+			result.then(
+				(payload) => finish(call, payload),
+				(error: unknown) => fail(call, error),
+			);
+	};
+
+	return (request, reply) => {
+		const call = new Call(request, reply, clock.elapsed());
+		let principal: Principal | null | Promise<Principal>;
+		try {
+			principal = identify(call);
+		} catch (error) {
+			refuse(call, error);
+			return;
+		}
+		if (!(principal instanceof Promise)) proceed(call, principal);
+		else
+			principal.then(
+				(known) => proceed(call, known),
+				(error: unknown) => refuse(call, error),
+			);
+	};
+};

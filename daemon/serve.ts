@@ -1,0 +1,105 @@
+import type { Writable } from 'node:stream';
+import { type LoadInput, loadConfig } from '../src/config/load.ts';
+import type { Loaded } from '../src/config/origin.ts';
+import { maskUrl } from '../src/config/show.ts';
+import { openLog } from '../src/log.ts';
+import { type Daemon, type DaemonOptions, startDaemon } from './daemon.ts';
+import { adminTokenFile } from './state.ts';
+
+/** What `serve` needs of the process it runs in. */
+export type Host = Pick<NodeJS.Process, 'on' | 'off' | 'exit'>;
+
+type Stream = Writable & { readonly isTTY?: boolean };
+
+/** Where the configuration comes from, and the process it runs in. */
+export type ServeOptions = LoadInput &
+	Omit<DaemonOptions, 'config' | 'log'> & {
+		/** Gets the start text. */
+		readonly stdout: Stream;
+		/** Gets the log. */
+		readonly stderr: Stream;
+		readonly host: Host;
+	};
+
+/** A reader that went away costs lines, not the daemon. */
+const ignore = (): void => undefined;
+
+const adminLines = ({ admin }: Daemon, stateDir: string, terminal: boolean): string[] => {
+	const file = adminTokenFile(stateDir);
+	if (admin.kind === 'configured') return ['the configured one (security.adminToken)'];
+	if (admin.kind === 'elsewhere')
+		return ['made earlier, not in this state folder; a new one: spotctl admin-tokens create NAME --scope admin'];
+	return admin.created !== null && terminal ? [`${admin.created}  (shown this once)`, `in ${file}`] : [`in ${file}`];
+};
+
+/** What a person reads when the daemon is up: where it is, where its data and its key are, what to type next. */
+export const startText = (daemon: Daemon, { config, files }: Loaded, version: string, terminal: boolean): string => {
+	const [first = '', ...rest] = adminLines(daemon, config.stateDir, terminal);
+	return [
+		`spotctl ${version} serves at ${daemon.url}`,
+		`  database       ${maskUrl(config.database.url)}`,
+		`  configuration  ${files.length === 0 ? 'defaults and environment' : files.join(', ')}`,
+		`  admin token    ${first}`,
+		...rest.map((line) => `                 ${line}`),
+		'',
+		'In another terminal:',
+		'  bin/spotctl health',
+		'  bin/spotctl clients create acme',
+		'  bin/spotctl agents list',
+		'',
+	].join('\n');
+};
+
+/**
+ * Runs the daemon until it is told to stop; resolves with the exit code. SIGTERM and SIGINT drain and end with 0, a second one ends
+ * the process at once (143, 130). SIGHUP reopens the log files, or stops when a terminal that showed the daemon was closed. An error
+ * nobody caught is logged and ends the process with 1.
+ */
+export const serve = async (options: ServeOptions): Promise<number> => {
+	const { stdout, stderr, host, version, clock } = options;
+	const loaded = await loadConfig(options);
+	const { level, format, dir } = loaded.config.log;
+	const { log, ...files } = await openLog({ level, format, dir, stream: stderr, now: clock.now });
+	const terminal = stdout.isTTY === true;
+	for (const stream of [stdout, stderr]) stream.on('error', ignore);
+
+	const stopAsked = new AbortController();
+	const crash = (error: unknown): void => {
+		log.fatal({ err: error }, 'unexpected error, stopping');
+		files.close();
+		host.exit(1);
+	};
+	const stopBy = (signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP') => (): void => {
+		if (stopAsked.signal.aborted) {
+			log.warn({ signal }, 'stopping at once');
+			files.close();
+			host.exit(signal === 'SIGINT' ? 130 : signal === 'SIGTERM' ? 143 : 129);
+			return;
+		}
+		log.info({ signal }, 'stopping');
+		stopAsked.abort();
+	};
+	const listeners = {
+		SIGTERM: stopBy('SIGTERM'),
+		SIGINT: stopBy('SIGINT'),
+		SIGHUP: terminal ? stopBy('SIGHUP') : () => files.reopen(),
+		uncaughtException: crash,
+		unhandledRejection: crash,
+	};
+	for (const [event, listener] of Object.entries(listeners)) host.on(event as 'SIGTERM', listener);
+
+	try {
+		for (const warning of loaded.warnings) log.warn({}, warning);
+		const daemon = await startDaemon({ ...options, config: loaded.config, log });
+		stdout.write(startText(daemon, loaded, version, terminal));
+		if (!stopAsked.signal.aborted)
+			await new Promise<void>((done) => stopAsked.signal.addEventListener('abort', () => done(), { once: true }));
+		await daemon.stop();
+		log.info({}, 'stopped');
+		return 0;
+	} finally {
+		for (const [event, listener] of Object.entries(listeners)) host.off(event as 'SIGTERM', listener);
+		for (const stream of [stdout, stderr]) stream.off('error', ignore);
+		files.close();
+	}
+};

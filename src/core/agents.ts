@@ -1,0 +1,444 @@
+import type { Output, Valid } from '../contract/index.ts';
+import { iso, isoOr } from '../contract/instant.ts';
+import { SpotError } from '../errors.ts';
+import { type Agent, lockAgent, primaryOf, setWatch } from '../store/hosts.ts';
+import { type AgentListRow, instanceCounts, listAgentRows } from '../store/lists.ts';
+import { hostPrice } from '../store/prices.ts';
+import type { Db } from '../store/statement.ts';
+import { agentIdOf, agentOf } from './agent-id.ts';
+import { saveAgentOrRetry } from './agent-row.ts';
+import { type Caller, clientOf } from './caller.ts';
+import { agentDeleted } from './calling-host.ts';
+import type { Context } from './context.ts';
+import type { Journal } from './journal.ts';
+import { pageOf, readCursor } from './paging.ts';
+import { usd } from './report.ts';
+import { configFor } from './settings.ts';
+
+const key = (row: Agent): [number, string] => [row.created_at, row.id];
+
+const base = (row: AgentListRow) => ({
+	id: row.id,
+	logicalAgentId: row.logical_agent_id,
+	hostname: row.p_hostname,
+	clientId: row.client_id,
+	clientName: row.client_name,
+	instanceId: row.p_instance_id,
+	instanceType: row.p_type,
+	region: row.p_region,
+	az: row.p_az,
+	currentMode: row.p_mode,
+	currentPoolId: row.p_mode === 'spot' ? row.p_pool : null,
+	status: row.status,
+	version: row.p_version,
+	enabled: row.enabled === 1,
+	autoSwitchEnabled: row.auto_switch_enabled === 1,
+	generation: row.generation,
+	lastHeartbeatAt: isoOr(row.heartbeat_at),
+	createdAt: iso(row.created_at),
+});
+
+/** #7 */
+export const listAgents =
+	(context: Context) =>
+	async (input: Valid<'listAgents'>): Promise<Output<'listAgents'>> => {
+		const rows = await listAgentRows(context.store.read, {
+			limit: input.limit,
+			after: readCursor(input.cursor),
+			clientId: input.client_id ?? null,
+			status: input.status ?? null,
+			deleted: true,
+		});
+		const page = pageOf(rows, input.limit, base, key);
+		return {
+			agents: page.items,
+			total: page.items.length,
+			filters: { status: input.status ?? null, client_id: input.client_id ?? null },
+			next_cursor: page.nextCursor,
+		};
+	};
+
+/** #20 */
+export const listClientAgents =
+	(context: Context) =>
+	async (input: Valid<'listClientAgents'>): Promise<Output<'listClientAgents'>> => {
+		const rows = await listAgentRows(context.store.read, {
+			limit: input.limit,
+			after: readCursor(input.cursor),
+			clientId: input.client_id,
+			status: null,
+			deleted: false,
+		});
+		const counts = await instanceCounts(
+			context.store.read,
+			rows.map((row) => row.id),
+		);
+		return pageOf(
+			rows,
+			input.limit,
+			(row) => ({
+				id: row.id,
+				logicalAgentId: row.logical_agent_id,
+				hostname: row.p_hostname,
+				instanceId: row.p_instance_id,
+				instanceType: row.p_type,
+				region: row.p_region,
+				az: row.p_az,
+				currentMode: row.p_mode,
+				status: row.status,
+				agentVersion: row.p_version,
+				lastHeartbeat: isoOr(row.heartbeat_at),
+				instanceCount: counts.get(row.id) ?? 0,
+				enabled: row.enabled === 1,
+				autoSwitchEnabled: row.auto_switch_enabled === 1,
+				manualReplicaEnabled: row.manual_replica_enabled === 1,
+				autoTerminateEnabled: row.auto_terminate_enabled === 1,
+				terminateWaitMinutes: Math.floor(row.terminate_wait_seconds / 60),
+			}),
+			key,
+		);
+	};
+
+/** #22 */
+export const listAgentHistory =
+	(context: Context) =>
+	async (input: Valid<'listAgentHistory'>): Promise<Output<'listAgentHistory'>> => {
+		const rows = await listAgentRows(context.store.read, {
+			limit: input.limit,
+			after: readCursor(input.cursor),
+			clientId: input.client_id,
+			status: null,
+			deleted: true,
+		});
+		return pageOf(
+			rows,
+			input.limit,
+			(row) => ({
+				id: row.id,
+				logicalAgentId: row.logical_agent_id,
+				instanceId: row.p_instance_id,
+				instanceType: row.p_type,
+				region: row.p_region,
+				az: row.p_az,
+				currentMode: row.p_mode,
+				status: row.status,
+				enabled: row.enabled === 1,
+				autoSwitchEnabled: row.auto_switch_enabled === 1,
+				manualReplicaEnabled: row.manual_replica_enabled === 1,
+				createdAt: iso(row.created_at),
+				updatedAt: iso(row.updated_at),
+				lastHeartbeat: isoOr(row.heartbeat_at),
+				installedAt: isoOr(row.installed_at),
+				terminatedAt: isoOr(row.terminated_at ?? row.deleted_at),
+			}),
+			key,
+		);
+	};
+
+/** X27 */
+export const listOwnAgents =
+	(context: Context) =>
+	async (input: Valid<'listOwnAgents'>, caller: Caller): Promise<Output<'listOwnAgents'>> => {
+		const clientId = clientOf(caller, input.client_id);
+		const rows = await listAgentRows(context.store.read, {
+			limit: input.limit,
+			after: readCursor(input.cursor),
+			clientId,
+			status: null,
+			deleted: false,
+		});
+		const page = pageOf(
+			rows,
+			input.limit,
+			(row) => ({
+				id: row.id,
+				hostname: row.p_hostname,
+				instance_id: row.p_instance_id,
+				instance_type: row.p_type,
+				current_mode: row.p_mode,
+				region: row.p_region,
+				az: row.p_az,
+				status: row.status,
+			}),
+			key,
+		);
+		return { agents: page.items, total: page.items.length, next_cursor: page.nextCursor };
+	};
+
+/** One agent by any of its handles, with the handles themselves. */
+export const showAgent =
+	(context: Context) =>
+	async (input: Valid<'showAgent'>, caller: Caller): Promise<Output<'showAgent'>> => {
+		const { read } = context.store;
+		const agentId = await agentIdOf(read, input.agent_id, caller);
+		const [rows, names, hosts] = await Promise.all([
+			listAgentRows(read, { limit: 1, after: null, clientId: null, status: null, deleted: true, agentId }),
+			read.selectFrom('logical_id').select('logical_id').where('agent_id', '=', agentId).orderBy('logical_id').limit(100).execute(),
+			read
+				.selectFrom('host as h')
+				.leftJoin('host_liveness as l', 'l.handle', 'h.handle')
+				.selectAll('h')
+				.select('l.seen_at')
+				.where('h.agent_id', '=', agentId)
+				.orderBy('h.created_at', 'desc')
+				.orderBy('h.handle')
+				.limit(50)
+				.execute(),
+		]);
+		const [row] = rows;
+		if (row === undefined) throw agentDeleted(agentId);
+		const price = row.p_handle === null ? undefined : await hostPrice.first(read, { handle: row.p_handle });
+		return {
+			...base(row),
+			configVersion: row.config_version,
+			autoTerminateEnabled: row.auto_terminate_enabled === 1,
+			terminateWaitSeconds: row.terminate_wait_seconds,
+			manualReplicaEnabled: row.manual_replica_enabled === 1,
+			minSavingsPercent: row.min_savings_percent,
+			riskThreshold: row.risk_threshold,
+			maxSwitchesPerDay: row.max_switches_per_day,
+			maxSwitchesPerWeek: row.max_switches_per_week,
+			minPoolDurationHours: row.min_pool_duration_hours,
+			logicalIds: names.map((name) => name.logical_id),
+			spotPrice: usd(price?.spot_micros ?? null),
+			ondemandPrice: usd(price?.ondemand_micros ?? null),
+			lastSwitchAt: isoOr(row.last_switch_at),
+			deletedAt: isoOr(row.deleted_at),
+			hosts: hosts.map((host) => ({
+				handle: host.handle,
+				instanceId: host.instance_id,
+				role: host.role,
+				mode: host.mode,
+				az: host.az,
+				registeredAt: isoOr(host.registered_at),
+				lastSeenAt: host.registered_at === null ? null : isoOr(host.seen_at),
+				zombieAt: isoOr(host.zombie_at),
+				hold: host.hold === 1,
+			})),
+		};
+	};
+
+type Change = Partial<
+	Pick<
+		Agent,
+		| 'enabled'
+		| 'auto_switch_enabled'
+		| 'manual_replica_enabled'
+		| 'auto_terminate_enabled'
+		| 'terminate_wait_seconds'
+		| 'min_savings_percent'
+		| 'risk_threshold'
+		| 'max_switches_per_day'
+		| 'max_switches_per_week'
+		| 'min_pool_duration_hours'
+	>
+>;
+
+const flag = (value: boolean | null | undefined): 0 | 1 | undefined => (value === null || value === undefined ? undefined : value ? 1 : 0);
+
+/**
+ * Auto-switch and manual replica exclude each other: turning one on turns the other off, and the answer says so (spec section 4).
+ * Errors: 400 when one request turns both on.
+ */
+export const exclusive = (
+	agent: Pick<Agent, 'auto_switch_enabled' | 'manual_replica_enabled'>,
+	wanted: Change,
+): { change: Change; notes: string[] } => {
+	if (wanted.auto_switch_enabled === 1 && wanted.manual_replica_enabled === 1) {
+		throw new SpotError('invalid', 'VALIDATION_ERROR', 'auto-switch and manual replica cannot both be on', {
+			hint: 'turn on one of them',
+			extras: { details: { manual_replica_enabled: ['excludes auto_switch_enabled'] } },
+		});
+	}
+	if (wanted.auto_switch_enabled === 1 && agent.manual_replica_enabled === 1) {
+		return { change: { ...wanted, manual_replica_enabled: 0 }, notes: ['manual replica was turned off: it excludes auto-switch'] };
+	}
+	if (wanted.manual_replica_enabled === 1 && agent.auto_switch_enabled === 1) {
+		return { change: { ...wanted, auto_switch_enabled: 0 }, notes: ['auto-switch was turned off: it excludes manual replica'] };
+	}
+	return { change: wanted, notes: [] };
+};
+
+/** The one way settings are written: validated, one transaction, `config_version` raised, audited. */
+const change = async (context: Context, tx: Db, journal: Journal, agentId: string, caller: Caller, wanted: Change, dryRun: boolean) => {
+	const id = await agentIdOf(tx, agentId, caller);
+	const agent = await lockAgent.first(tx, { id });
+	if (agent === undefined || agent.status === 'deleted') throw agentDeleted(id);
+	const { change: settled, notes } = exclusive(agent, wanted);
+	const different = Object.fromEntries(
+		Object.entries(settled).filter(([name, value]) => value !== undefined && value !== agent[name as keyof Change]),
+	) as Change;
+	const changed = Object.keys(different);
+	if (changed.length === 0 || dryRun) return { agent: { ...agent, ...different }, changed, notes };
+	const status =
+		agent.status === 'online' || agent.status === 'disabled'
+			? (different.enabled ?? agent.enabled) === 1
+				? 'online'
+				: 'disabled'
+			: agent.status;
+	const saved = await saveAgentOrRetry(tx, agent, { ...different, status, config_version: agent.config_version + 1 }, context.clock.now());
+	const before = Object.fromEntries(changed.map((name) => [name, agent[name as keyof Change]]));
+	journal.audit('agents.configure', 'agent', agent.id, agent.client_id, before, different);
+	const toggled = different.enabled === undefined ? null : different.enabled === 1 ? 'enabled' : 'disabled';
+	journal.event(
+		toggled === null ? 'agent_configured' : 'agent_toggled',
+		toggled === null ? `${agent.logical_agent_id}: ${changed.join(', ')} changed` : `${agent.logical_agent_id} was ${toggled}`,
+		{ clientId: agent.client_id, agentId: agent.id },
+		{ metadata: { ...different, config_version: saved.config_version } },
+	);
+	journal.changed('agent', agent.id);
+	return { agent: saved, changed, notes };
+};
+
+const stored = ({ agent, changed, notes }: { agent: Agent; changed: string[]; notes: string[] }): Output<'changeConfig'> => {
+	const config = configFor(agent, 'primary');
+	return {
+		success: true,
+		enabled: agent.enabled === 1,
+		auto_switch_enabled: config.auto_switch_enabled,
+		manual_replica_enabled: config.manual_replica_enabled,
+		auto_terminate_enabled: config.auto_terminate_enabled,
+		terminate_wait_seconds: config.terminate_wait_seconds,
+		config_version: config.config_version,
+		changed,
+		notes,
+	};
+};
+
+/** #23 */
+export const toggleAgent =
+	(context: Context) =>
+	async (input: Valid<'toggleAgent'>, caller: Caller): Promise<Output<'toggleAgent'>> => {
+		const { agent } = await context.unit(caller, (tx, journal) =>
+			change(context, tx, journal, input.agent_id, caller, { enabled: flag(input.enabled ?? true) ?? 1 }, false),
+		);
+		return { success: true, enabled: agent.enabled === 1, config_version: agent.config_version };
+	};
+
+const clean = (wanted: { [K in keyof Change]?: Change[K] | undefined }): Change =>
+	Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)) as Change;
+
+/** #24: `replica_enabled` and a `replica_count` above 0 mean the manual replica. */
+export const changeSettings =
+	(context: Context) =>
+	async (input: Valid<'changeSettings'>, caller: Caller): Promise<Output<'changeSettings'>> => {
+		const replica =
+			input.replica_enabled ?? (input.replica_count === null || input.replica_count === undefined ? null : input.replica_count > 0);
+		const wanted = clean({
+			auto_switch_enabled: flag(input.auto_switch_enabled),
+			auto_terminate_enabled: flag(input.auto_terminate_enabled),
+			manual_replica_enabled: flag(replica),
+		});
+		return stored(await context.unit(caller, (tx, journal) => change(context, tx, journal, input.agent_id, caller, wanted, false)));
+	};
+
+/** #25 (D-31: the wait has a range of its own and never means "do not terminate"). */
+export const changeConfig =
+	(context: Context) =>
+	async (input: Valid<'changeConfig'>, caller: Caller): Promise<Output<'changeConfig'>> => {
+		const minutes = input.terminateWaitMinutes ?? input.terminate_wait_minutes ?? null;
+		const wanted = clean({
+			enabled: flag(input.enabled),
+			terminate_wait_seconds: input.terminate_wait_seconds ?? (minutes === null ? undefined : minutes * 60),
+			auto_switch_enabled: flag(input.autoSwitchEnabled ?? input.auto_switch_enabled),
+			manual_replica_enabled: flag(input.manualReplicaEnabled ?? input.manual_replica_enabled),
+			auto_terminate_enabled: flag(input.autoTerminateEnabled ?? input.auto_terminate_enabled),
+			min_savings_percent: input.min_savings_percent ?? undefined,
+			risk_threshold: input.risk_threshold ?? undefined,
+			max_switches_per_day: input.max_switches_per_day ?? undefined,
+			max_switches_per_week: input.max_switches_per_week ?? undefined,
+			min_pool_duration_hours: input.min_pool_duration_hours ?? undefined,
+		});
+		return stored(
+			await context.unit(caller, (tx, journal) => change(context, tx, journal, input.agent_id, caller, wanted, input.dry_run === true)),
+		);
+	};
+
+/** #26 (decided 11): history and handles stay, nothing acts any more, and only `agents restore` brings it back. */
+export const deleteAgent =
+	(context: Context) =>
+	(input: Valid<'deleteAgent'>, caller: Caller): Promise<Output<'deleteAgent'>> =>
+		context.unit(caller, async (tx, journal) => {
+			const found = await agentOf(tx, input.agent_id, caller);
+			if (found.id !== input.agent_id) {
+				throw new SpotError('conflict', 'NOT_THE_AGENT_ID', `"${input.agent_id}" is the handle of one host; the agent is "${found.id}"`, {
+					hint: `to delete the agent: spotctl agents delete ${found.id}`,
+					extras: { agent_id: found.id },
+				});
+			}
+			const agent = await lockAgent.first(tx, { id: found.id });
+			if (agent === undefined || agent.status === 'deleted') throw agentDeleted(found.id);
+			const now = context.clock.now();
+			await saveAgentOrRetry(
+				tx,
+				agent,
+				{
+					status: 'deleted',
+					enabled: 0,
+					auto_switch_enabled: 0,
+					manual_replica_enabled: 0,
+					deleted_at: now,
+					config_version: agent.config_version + 1,
+				},
+				now,
+			);
+			await tx
+				.updateTable('command')
+				.set({
+					status: 'cancelled',
+					outcome: 'agent_deleted',
+					message: 'the agent was deleted',
+					open_switch_of: null,
+					due_at: null,
+					completed_at: now,
+				})
+				.where('agent_id', '=', agent.id)
+				.where('status', 'in', ['pending', 'claimed'])
+				.execute();
+			const primary = await primaryOf.first(tx, { agent_id: agent.id });
+			if (primary !== undefined) await setWatch.run(tx, { handle: primary.handle, watch_at: null });
+			const about = { clientId: agent.client_id, agentId: agent.id };
+			journal.event('agent_deleted', `${agent.logical_agent_id} was deleted`, about, { severity: 'warning' });
+			journal.notify('agent_deleted', 'Agent deleted', `${agent.logical_agent_id} was deleted`, about);
+			journal.audit(
+				'agents.delete',
+				'agent',
+				agent.id,
+				agent.client_id,
+				{ status: agent.status, enabled: agent.enabled === 1 },
+				{ status: 'deleted' },
+			);
+			journal.changed('agent', agent.id);
+			return {
+				success: true,
+				agent_id: agent.id,
+				message: `agent ${agent.logical_agent_id} was deleted; its machine goes on running without orders`,
+			};
+		});
+
+/** Brings a deleted agent back, enabled and offline until its primary calls. Errors: 409 when it is not deleted. */
+export const restoreAgent =
+	(context: Context) =>
+	(input: Valid<'restoreAgent'>, caller: Caller): Promise<Output<'restoreAgent'>> =>
+		context.unit(caller, async (tx, journal) => {
+			const id = await agentIdOf(tx, input.agent_id, caller);
+			const agent = await lockAgent.first(tx, { id });
+			if (agent === undefined || agent.status !== 'deleted') {
+				throw new SpotError('conflict', 'NOT_DELETED', `agent "${id}" is not deleted`, { hint: `see: spotctl agents show ${id}` });
+			}
+			await saveAgentOrRetry(
+				tx,
+				agent,
+				{ status: 'offline', enabled: 1, deleted_at: null, config_version: agent.config_version + 1 },
+				context.clock.now(),
+			);
+			journal.event('agent_restored', `${agent.logical_agent_id} was restored`, { clientId: agent.client_id, agentId: id });
+			journal.audit('agents.restore', 'agent', id, agent.client_id, { status: 'deleted' }, { status: 'offline', enabled: true });
+			journal.changed('agent', id);
+			return {
+				success: true,
+				agent_id: id,
+				enabled: true,
+				message: `agent ${agent.logical_agent_id} is back; it is online with its next heartbeat`,
+			};
+		});

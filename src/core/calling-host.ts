@@ -1,0 +1,31 @@
+import { SpotError } from '../errors.ts';
+import { type Agent, type Host, hostByHandle, lockAgentOfHandle, primaryOf } from '../store/hosts.ts';
+import type { Db } from '../store/statement.ts';
+import type { Caller } from './caller.ts';
+import { noAgent } from './directory.ts';
+import { StaleRow } from './unit.ts';
+
+/** The host behind a handle and its agent, the agent locked until the transaction ends. */
+export type CallingHost = { readonly agent: Agent; readonly host: Host };
+
+/**
+ * Finds and locks what a state-changing host route is about. An admin token stands for the agent's primary (identity.md section 7).
+ * Errors: 404 for a handle nobody got, or of another client.
+ */
+export const callingHost = async (tx: Db, handle: string, caller: Caller): Promise<CallingHost> => {
+	const agent = await lockAgentOfHandle.first(tx, { handle });
+	if (agent === undefined || (caller.principal?.kind === 'client' && caller.principal.clientId !== agent.client_id)) throw noAgent(handle);
+	const standsForAgent = caller.principal?.kind !== 'client';
+	const host = standsForAgent ? await primaryOf.first(tx, { agent_id: agent.id }) : await hostByHandle.first(tx, { handle });
+	if (host === undefined) throw new StaleRow();
+	return { agent, host };
+};
+
+/** Whether the caller speaks for an agent without being one of its hosts: audited, and never a sign of life. */
+export const speaksForAgent = (caller: Caller): boolean => caller.principal?.kind !== 'client';
+
+/** 404 for a deleted agent, where the route is not one that goes on after deletion (design.md, decided 11). */
+export const agentDeleted = (id: string): SpotError =>
+	new SpotError('missing', 'AGENT_DELETED', `agent "${id}" was deleted`, {
+		hint: `an operator can bring it back: spotctl agents restore ${id}`,
+	});

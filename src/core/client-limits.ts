@@ -1,0 +1,31 @@
+import { SpotError } from '../errors.ts';
+import { agentsOfClient, liveHostsOfClient } from '../store/hosts.ts';
+import { type Db, statement } from '../store/statement.ts';
+
+const limitsOf = statement<{ id: string }>()((db, v) =>
+	db.selectFrom('client').select(['name', 'max_agents', 'max_instances']).where('id', '=', v('id')),
+);
+
+/**
+ * Refuses one more agent where an operator set a limit (design: unlimited unless set). Machines of an agent that is already known are
+ * never refused: they exist, and a workload may run on them. Errors: 403 AGENT_LIMIT, INSTANCE_LIMIT.
+ */
+export const checkLimits = async (tx: Db, clientId: string): Promise<void> => {
+	const limits = await limitsOf.first(tx, { id: clientId });
+	if (limits === undefined) return;
+	if (limits.max_agents !== null) {
+		const agents = Number((await agentsOfClient.first(tx, { client_id: clientId }))?.count ?? 0);
+		if (agents >= limits.max_agents) refuse('AGENT_LIMIT', limits.name, `${agents} of at most ${limits.max_agents} agents`, '--max-agents');
+	}
+	if (limits.max_instances !== null) {
+		const instances = Number((await liveHostsOfClient.first(tx, { client_id: clientId }))?.count ?? 0);
+		if (instances >= limits.max_instances)
+			refuse('INSTANCE_LIMIT', limits.name, `${instances} of at most ${limits.max_instances} instances`, '--max-instances');
+	}
+};
+
+const refuse = (code: string, name: string, has: string, option: string): never => {
+	throw new SpotError('forbidden', code, `client "${name}" has ${has}`, {
+		hint: `an operator can raise it: spotctl clients set ${name} ${option} N`,
+	});
+};

@@ -1,0 +1,159 @@
+import { operations } from '../contract/index.ts';
+import { asUnavailable } from '../store/open.ts';
+import * as adminTokens from './admin-tokens.ts';
+import * as agents from './agents.ts';
+import { createAuth } from './auth.ts';
+import type { Handlers } from './caller.ts';
+import * as clients from './clients.ts';
+import * as commands from './commands.ts';
+import type { Context } from './context.ts';
+import type { CoreDeps } from './core-deps.ts';
+import { createDirectory } from './directory.ts';
+import { createFeed } from './feed.ts';
+import { forceSwitch } from './force-switch.ts';
+import { idempotent } from './idempotency.ts';
+import type { Core } from './index.ts';
+import * as instances from './instances.ts';
+import { createLiveness } from './liveness.ts';
+import { createPriceWriter } from './price-writer.ts';
+import * as prices from './prices.ts';
+import { registerHost } from './register.ts';
+import * as routine from './routine.ts';
+import { markServing, sweepCommands, sweepOffline } from './sweeps.ts';
+import { switchReport } from './switch-report.ts';
+import * as terminations from './terminations.ts';
+import * as tokens from './tokens.ts';
+import { createUnit } from './unit.ts';
+
+const SERVING_MS = 1_000;
+const OFFLINE_MS = 1_000;
+const COMMANDS_MS = 1_000;
+const TOUCH_MS = 10_000;
+const PRUNE_MS = 60_000;
+
+/** Puts the product together from its dependencies; nothing runs before `start`. */
+export const createCore = (deps: CoreDeps): Core => {
+	const { store, clock, ids } = deps;
+	const origin = ids.uuid();
+	const conflicts = { count: 0 };
+	const feed = createFeed(store, clock, origin);
+	const directory = createDirectory(store, feed);
+	const liveness = createLiveness(store, clock);
+	const unit = createUnit(store, clock, ids, origin, feed, conflicts);
+	const context: Context = { ...deps, origin, feed, unit, directory, liveness, counters: new Map() };
+	const auth = createAuth(store, clock, feed, deps.settings.adminToken);
+	const writer = createPriceWriter(store, clock);
+	const stops: Array<() => void> = [];
+	const running = new Set<Promise<unknown>>();
+
+	const handlers: Handlers = {
+		listClients: clients.listClients(context),
+		createClient: once(context, 'createClient', clients.createClient(context)),
+		updateClient: clients.updateClient(context),
+		deleteClient: clients.deleteClient(context),
+		validateToken: clients.validateToken(context),
+		showClient: clients.showClient(context),
+		listTokens: tokens.listTokens(context),
+		createToken: tokens.createToken(context),
+		rotateToken: tokens.rotateToken(context),
+		revokeToken: tokens.revokeToken(context),
+		regenerateToken: tokens.regenerateToken(context),
+		revealToken: tokens.revealToken(context),
+		listAdminTokens: adminTokens.listAdminTokens(context),
+		createAdminToken: adminTokens.createAdminToken(context),
+		revokeAdminToken: adminTokens.revokeAdminToken(context),
+		registerHost: registerHost(context),
+		heartbeat: routine.heartbeat(context),
+		readConfig: routine.readConfig(context),
+		probeAgent: routine.probeAgent(context),
+		uninstallHost: routine.uninstallHost(context),
+		listOwnAgents: agents.listOwnAgents(context),
+		hostEnded: routine.hostEnded(context),
+		cleanupReport: routine.cleanupReport(context),
+		listHostReplicas: routine.listHostReplicas(context),
+		instancesToTerminate: terminations.instancesToTerminate(context),
+		terminationReport: once(context, 'terminationReport', terminations.terminationReport(context)),
+		listAgents: agents.listAgents(context),
+		listClientAgents: agents.listClientAgents(context),
+		listAgentHistory: agents.listAgentHistory(context),
+		showAgent: agents.showAgent(context),
+		toggleAgent: agents.toggleAgent(context),
+		changeSettings: agents.changeSettings(context),
+		changeConfig: agents.changeConfig(context),
+		deleteAgent: agents.deleteAgent(context),
+		restoreAgent: agents.restoreAgent(context),
+		holdInstance: terminations.holdInstance(context),
+		listInstances: instances.listInstances(context),
+		listClientInstances: instances.listClientInstances(context),
+		showInstance: instances.showInstance(context),
+		instancePricing: prices.instancePricing(context),
+		instanceOptions: prices.instanceOptions(context),
+		forceSwitch: once(context, 'forceSwitch', forceSwitch(context)),
+		switchHistory: instances.switchHistory(context),
+		pendingCommands: commands.pendingCommands(context),
+		commandExecuted: commands.commandExecuted(context),
+		markCommandExecuted: commands.markCommandExecuted(context),
+		switchReport: switchReport(context),
+		listCommands: commands.listCommands(context),
+		showCommand: commands.showCommand(context),
+		cancelCommand: commands.cancelCommand(context),
+		pricingReport: prices.pricingReport(context, writer),
+		decide: prices.decide(context, writer),
+	};
+
+	/** Runs a piece of background work again and again; a run that is still under way is not doubled, trouble is logged. */
+	const repeat = (name: string, ms: number, work: () => Promise<unknown>): void => {
+		let busy = false;
+		stops.push(
+			clock.every(ms, () => {
+				if (busy) return;
+				busy = true;
+				const run = work()
+					.catch((error: unknown) => deps.log.warn({ job: name, err: error }, 'background work failed; it is tried again'))
+					.finally(() => {
+						busy = false;
+						running.delete(run);
+					});
+				running.add(run);
+			}),
+		);
+	};
+
+	return {
+		handlers,
+		authenticate: auth.authenticate,
+		explain: (error) => asUnavailable(store.dialect, error),
+		start: async ({ jobs }) => {
+			await feed.refresh();
+			stops.push(feed.start(), liveness.start());
+			await markServing(context);
+			repeat('serving', SERVING_MS, () => markServing(context));
+			repeat('tokens', TOUCH_MS, () => auth.flush());
+			if (!jobs) return;
+			repeat('offline', OFFLINE_MS, () => sweepOffline(context));
+			repeat('commands', COMMANDS_MS, () => sweepCommands(context));
+			repeat('changes', PRUNE_MS, () => feed.prune());
+		},
+		stop: async () => {
+			for (const stop of stops.splice(0)) stop();
+			await Promise.allSettled([...running]);
+			await writer.idle();
+			await liveness.flush();
+			await auth.flush();
+		},
+		counters: () =>
+			new Map([
+				...context.counters,
+				['agent_heartbeat_received_total', liveness.received()],
+				['optimistic_lock_conflicts_total', conflicts.count],
+				['host_cache_size', directory.cache.size],
+			]),
+		lastFreshAt: () => feed.lastFreshAt(),
+	};
+};
+
+const once = <N extends 'createClient' | 'forceSwitch' | 'terminationReport'>(
+	context: Context,
+	name: N,
+	handler: Handlers[N],
+): Handlers[N] => idempotent(context, operations[name] as never, handler as never) as Handlers[N];

@@ -1,0 +1,81 @@
+import type { Clock, Ids } from '../deps.ts';
+import { type NewAudit, type NewChange, type NewEvent, type NewNotification, writeJournal } from '../store/journal.ts';
+import type { Severity } from '../store/schema.ts';
+import type { Db } from '../store/statement.ts';
+import { actorOf, type Caller } from './caller.ts';
+
+type About = { readonly clientId: string; readonly agentId?: string | null; readonly instanceId?: string | null };
+
+/** Topics of the change log: what a cache may hold. */
+export type Topic = 'agent' | 'token' | 'client';
+
+/** What a transaction says about itself; written in the same transaction, told to the caches after its commit. */
+export type Journal = {
+	event(
+		type: string,
+		message: string,
+		about: About | null,
+		options?: { severity?: Severity; metadata?: Readonly<Record<string, unknown>> },
+	): void;
+	notify(type: string, title: string, message: string, about: About, severity?: Severity): void;
+	audit(action: string, entity: string, entityId: string, clientId: string | null, before: unknown, after: unknown): void;
+	/** Whatever caches hold about this key is out of date. */
+	changed(topic: Topic, key: string): void;
+	readonly changes: readonly NewChange[];
+	write(tx: Db): Promise<void>;
+};
+
+/** Opens the journal of one transaction. */
+export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick<Caller, 'requestId' | 'principal'> | null): Journal => {
+	const events: NewEvent[] = [];
+	const notifications: NewNotification[] = [];
+	const audits: NewAudit[] = [];
+	const changes: NewChange[] = [];
+	const requestId = caller?.requestId ?? null;
+	const json = (value: unknown): string | null => (value === null || value === undefined ? null : JSON.stringify(value));
+	return {
+		event: (type, message, about, options = {}) => {
+			events.push({
+				type,
+				severity: options.severity ?? 'info',
+				client_id: about?.clientId ?? null,
+				agent_id: about?.agentId ?? null,
+				instance_id: about?.instanceId ?? null,
+				message,
+				metadata: json(options.metadata),
+				request_id: requestId,
+				created_at: clock.now(),
+			});
+		},
+		notify: (type, title, message, about, severity = 'info') => {
+			notifications.push({
+				id: ids.uuid(),
+				client_id: about.clientId,
+				agent_id: about.agentId ?? null,
+				type,
+				title,
+				message,
+				severity,
+				created_at: clock.now(),
+			});
+		},
+		audit: (action, entity, entityId, clientId, before, after) => {
+			audits.push({
+				at: clock.now(),
+				actor: caller === null ? 'spotctl' : actorOf(caller as Caller),
+				action,
+				entity,
+				entity_id: entityId,
+				client_id: clientId,
+				before_json: json(before),
+				after_json: json(after),
+				request_id: requestId,
+			});
+		},
+		changed: (topic, key) => {
+			if (!changes.some((change) => change.topic === topic && change.key === key)) changes.push({ origin, topic, key, at: clock.now() });
+		},
+		changes,
+		write: (tx) => writeJournal(tx, { events, notifications, audits, changes }),
+	};
+};

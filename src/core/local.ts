@@ -1,0 +1,75 @@
+import type { Config } from '../config/schema.ts';
+import { type Api, type Name, operations } from '../contract/index.ts';
+import type { Operation } from '../contract/operation.ts';
+import type { Clock, Ids } from '../deps.ts';
+import { SpotError } from '../errors.ts';
+import { refuse, schemaState } from '../store/migrate.ts';
+import { openStore } from '../store/open.ts';
+import { type Caller, checkAccess } from './caller.ts';
+import { coreSettings } from './core-settings.ts';
+import { createCore } from './create-core.ts';
+
+const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** What went wrong in an input, in the words the daemon uses. */
+const parse = (operation: Operation, input: unknown): unknown => {
+	const parsed = operation.input.safeParse(input);
+	if (parsed.success) return parsed.data;
+	const [issue] = parsed.error.issues;
+	throw new SpotError('invalid', 'VALIDATION_ERROR', `${issue?.path.join('.') ?? 'input'}: ${issue?.message ?? 'is not valid'}`);
+};
+
+/**
+ * The same handlers as the daemon's, in this process, on the configured database, as caller `local:<user>`: for the first token and
+ * for a daemon that does not run. Errors: those of the handlers; SCHEMA_OLDER, SCHEMA_NEWER, DATABASE_UNAVAILABLE; DAEMON_ONLY for what
+ * only a daemon can say about itself.
+ */
+export const localApi = async (deps: {
+	readonly config: Config;
+	readonly clock: Clock;
+	readonly ids: Ids;
+	readonly user: string;
+}): Promise<{
+	readonly api: Api;
+	close(): Promise<void>;
+}> => {
+	const store = await openStore({ url: deps.config.database.url, poolSize: 2, clock: deps.clock });
+	try {
+		refuse(await schemaState(store), 'use');
+	} catch (error) {
+		await store.close();
+		throw error;
+	}
+	const core = createCore({ store, clock: deps.clock, ids: deps.ids, settings: coreSettings(deps.config), log: QUIET });
+	const caller: Caller = {
+		principal: { kind: 'local', name: deps.user },
+		requestId: deps.ids.uuid(),
+		idempotencyKey: null,
+		gone: () => false,
+	};
+	const handlers = core.handlers as unknown as Record<string, (input: unknown, caller: Caller) => unknown>;
+	const call = (name: string, operation: Operation) => async (input: unknown) => {
+		const handler = handlers[name];
+		if (operation.daemonOnly || handler === undefined) {
+			throw new SpotError('invalid', 'DAEMON_ONLY', 'only a running daemon can answer this', {
+				hint: 'leave --local out; start one: spotctl serve',
+			});
+		}
+		checkAccess(operation, caller.principal);
+		try {
+			return await handler(parse(operation, input), caller);
+		} catch (error) {
+			throw core.explain(error);
+		}
+	};
+	const api = Object.fromEntries(
+		(Object.keys(operations) as Name[]).map((name) => [name, call(name, operations[name] as unknown as Operation)]),
+	);
+	return {
+		api: api as unknown as Api,
+		close: async () => {
+			await core.stop();
+			await store.close();
+		},
+	};
+};

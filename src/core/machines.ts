@@ -1,0 +1,124 @@
+import { type Agent, addHost, addLogicalId, agentById, type Host, hostByInstance, saveHost, setWatch } from '../store/hosts.ts';
+import type { Mode, Role } from '../store/schema.ts';
+import { type Db, statement } from '../store/statement.ts';
+import type { Context } from './context.ts';
+import type { Journal } from './journal.ts';
+
+/** What a report, or a PUT, says about a machine that may never have called. */
+export type Named = {
+	readonly instanceId: string;
+	readonly type: string | null;
+	readonly region: string | null;
+	readonly az: string | null;
+	readonly mode: Mode | null;
+	readonly poolId: string | null;
+	readonly ami: string | null;
+};
+
+const hostsOfAgent = statement<{ agent_id: string }>()((db, v) =>
+	db.selectFrom('host').select('handle').where('agent_id', '=', v('agent_id')).limit(2),
+);
+const switchesOfAgent = statement<{ agent_id: string }>()((db, v) =>
+	db.selectFrom('switch_record').select('id').where('agent_id', '=', v('agent_id')).limit(1),
+);
+
+/**
+ * The host row of a machine that `agent` says is its own: the one it has, a new one in role `named`, or (T8 of identity.md) one that
+ * registered elsewhere meanwhile. Null when the machine is another agent's and stays there; an event tells.
+ */
+export const machineOfAgent = async (context: Context, tx: Db, journal: Journal, agent: Agent, named: Named): Promise<Host | null> => {
+	const found = await hostByInstance.first(tx, { client_id: agent.client_id, instance_id: named.instanceId });
+	if (found === undefined) return addNamed(context, tx, agent, named, 'named');
+	if (found.agent_id === agent.id) return { ...found, mode: found.mode ?? named.mode, pool_id: found.pool_id ?? named.poolId };
+	const other = await agentById.first(tx, { id: found.agent_id });
+	if (other !== undefined && found.role === 'candidate') return moved(tx, journal, found, other, agent);
+	if (other !== undefined && (await isFreshAndAlone(tx, other))) return folded(tx, journal, found, other, agent);
+	journal.event(
+		'machine_conflict',
+		`${agent.logical_agent_id} says ${named.instanceId} is its new machine, but it is the ${found.role} of ${other?.logical_agent_id ?? 'another agent'}; nothing moved`,
+		{ clientId: agent.client_id, agentId: agent.id, instanceId: named.instanceId },
+		{ severity: 'error', metadata: { other_agent_id: found.agent_id } },
+	);
+	return null;
+};
+
+/** Adds a host row for a machine that is only named so far. */
+export const addNamed = async (context: Context, tx: Db, agent: Agent, named: Named, role: Role): Promise<Host> => {
+	const now = context.clock.now();
+	const host: Host = {
+		handle: context.ids.uuid(),
+		client_id: agent.client_id,
+		agent_id: agent.id,
+		instance_id: named.instanceId,
+		role,
+		primary_of: null,
+		generation: null,
+		instance_type: named.type,
+		region: named.region,
+		az: named.az,
+		ami_id: named.ami,
+		hostname: null,
+		private_ip: null,
+		public_ip: null,
+		agent_version: null,
+		mode: named.mode,
+		pool_id: named.mode === 'ondemand' ? null : named.poolId,
+		registered_at: null,
+		said_offline_at: null,
+		zombie_at: role === 'zombie' ? now : null,
+		hold: 0,
+		guess_command_id: null,
+		tentative_command_id: null,
+		takes_back: 0,
+		termination_attempted_at: null,
+		terminated_at: null,
+		last_switch_at: null,
+		created_at: now,
+	};
+	await addHost.run(tx, host);
+	return host;
+};
+
+const isFreshAndAlone = async (tx: Db, agent: Agent): Promise<boolean> =>
+	agent.self_named === 1 &&
+	agent.generation === 1 &&
+	agent.status !== 'deleted' &&
+	(await hostsOfAgent.all(tx, { agent_id: agent.id })).length === 1 &&
+	(await switchesOfAgent.all(tx, { agent_id: agent.id })).length === 0;
+
+/** A candidate that a guess put under the wrong agent. */
+const moved = async (tx: Db, journal: Journal, host: Host, other: Agent, agent: Agent): Promise<Host> => {
+	const here: Host = { ...host, agent_id: agent.id, tentative_command_id: null };
+	await saveHost.run(tx, here);
+	await tx
+		.updateTable('logical_id')
+		.set({ agent_id: agent.id })
+		.where('client_id', '=', agent.client_id)
+		.where('logical_id', '=', host.instance_id)
+		.where('agent_id', '=', other.id)
+		.execute();
+	journal.changed('agent', other.id);
+	journal.changed('agent', agent.id);
+	return here;
+};
+
+/** A machine that registered as a new agent of its own, before anybody said whose it is: that agent goes, its handle goes on working. */
+const folded = async (tx: Db, journal: Journal, host: Host, other: Agent, agent: Agent): Promise<Host> => {
+	const here: Host = { ...host, agent_id: agent.id, role: 'candidate', primary_of: null, generation: null };
+	await saveHost.run(tx, here);
+	await setWatch.run(tx, { handle: host.handle, watch_at: null });
+	for (const table of ['event', 'notification'] as const)
+		await tx.updateTable(table).set({ agent_id: agent.id }).where('agent_id', '=', other.id).execute();
+	const names = await tx.selectFrom('logical_id').select('logical_id').where('agent_id', '=', other.id).execute();
+	await tx.deleteFrom('agent').where('id', '=', other.id).execute();
+	for (const { logical_id } of names) await addLogicalId.run(tx, { client_id: agent.client_id, logical_id, agent_id: agent.id });
+	journal.event(
+		'agent_folded',
+		`${host.instance_id} had registered as an agent of its own; it is a machine of ${agent.logical_agent_id}`,
+		{ clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id },
+		{ metadata: { folded_agent_id: other.id } },
+	);
+	journal.changed('agent', other.id);
+	journal.changed('agent', agent.id);
+	return here;
+};

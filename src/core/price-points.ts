@@ -1,0 +1,104 @@
+import type { Valid } from '../contract/index.ts';
+import type { Mode, PriceSource } from '../store/schema.ts';
+import { regionOf, typeOf, zoneOf } from './orders.ts';
+import { micros } from './report.ts';
+
+const BUCKET_MS = 5 * 60_000;
+/** collected_at is believed within this distance of the arrival (spec section 9 "Ours"). */
+const COLLECTED_MS = 15 * 60_000;
+
+/** The 5-minute bucket of an instant, in UTC milliseconds. */
+export const bucketOf = (at: number): number => Math.floor(at / BUCKET_MS) * BUCKET_MS;
+
+/** primary 4, replica-automatic 3, replica-manual 2, interpolated 1 (spec section 9). */
+export const PRIORITY: Readonly<Record<PriceSource, number>> = { primary: 4, 'replica-automatic': 3, 'replica-manual': 2, interpolated: 1 };
+/** How far a price of each source is believed, 0 to 1 (spec section 9). */
+export const CONFIDENCE: Readonly<Record<PriceSource, number>> = {
+	primary: 1,
+	'replica-automatic': 0.95,
+	'replica-manual': 0.95,
+	interpolated: 0.7,
+};
+
+export type Point = {
+	readonly poolId: string;
+	readonly type: string;
+	readonly region: string;
+	readonly az: string;
+	readonly spotMicros: number;
+};
+
+/** What one report says, whichever shape it came in. */
+export type Prices = {
+	readonly points: readonly Point[];
+	readonly onDemandMicros: number | null;
+	readonly currentMicros: number | null;
+	readonly mode: Mode | null;
+	readonly currentPoolId: string | null;
+	readonly type: string | null;
+	readonly region: string | null;
+	readonly observedAt: number;
+	/** Entries that named no pool of this type and zone, or the same pool twice. */
+	readonly dropped: number;
+};
+
+/** What is known of the reporting host, for what a report leaves out. */
+export type Where = { readonly type: string | null; readonly region: string | null; readonly az: string | null };
+
+type Listed = NonNullable<Valid<'pricingReport'>['spot_pools']>[number];
+
+const POOL_ID = /^[a-z0-9][a-z0-9-]*\.[a-z0-9-]+\.[a-z0-9-]+$/i;
+
+const pointOf = (listed: Listed, where: Where): Point | null => {
+	if (listed.price === null || listed.price === undefined) return null;
+	const type = listed.instance_type ?? (listed.pool_id === null ? where.type : typeOf(listed.pool_id));
+	const az = listed.az ?? (listed.pool_id === null ? null : zoneOf(listed.pool_id));
+	if (type === null || az === null || type === '' || az === '') return null;
+	const poolId = `${type}.${az}`;
+	if (!POOL_ID.test(poolId) || poolId.length > 128 || (listed.pool_id !== null && listed.pool_id !== poolId)) return null;
+	const region = regionOf(az) ?? where.region;
+	return region === null ? null : { poolId, type, region, az, spotMicros: micros(listed.price) ?? 0 };
+};
+
+/** Points of a list, each pool once (the first counts), without prices too small to be counted in micro-dollars. */
+export const pointsOf = (listed: readonly Listed[], where: Where): { points: Point[]; dropped: number } => {
+	const points = new Map<string, Point>();
+	for (const each of listed) {
+		const point = pointOf(each, where);
+		if (point !== null && point.spotMicros > 0 && !points.has(point.poolId)) points.set(point.poolId, point);
+	}
+	return { points: [...points.values()], dropped: listed.length - points.size };
+};
+
+/** When the prices were seen: the agent's word when its clock is within 15 minutes of ours, else the arrival. */
+export const observedAt = (collectedAt: number | null | undefined, now: number): number =>
+	collectedAt !== null && collectedAt !== undefined && Math.abs(collectedAt - now) <= COLLECTED_MS ? Math.min(collectedAt, now) : now;
+
+/** Reads a pricing report in any of its three shapes (endpoints.md #48). */
+export const readPrices = (input: Valid<'pricingReport'>, where: Where, now: number): Prices => {
+	const { instance, pricing } = input;
+	const known: Where = {
+		type: instance?.instance_type ?? input.instance_type ?? where.type,
+		region: instance?.region ?? input.region ?? where.region,
+		az: instance?.az ?? input.az ?? where.az,
+	};
+	const flat = input.on_demand_price;
+	const onDemand = pricing?.on_demand_price ?? (typeof flat === 'object' && flat !== null ? flat.price : flat) ?? input.ondemand_price;
+	const { points, dropped } = pointsOf(pricing?.spot_pools ?? input.spot_pools ?? input.spot_prices ?? input.pools ?? [], known);
+	const mode = instance?.mode ?? instance?.current_mode ?? input.current_mode;
+	const currentPoolId = mode === 'ondemand' ? null : (instance?.pool_id ?? instance?.current_pool_id ?? input.current_pool_id ?? null);
+	return {
+		points,
+		dropped,
+		onDemandMicros: micros(onDemand),
+		currentMicros:
+			micros(pricing?.current_spot_price ?? input.current_spot_price) ??
+			points.find((point) => point.poolId === currentPoolId)?.spotMicros ??
+			null,
+		mode: mode ?? null,
+		currentPoolId,
+		type: known.type,
+		region: known.region,
+		observedAt: observedAt(pricing?.collected_at ?? input.collected_at, now),
+	};
+};

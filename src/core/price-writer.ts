@@ -1,0 +1,145 @@
+import type { Clock } from '../deps.ts';
+import type { Store } from '../store/open.ts';
+import { addPools, addRawPrices, mergeCleanPrices, mergeHostPrices, mergeOnDemandPrices } from '../store/prices.ts';
+import type { PriceCleanTable, PriceSource } from '../store/schema.ts';
+import type { Db } from '../store/statement.ts';
+import { bucketOf, CONFIDENCE, PRIORITY, type Prices } from './price-points.ts';
+
+/** How many reports may share a transaction. */
+const BATCH = 64;
+/** How many pools are remembered as stored, so that they are not sent again. */
+const KNOWN = 20_000;
+
+type Waiting = { readonly report: Reported; readonly accept: () => void; readonly reject: (error: unknown) => void };
+
+export type Reported = {
+	readonly clientId: string;
+	readonly handle: string;
+	readonly source: PriceSource;
+	/** False for a host whose own price is no price of the agent (a zombie). */
+	readonly own: boolean;
+	readonly prices: Prices;
+	readonly arrivedAt: number;
+};
+
+/**
+ * Writes price reports, raw and clean in one transaction (D-11). Reports that wait for the transaction under way share the next one:
+ * at most five statements whatever the number of reports and pools. Each is answered after the commit that holds it.
+ */
+export type PriceWriter = { write(report: Reported): Promise<void>; idle(): Promise<void> };
+
+export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
+	const queue: Waiting[] = [];
+	const stored = new Set<string>();
+	let running: Promise<void> | null = null;
+
+	const save = async (reports: readonly Reported[]): Promise<void> => {
+		const rows = rowsOf(reports, stored, clock.now());
+		await store.transact((tx) => writeRows(tx, store.dialect.name, rows));
+		if (stored.size > KNOWN) stored.clear();
+		for (const pool of rows.pools) stored.add(pool.id);
+	};
+
+	const drain = async (): Promise<void> => {
+		await new Promise<void>((done) => setImmediate(done));
+		while (queue.length > 0) {
+			const batch = queue.splice(0, BATCH);
+			try {
+				await save(batch.map((each) => each.report));
+				for (const each of batch) each.accept();
+			} catch (error) {
+				if (batch.length === 1 || store.dialect.isUnavailable(error)) for (const each of batch) each.reject(error);
+				else await oneByOne(batch);
+			}
+		}
+	};
+
+	/** One report of a batch was refused (its client was deleted meanwhile, say): the others must not suffer. */
+	const oneByOne = async (batch: readonly Waiting[]): Promise<void> => {
+		stored.clear();
+		for (const each of batch) await save([each.report]).then(each.accept, each.reject);
+	};
+
+	return {
+		write: (report) =>
+			new Promise<void>((accept, reject) => {
+				queue.push({ report, accept, reject });
+				running ??= drain().finally(() => {
+					running = null;
+				});
+			}),
+		idle: async () => {
+			while (running !== null) await running;
+		},
+	};
+};
+
+const rowsOf = (reports: readonly Reported[], stored: ReadonlySet<string>, now: number) => {
+	const pools = new Map<string, { id: string; instance_type: string; region: string; az: string; active: 1; created_at: number }>();
+	const clean = new Map<string, PriceCleanTable>();
+	const onDemand = new Map<string, { instance_type: string; region: string; micros: number; observed_at: number }>();
+	const hosts = new Map<string, { handle: string; spot_micros: number | null; ondemand_micros: number | null; reported_at: number }>();
+	const raw = [];
+	for (const { prices, source, clientId, handle, own, arrivedAt } of reports) {
+		const bucket = bucketOf(prices.observedAt);
+		for (const point of prices.points) {
+			if (!stored.has(point.poolId))
+				pools.set(point.poolId, {
+					id: point.poolId,
+					instance_type: point.type,
+					region: point.region,
+					az: point.az,
+					active: 1,
+					created_at: now,
+				});
+			const ondemand_micros = point.type === prices.type ? prices.onDemandMicros : null;
+			const key = `${point.poolId} ${bucket}`;
+			const earlier = clean.get(key);
+			if (earlier === undefined || PRIORITY[source] > earlier.priority) {
+				clean.set(key, {
+					pool_id: point.poolId,
+					bucket,
+					spot_micros: point.spotMicros,
+					ondemand_micros,
+					source,
+					priority: PRIORITY[source],
+					confidence: CONFIDENCE[source],
+					data_source: 'measured',
+					observed_at: prices.observedAt,
+				});
+			}
+			raw.push({
+				pool_id: point.poolId,
+				client_id: clientId,
+				handle,
+				source,
+				spot_micros: point.spotMicros,
+				ondemand_micros,
+				observed_at: prices.observedAt,
+				arrived_at: arrivedAt,
+			});
+		}
+		if (prices.onDemandMicros !== null && prices.onDemandMicros > 0 && prices.type !== null && prices.region !== null) {
+			onDemand.set(`${prices.type} ${prices.region}`, {
+				instance_type: prices.type,
+				region: prices.region,
+				micros: prices.onDemandMicros,
+				observed_at: prices.observedAt,
+			});
+		}
+		if (own && (prices.currentMicros !== null || prices.onDemandMicros !== null)) {
+			hosts.set(handle, { handle, spot_micros: prices.currentMicros, ondemand_micros: prices.onDemandMicros, reported_at: arrivedAt });
+		}
+	}
+	// In key order, so that two daemons that report the same pools lock them in the same order.
+	const sorted = <V>(map: ReadonlyMap<string, V>): V[] => [...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value);
+	return { pools: sorted(pools), raw, clean: sorted(clean), onDemand: sorted(onDemand), hosts: sorted(hosts) };
+};
+
+const writeRows = async (tx: Db, dialect: 'sqlite' | 'mysql', rows: ReturnType<typeof rowsOf>): Promise<void> => {
+	if (rows.pools.length > 0) await addPools(tx, dialect, rows.pools);
+	await addRawPrices(tx, rows.raw);
+	await mergeCleanPrices(tx, dialect, rows.clean);
+	await mergeOnDemandPrices(tx, dialect, rows.onDemand);
+	await mergeHostPrices(tx, dialect, rows.hosts);
+};

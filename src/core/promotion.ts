@@ -1,0 +1,205 @@
+import { addSwitch, type Command, type SwitchRecord, saveCommand, supersedeCommands } from '../store/commands.ts';
+import { type Agent, type Host, saveAgent, saveHost, setLiveness, setWatch } from '../store/hosts.ts';
+import type { Db } from '../store/statement.ts';
+import { type Context, count } from './context.ts';
+import type { Journal } from './journal.ts';
+import { NAMED_PATIENCE_MS } from './silence.ts';
+import { StaleRow } from './unit.ts';
+
+/** Why another machine becomes the primary. */
+export type Reason =
+	/** A machine registered and exactly one open order fits it (R4). */
+	| 'registration'
+	/** The host that claimed the order says which machine it launched (T2). */
+	| 'report'
+	/** The primary fell silent while another machine lives (T3). */
+	| 'takeover'
+	/** A guess by registration was disputed, and the guessed machine fell silent (T9). */
+	| 'taken-back';
+
+export type Promotion = {
+	readonly agent: Agent;
+	readonly from: Host | null;
+	readonly to: Host;
+	readonly reason: Reason;
+	/** What becomes of the old primary. */
+	readonly old: { readonly role: 'zombie' | 'terminated' | 'candidate'; readonly hold: boolean; readonly terminatedAt: number | null };
+	/** The command this fulfils, closed in the same transaction. */
+	readonly command: Command | null;
+	/** What the switch history says, as far as known. */
+	readonly record: Partial<SwitchRecord>;
+};
+
+/**
+ * The one place where the primary of an agent changes (decided 7): one transaction, guarded by the agent's version and by the unique
+ * key on `primary_of`. Raises the generation, so that nothing the old host claimed or says later counts; ends every other command of
+ * the agent; the new host starts to act and the old one stops with the next call each makes. Throws StaleRow when the agent changed
+ * since it was read. Returns the agent and host as they are now.
+ */
+export const promote = async (
+	context: Context,
+	tx: Db,
+	journal: Journal,
+	promotion: Promotion,
+): Promise<{ agent: Agent; host: Host; record: SwitchRecord }> => {
+	const { agent, from, to, old, command } = promotion;
+	const now = context.clock.now();
+	// An order that keeps the old machine although this agent terminates: nobody but an operator may end it.
+	const kept = old.role === 'zombie' && command?.terminate_wait_seconds === 0 && agent.auto_terminate_enabled === 1;
+	const hold = old.hold || kept;
+	if (from !== null) {
+		const terminated = old.role === 'terminated';
+		await saveHost.run(tx, {
+			...from,
+			role: old.role,
+			primary_of: null,
+			zombie_at: old.role === 'zombie' ? now : from.zombie_at,
+			hold: hold ? 1 : 0,
+			terminated_at: terminated ? (old.terminatedAt ?? now) : null,
+			termination_attempted_at: null,
+			takes_back: 0,
+		});
+		await setWatch.run(tx, { handle: from.handle, watch_at: null });
+	}
+	const host: Host = {
+		...to,
+		agent_id: agent.id,
+		role: 'primary',
+		primary_of: agent.id,
+		generation: agent.generation + 1,
+		zombie_at: null,
+		terminated_at: null,
+		termination_attempted_at: null,
+		hold: 0,
+		takes_back: 0,
+		tentative_command_id: null,
+		guess_command_id: promotion.reason === 'registration' ? (command?.id ?? null) : null,
+		last_switch_at: now,
+	};
+	await saveHost.run(tx, host);
+	const registered = host.registered_at !== null;
+	const status = agent.status === 'deleted' ? 'deleted' : registered ? (agent.enabled === 1 ? 'online' : 'disabled') : 'switching';
+	const promoted: Agent = {
+		...agent,
+		generation: agent.generation + 1,
+		version: agent.version + 1,
+		status,
+		last_switch_at: now,
+		terminated_at: null,
+		updated_at: now,
+	};
+	if ((await saveAgent.run(tx, { ...promoted, seen_version: agent.version })) === 0) throw new StaleRow();
+	await watch(context, tx, host, registered, status === 'deleted', now);
+	await supersedeCommands.run(tx, { agent_id: agent.id, except: command?.id ?? '', now });
+	if (command !== null) await complete(tx, command, host, promotion.reason, now);
+	const record = recordOf(context, promotion, host, now);
+	await addSwitch.run(tx, record);
+	tell(journal, { ...promotion, old: { ...old, hold } }, host);
+	count(context, 'instance_promotions_total');
+	if (promotion.reason === 'report' || promotion.reason === 'registration') count(context, 'switch_success_total');
+	return { agent: promoted, host, record };
+};
+
+/** Lets the offline sweep look after the new primary; one that never called gets ten minutes. */
+const watch = async (context: Context, tx: Db, host: Host, registered: boolean, deleted: boolean, now: number): Promise<void> => {
+	const patience = registered ? 0 : Math.max(0, NAMED_PATIENCE_MS - context.settings.heartbeatTimeoutMs);
+	if (registered) {
+		await setWatch.run(tx, { handle: host.handle, watch_at: deleted ? null : now });
+		return;
+	}
+	await setLiveness.run(tx, {
+		handle: host.handle,
+		seen_at: now,
+		heartbeat_at: null,
+		watch_at: deleted ? null : now + patience,
+		commands_polled_at: null,
+		replicas_polled_at: null,
+		terminations_polled_at: null,
+	});
+};
+
+const complete = async (tx: Db, command: Command, host: Host, reason: Reason, now: number): Promise<void> => {
+	const closed: Command = {
+		...command,
+		status: 'completed',
+		outcome: reason,
+		message: null,
+		open_switch_of: null,
+		awaits_machine: 0,
+		new_instance_id: host.instance_id,
+		new_handle: host.handle,
+		launched_at: command.launched_at ?? now,
+		reported_at: reason === 'report' ? now : command.reported_at,
+		completed_at: command.status === 'completed' ? command.completed_at : now,
+		due_at: null,
+	};
+	if ((await saveCommand.run(tx, { ...closed, seen_status: command.status })) === 0) throw new StaleRow();
+};
+
+const recordOf = (context: Context, promotion: Promotion, host: Host, now: number): SwitchRecord => {
+	const { agent, from, command, record } = promotion;
+	return {
+		id: context.ids.uuid(),
+		client_id: agent.client_id,
+		agent_id: agent.id,
+		command_id: command?.id ?? null,
+		evidence: promotion.reason,
+		success: 1,
+		old_instance_id: from?.instance_id ?? null,
+		new_instance_id: host.instance_id,
+		old_mode: from?.mode ?? null,
+		new_mode: host.mode ?? command?.target_mode ?? null,
+		old_pool_id: from?.pool_id ?? null,
+		new_pool_id: host.pool_id ?? command?.target_pool_id ?? null,
+		old_spot_micros: null,
+		new_spot_micros: null,
+		ondemand_micros: null,
+		impact_micros: null,
+		trigger_type: command?.trigger_type ?? (promotion.reason === 'report' ? 'agent' : promotion.reason),
+		initiated_at: command?.claimed_at ?? null,
+		launched_at: null,
+		ready_at: null,
+		traffic_at: null,
+		old_terminated_at: promotion.old.terminatedAt,
+		ami_created_at: null,
+		duration_ms: null,
+		downtime_ms: null,
+		snapshot_id: null,
+		error_message: null,
+		...record,
+		generation: agent.generation + 1,
+		created_at: now,
+	};
+};
+
+const WORDS: Readonly<Record<Reason, string>> = {
+	registration: 'it registered and fits the switch that was ordered',
+	report: 'its predecessor reported the switch',
+	takeover: 'the primary fell silent',
+	'taken-back': 'the machine that had taken over fell silent',
+};
+
+const tell = (journal: Journal, { agent, from, reason, command, old }: Promotion, host: Host): void => {
+	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
+	const severity = reason === 'takeover' || reason === 'taken-back' ? 'warning' : 'info';
+	const left = from === null ? '' : ` instead of ${from.instance_id} (now ${old.role}${old.hold ? ', on hold' : ''})`;
+	journal.event('switch_completed', `${host.instance_id} is the primary of ${agent.logical_agent_id}${left}: ${WORDS[reason]}`, about, {
+		severity,
+		metadata: {
+			reason,
+			generation: agent.generation + 1,
+			old_instance_id: from?.instance_id ?? null,
+			command_id: command?.id ?? null,
+			old_role: old.role,
+			hold: old.hold,
+		},
+	});
+	journal.notify(
+		'instance_switched',
+		'Instance switched',
+		`${agent.logical_agent_id} runs on ${host.instance_id}${left}: ${WORDS[reason]}`,
+		about,
+		severity,
+	);
+	journal.changed('agent', agent.id);
+};

@@ -1,0 +1,354 @@
+import type { Output, Valid } from '../contract/index.ts';
+import { SpotError } from '../errors.ts';
+import { type Command, openSwitchOf, ordersOfAgent, ordersOfSelfNamed, saveCommand } from '../store/commands.ts';
+import {
+	type Agent,
+	addAgent,
+	addHost,
+	addLogicalId,
+	agentOfLogicalId,
+	type Host,
+	hostByInstance,
+	hostsInRole,
+	lockAgent,
+	lockAgentOfInstance,
+	lockAgentOfLogicalId,
+	primaryOf,
+	saveHost,
+	setLiveness,
+} from '../store/hosts.ts';
+import type { Role } from '../store/schema.ts';
+import type { Db } from '../store/statement.ts';
+import { saveAgentOrRetry } from './agent-row.ts';
+import type { Caller } from './caller.ts';
+import { checkLimits } from './client-limits.ts';
+import { type Context, count } from './context.ts';
+import type { Journal } from './journal.ts';
+import { fits, type Machine, readOrders } from './orders.ts';
+import { promote } from './promotion.ts';
+import { configFor, defaultSettings } from './settings.ts';
+import { primaryIsSilent } from './silence.ts';
+import { takeOverIfSilent } from './takeover.ts';
+import { StaleRow } from './unit.ts';
+
+/** An agent restarted in mid-command keeps this much of its lease (identity.md section 6). */
+const RESTART_WINDOW_MS = 5 * 60_000;
+
+type Registration = Omit<Valid<'registerHost'>, 'availability_zone' | 'current_mode' | 'logical_agent_id'> & {
+	readonly clientId: string;
+	readonly logicalId: string;
+};
+
+type Result = { readonly agent: Agent; readonly host: Host };
+
+/** One registration in its transaction. */
+type Work = { readonly context: Context; readonly tx: Db; readonly journal: Journal; readonly said: Registration; readonly now: number };
+
+/**
+ * #40: a machine registers (identity.md section 3, R1 to R8, then T3). 200 in every case but a limit of the client. Errors: 403 for an
+ * admin token, which belongs to no client, and for a client whose limits are reached.
+ */
+export const registerHost =
+	(context: Context) =>
+	async (input: Valid<'registerHost'>, caller: Caller): Promise<Output<'registerHost'>> => {
+		if (caller.principal?.kind !== 'client') {
+			throw new SpotError(
+				'forbidden',
+				'CLIENT_TOKEN_REQUIRED',
+				'only a client token can register a machine: an admin token belongs to no client',
+				{
+					hint: 'create one: spotctl tokens create CLIENT',
+				},
+			);
+		}
+		const { availability_zone, current_mode, logical_agent_id, ...rest } = input;
+		const said: Registration = {
+			...rest,
+			az: rest.az ?? availability_zone,
+			mode: rest.mode ?? current_mode,
+			clientId: caller.principal.clientId,
+			logicalId: logical_agent_id ?? rest.instance_id,
+		};
+		const { agent, host } = await context.unit(caller, (tx, journal) =>
+			registered({ context, tx, journal, said, now: context.clock.now() }),
+		);
+		count(context, 'agent_registrations_total');
+		return {
+			agent_id: host.handle,
+			client_id: agent.client_id,
+			config: configFor(agent, host.role),
+			role: host.role,
+			generation: agent.generation,
+			public_agent_id: agent.id,
+			config_version: agent.config_version,
+			...(host.role === 'primary' ? {} : { message: `this instance is not the primary of its agent (${host.role}); it stays passive` }),
+		};
+	};
+
+const registered = async (work: Work): Promise<Result> => {
+	const { tx, said } = work;
+	const own = await lockAgentOfInstance.first(tx, { client_id: said.clientId, instance_id: said.instance_id });
+	if (own !== undefined) return again(work, own);
+	const named = await lockAgentOfLogicalId.first(tx, { client_id: said.clientId, logical_id: said.logicalId });
+	if (named?.status === 'deleted') return { agent: named, host: await join(work, named, 'candidate', {}) };
+	if (named !== undefined) {
+		const orders = await ordersOfAgent.all(tx, { client_id: said.clientId, agent_id: named.id, now: work.now });
+		return newcomer(work, named, orders);
+	}
+	if (said.logicalId === said.instance_id) {
+		const orders = (await ordersOfSelfNamed.all(tx, { client_id: said.clientId, now: work.now })).filter((order) =>
+			fits(order, machineOf(said), work.now),
+		);
+		const owner = await ownerOf(tx, orders);
+		if (owner !== undefined) {
+			await addLogicalId.run(tx, { client_id: said.clientId, logical_id: said.logicalId, agent_id: owner.id });
+			return newcomer(work, owner, orders);
+		}
+	}
+	return firstHost(work);
+};
+
+/** The agent a self-named machine most likely belongs to: that of the oldest order still open, else of the oldest that fits. */
+const ownerOf = async (tx: Db, orders: readonly Command[]): Promise<Agent | undefined> => {
+	const order = orders.find((each) => each.status === 'claimed') ?? orders[0];
+	return order === undefined ? undefined : lockAgent.first(tx, { id: order.agent_id });
+};
+
+const machineOf = (said: Registration): Machine => ({
+	clientId: said.clientId,
+	instanceType: said.instance_type,
+	region: said.region,
+	az: said.az,
+	mode: said.mode,
+});
+
+const poolOf = (type: string | null, az: string | null, mode: Host['mode']): string | null =>
+	mode === 'spot' && type !== null && az !== null ? `${type}.${az}` : null;
+
+/** What the machine says about itself over what was known of it; what it leaves out stays. */
+const facts = (host: Host, said: Registration, now: number): Host => {
+	const mode = said.mode ?? host.mode;
+	const type = said.instance_type ?? host.instance_type;
+	const az = said.az ?? host.az;
+	return {
+		...host,
+		instance_type: type,
+		region: said.region ?? host.region,
+		az,
+		mode,
+		pool_id: mode === null ? host.pool_id : poolOf(type, az, mode),
+		ami_id: said.ami_id ?? host.ami_id,
+		hostname: said.hostname ?? host.hostname,
+		private_ip: said.private_ip ?? host.private_ip,
+		public_ip: said.public_ip ?? host.public_ip,
+		agent_version: said.agent_version ?? host.agent_version,
+		registered_at: now,
+		said_offline_at: null,
+	};
+};
+
+/** A sign of life that begins anew: which polls were seen is reset at registration (identity.md section 2). */
+const heard = (work: Work, handle: string, watched: boolean): Promise<unknown> =>
+	setLiveness.run(work.tx, {
+		handle,
+		seen_at: work.now,
+		heartbeat_at: work.now,
+		watch_at: watched ? work.now : null,
+		commands_polled_at: null,
+		replicas_polled_at: null,
+		terminations_polled_at: null,
+	});
+
+/** R1: the machine is known; its row decides, its logical id can only add an alias. */
+const again = async (work: Work, agent: Agent): Promise<Result> => {
+	const { context, tx, journal, said, now } = work;
+	const found = await hostByInstance.first(tx, { client_id: said.clientId, instance_id: said.instance_id });
+	if (found === undefined) throw new StaleRow();
+	const role: Role = found.role === 'terminated' ? 'zombie' : found.role === 'named' ? 'candidate' : found.role;
+	const host: Host = {
+		...facts(found, said, now),
+		role,
+		...(found.role === 'terminated' ? { terminated_at: null, zombie_at: found.zombie_at ?? now } : {}),
+	};
+	await saveHost.run(tx, host);
+	await heard(work, host.handle, role === 'primary' && agent.status !== 'deleted');
+	if (said.logicalId !== agent.logical_agent_id) await alias(work, agent);
+	journal.changed('agent', agent.id);
+	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
+	journal.event('host_registered', `${host.instance_id} of ${agent.logical_agent_id} registered again as ${role}`, about, {
+		metadata: { role, was: found.role },
+	});
+	if (agent.status === 'deleted') return { agent, host };
+	if (role === 'primary') {
+		await shortenLease(work, agent, host);
+		return { agent: await alive(context, tx, journal, agent), host };
+	}
+	if (role === 'candidate' || host.takes_back === 1) {
+		const taken = await takeOverIfSilent(context, tx, journal, agent, host.handle);
+		if (taken !== null) return taken.host.handle === host.handle ? taken : { agent: taken.agent, host };
+	}
+	return { agent, host };
+};
+
+/** A claimed command of a process that has ended waits five more minutes for evidence, not for its whole lease. */
+const shortenLease = async (work: Work, agent: Agent, host: Host): Promise<void> => {
+	const open = await openSwitchOf.first(work.tx, { agent_id: agent.id });
+	if (open?.status !== 'claimed' || open.handle !== host.handle || open.lease_until === null) return;
+	const until = Math.min(open.lease_until, work.now + RESTART_WINDOW_MS);
+	if (until === open.lease_until) return;
+	await saveCommand.run(work.tx, {
+		...open,
+		lease_until: until,
+		due_at: until,
+		message: 'the agent restarted while it had this command',
+		seen_status: 'claimed',
+	});
+};
+
+const alias = async ({ tx, journal, said }: Work, agent: Agent): Promise<void> => {
+	const other = await agentOfLogicalId.first(tx, { client_id: said.clientId, logical_id: said.logicalId });
+	if (other === undefined) {
+		await addLogicalId.run(tx, { client_id: said.clientId, logical_id: said.logicalId, agent_id: agent.id });
+	} else if (other.id !== agent.id && other.status !== 'deleted') {
+		journal.event(
+			'logical_id_clash',
+			`${said.instance_id} belongs to ${agent.logical_agent_id} but registered as ${said.logicalId}, which is another agent; it stays where it is`,
+			{ clientId: agent.client_id, agentId: agent.id, instanceId: said.instance_id },
+			{ severity: 'warning', metadata: { logical_id: said.logicalId, other_agent_id: other.id } },
+		);
+	}
+};
+
+/** Marks an agent whose primary was heard as alive, with one event and one notification if it had been offline. */
+export const alive = async (context: Context, tx: Db, journal: Journal, agent: Agent): Promise<Agent> => {
+	const status = agent.enabled === 1 ? 'online' : 'disabled';
+	if (agent.status === status && agent.terminated_at === null) return agent;
+	const saved = await saveAgentOrRetry(tx, agent, { status, terminated_at: null }, context.clock.now());
+	const about = { clientId: agent.client_id, agentId: agent.id };
+	if (agent.status === 'offline') {
+		journal.event('agent_back_online', `${agent.logical_agent_id} is back`, about);
+		journal.notify('agent_back_online', 'Agent back online', `${agent.logical_agent_id} is back online`, about);
+	}
+	journal.changed('agent', agent.id);
+	return saved;
+};
+
+const blank = (work: Work, agentId: string, handle: string, role: Role): Host => ({
+	handle,
+	client_id: work.said.clientId,
+	agent_id: agentId,
+	instance_id: work.said.instance_id,
+	role,
+	primary_of: role === 'primary' ? agentId : null,
+	generation: null,
+	instance_type: null,
+	region: null,
+	az: null,
+	ami_id: null,
+	hostname: null,
+	private_ip: null,
+	public_ip: null,
+	agent_version: null,
+	mode: null,
+	pool_id: null,
+	registered_at: null,
+	said_offline_at: null,
+	zombie_at: null,
+	hold: 0,
+	guess_command_id: null,
+	tentative_command_id: null,
+	takes_back: 0,
+	termination_attempted_at: null,
+	terminated_at: null,
+	last_switch_at: null,
+	created_at: work.now,
+});
+
+/** Adds a host to an agent in a passive role, with a handle of its own. */
+const join = async (work: Work, agent: Agent, role: Role, extra: Partial<Host>): Promise<Host> => {
+	const host: Host = { ...facts(blank(work, agent.id, work.context.ids.uuid(), role), work.said, work.now), ...extra };
+	await addHost.run(work.tx, host);
+	await heard(work, host.handle, false);
+	work.journal.changed('agent', agent.id);
+	return host;
+};
+
+/** R4 to R8 for a machine nobody has heard of, under an agent that lives. */
+const newcomer = async (work: Work, agent: Agent, orders: readonly Command[]): Promise<Result> => {
+	const { context, tx, journal, said, now } = work;
+	const primary = await primaryOf.first(tx, { agent_id: agent.id });
+	const silent = primary !== undefined && (await primaryIsSilent(context, tx, primary));
+	const taken = new Set(
+		(await hostsInRole.all(tx, { agent_id: agent.id, role: 'candidate' })).flatMap((host) => host.tentative_command_id ?? []),
+	);
+	const reading = readOrders(orders, machineOf(said), now, taken, !silent);
+	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: said.instance_id };
+	if (reading.kind === 'ordered' && primary !== undefined) {
+		const { order } = reading;
+		const to = await join(work, agent, 'candidate', said.mode === null ? { mode: order.target_mode, pool_id: order.target_pool_id } : {});
+		return promote(context, tx, journal, {
+			agent,
+			from: primary,
+			to,
+			reason: 'registration',
+			old: { role: 'zombie', hold: false, terminatedAt: null },
+			command: order,
+			record: {},
+		});
+	}
+	if (reading.kind === 'extra') {
+		const host = await join(work, agent, 'zombie', { zombie_at: now });
+		const message = `${said.instance_id} was launched for a switch of ${agent.logical_agent_id} that another promotion had overtaken; it will be terminated`;
+		journal.event('extra_machine', message, about, { severity: 'warning', metadata: { command_id: reading.order.id } });
+		journal.notify('extra_machine', 'Extra machine', message, about, 'warning');
+		return { agent, host };
+	}
+	const tentative = reading.kind === 'undecided' ? (reading.tentative?.id ?? null) : null;
+	const host = await join(work, agent, 'candidate', { tentative_command_id: tentative });
+	const known = await takeOverIfSilent(context, tx, journal, agent, host.handle);
+	if (known !== null) return known.host.handle === host.handle ? known : { agent: known.agent, host };
+	const why = reading.kind === 'undecided' ? 'several orders could have launched it' : 'nothing was ordered that it could be';
+	const message = `${said.instance_id} registered for ${agent.logical_agent_id}, whose primary is ${primary?.instance_id ?? 'unknown'}: ${why}; it stays passive`;
+	journal.event(reading.kind === 'undecided' ? 'undecided_host' : 'unexpected_host', message, about, {
+		severity: 'warning',
+		metadata: { tentative_command_id: tentative },
+	});
+	if (reading.kind === 'unexpected') journal.notify('unexpected_host', 'Unexpected machine', message, about, 'warning');
+	return { agent, host };
+};
+
+/** R3: the first machine of a new agent; its handle is the agent's id. */
+const firstHost = async (work: Work): Promise<Result> => {
+	const { context, tx, journal, said, now } = work;
+	await checkLimits(tx, said.clientId);
+	const id = context.ids.uuid();
+	const agent: Agent = {
+		id,
+		client_id: said.clientId,
+		logical_agent_id: said.logicalId,
+		self_named: said.logicalId === said.instance_id ? 1 : 0,
+		generation: 1,
+		version: 1,
+		status: 'online',
+		...defaultSettings(context.settings.terminateWaitSeconds),
+		last_switch_at: null,
+		last_cleanup_at: null,
+		terminated_at: null,
+		deleted_at: null,
+		installed_at: now,
+		created_at: now,
+		updated_at: now,
+	};
+	await addAgent.run(tx, agent);
+	await addLogicalId.run(tx, { client_id: said.clientId, logical_id: said.logicalId, agent_id: id });
+	const host: Host = { ...facts(blank(work, id, id, 'primary'), said, now), generation: 1 };
+	await addHost.run(tx, host);
+	await heard(work, id, true);
+	const about = { clientId: said.clientId, agentId: id, instanceId: said.instance_id };
+	journal.event('agent_registered', `${said.logicalId} registered with ${said.instance_id}`, about, {
+		metadata: { agent_version: said.agent_version },
+	});
+	journal.notify('agent_registered', 'New agent', `New agent registered: ${said.logicalId}`, about);
+	journal.changed('agent', id);
+	return { agent, host };
+};

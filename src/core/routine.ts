@@ -1,0 +1,253 @@
+import type { Output, Valid } from '../contract/index.ts';
+import { SpotError } from '../errors.ts';
+import { hostByInstance, lockAgent, saveHost, setWatch, type View } from '../store/hosts.ts';
+import { saveAgentOrRetry } from './agent-row.ts';
+import { type Caller, clientOf } from './caller.ts';
+import { agentDeleted, callingHost, speaksForAgent } from './calling-host.ts';
+import { type Context, count } from './context.ts';
+import { noAgent } from './directory.ts';
+import type { SignOfLife } from './liveness.ts';
+import { alive } from './register.ts';
+import { configFor } from './settings.ts';
+import { takeOverIfSilent } from './takeover.ts';
+
+/** Continues with the host of a call at once when it is remembered, later when it has to be read. */
+export const withHost = <T>(context: Context, handle: string, caller: Caller, next: (host: View) => T | Promise<T>): T | Promise<T> => {
+	const host = context.directory.hostOf(handle, caller);
+	return host instanceof Promise ? host.then(next) : next(host);
+};
+
+/** Notes a call of a host, unless an operator made it. */
+export const note = (context: Context, host: View, caller: Caller, sign: SignOfLife): void => {
+	if (!speaksForAgent(caller)) context.liveness.seen(host.handle, host.client_id, sign);
+};
+
+const OFF = new Set(['offline', 'stopped', 'terminated', 'stopping']);
+
+/**
+ * #41. Routine heartbeats touch no row: they are gathered and written together. What changes a state (going offline, coming back, a
+ * standby whose primary is silent) is a transaction of its own, answered after its commit.
+ */
+export const heartbeat =
+	(context: Context) =>
+	(input: Valid<'heartbeat'>, caller: Caller): Output<'heartbeat'> | Promise<Output<'heartbeat'>> =>
+		withHost(context, input.agent_id, caller, (host) => {
+			if (host.status === 'deleted') throw agentDeleted(host.agent_id);
+			if (speaksForAgent(caller)) return answer(host, input);
+			context.liveness.seen(host.handle, host.client_id, 'heartbeat');
+			const off = input.status !== null && input.status !== undefined && OFF.has(input.status);
+			if (host.role !== 'primary') {
+				return host.role === 'candidate' || host.takes_back === 1
+					? standby(context, host, caller).then(() => answer(host, input))
+					: answer(host, input);
+			}
+			const settled = host.status === 'online' || host.status === 'disabled';
+			const foreign = input.instance_id !== null && input.instance_id !== undefined && input.instance_id !== host.instance_id;
+			if (settled && !off && !foreign) return answer(host, input);
+			return changed(context, host, caller, off, foreign ? (input.instance_id ?? null) : null).then(() => answer(host, input));
+		});
+
+const answer = (host: View, input: Valid<'heartbeat'>): Output<'heartbeat'> => ({
+	success: true,
+	acknowledged: true,
+	config_version: host.config_version,
+	config_changed: input.config_version !== null && input.config_version !== undefined && input.config_version !== host.config_version,
+});
+
+/** A heartbeat of a primary that says or means something new. */
+const changed = (context: Context, host: View, caller: Caller, off: boolean, foreign: string | null): Promise<void> =>
+	context.unit(caller, async (tx, journal) => {
+		const current = await callingHost(tx, host.handle, caller);
+		const { agent } = current;
+		const about = { clientId: agent.client_id, agentId: agent.id, instanceId: current.host.instance_id };
+		if (foreign !== null) {
+			journal.event(
+				'heartbeat_instance_mismatch',
+				`${current.host.instance_id} sent a heartbeat that names ${foreign}; it was ignored`,
+				about,
+				{ severity: 'warning' },
+			);
+		}
+		if (current.host.role !== 'primary' || agent.status === 'deleted') return;
+		if (off) {
+			if (agent.status === 'offline') return;
+			await saveAgentOrRetry(tx, agent, { status: 'offline' }, context.clock.now());
+			await saveHost.run(tx, { ...current.host, said_offline_at: context.clock.now() });
+			await setWatch.run(tx, { handle: current.host.handle, watch_at: null });
+			journal.event('agent_marked_offline', `${agent.logical_agent_id} said that it goes offline`, about, { severity: 'warning' });
+			journal.notify('agent_offline', 'Agent offline', `${agent.logical_agent_id} went offline`, about, 'warning');
+			journal.changed('agent', agent.id);
+			return;
+		}
+		await setWatch.run(tx, { handle: current.host.handle, watch_at: context.clock.now() });
+		if (current.host.said_offline_at !== null) await saveHost.run(tx, { ...current.host, said_offline_at: null });
+		await alive(context, tx, journal, agent);
+	});
+
+/** A standby that calls: the moment to see whether the primary is silent (T3, T9). */
+const standby = (context: Context, host: View, caller: Caller): Promise<void> =>
+	context.unit(caller, async (tx, journal) => {
+		const agent = await lockAgent.first(tx, { id: host.agent_id });
+		if (agent !== undefined) await takeOverIfSilent(context, tx, journal, agent, host.handle);
+	});
+
+/** #42: every host reads the settings, only the primary of a living agent reads `enabled: true`. */
+export const readConfig =
+	(context: Context) =>
+	(input: Valid<'readConfig'>, caller: Caller): Output<'readConfig'> | Promise<Output<'readConfig'>> =>
+		withHost(context, input.agent_id, caller, (host) => {
+			note(context, host, caller, 'other');
+			return configFor(host, host.role);
+		});
+
+/** X20 (D-01): 404 only when the agent was deleted, 403 for an id that is not the caller's, 503 when that cannot be known. */
+export const probeAgent =
+	(context: Context) =>
+	(input: Valid<'probeAgent'>, caller: Caller): Output<'probeAgent'> | Promise<Output<'probeAgent'>> => {
+		const strange = (error: unknown): never => {
+			if (error instanceof SpotError && error.code === 'NOT_FOUND') {
+				throw new SpotError('forbidden', 'UNKNOWN_AGENT', `no agent "${input.agent_id.slice(0, 80)}" of this client`, {
+					hint: 'see: spotctl agents list',
+				});
+			}
+			throw error;
+		};
+		const probed = (host: View): Output<'probeAgent'> => {
+			if (host.status === 'deleted') throw agentDeleted(host.agent_id);
+			note(context, host, caller, 'other');
+			return {
+				agent_id: host.agent_id,
+				handle: host.handle,
+				role: host.role,
+				agentStatus: host.status,
+				enabled: configFor(host, host.role).enabled,
+				generation: host.generation,
+				config_version: host.config_version,
+				instance_id: host.instance_id,
+			};
+		};
+		try {
+			const result = withHost(context, input.agent_id, caller, probed);
+			return result instanceof Promise ? result.catch(strange) : result;
+		} catch (error) {
+			return strange(error);
+		}
+	};
+
+/** #58. There are no replicas before part 2: every host reads the empty list; a deleted agent only through its two polls. */
+export const listHostReplicas =
+	(context: Context) =>
+	(input: Valid<'listHostReplicas'>, caller: Caller): Output<'listHostReplicas'> | Promise<Output<'listHostReplicas'>> =>
+		withHost(context, input.agent_id, caller, (host) => {
+			if (host.status === 'deleted' && input.status !== 'launching' && input.status !== 'terminated') throw agentDeleted(host.agent_id);
+			note(context, host, caller, input.status === 'launching' ? 'replicas' : 'other');
+			return { replicas: [], total: 0 };
+		});
+
+/** #51 */
+export const cleanupReport =
+	(context: Context) =>
+	async (input: Valid<'cleanupReport'>, caller: Caller): Promise<Output<'cleanupReport'>> => {
+		const size = (value: readonly unknown[] | number | null | undefined): number =>
+			typeof value === 'number' ? value : (value?.length ?? 0);
+		const snapshots = size(input.snapshots?.deleted) + size(input.amis?.deleted_snapshots) + size(input.snapshots_deleted);
+		const amis = size(input.amis?.deleted_amis) + size(input.amis_deleted);
+		const failures = size(input.snapshots?.failed) + size(input.amis?.failed) + size(input.errors);
+		await context.unit(caller, async (tx, journal) => {
+			const { agent, host } = await callingHost(tx, input.agent_id, caller);
+			const now = context.clock.now();
+			await tx
+				.insertInto('cleanup_log')
+				.values({
+					client_id: agent.client_id,
+					agent_id: agent.id,
+					handle: host.handle,
+					deleted_snapshots: snapshots,
+					deleted_amis: amis,
+					failed: failures,
+					reported_at: now,
+				})
+				.execute();
+			if (host.role === 'primary' && agent.status !== 'deleted') await saveAgentOrRetry(tx, agent, { last_cleanup_at: now }, now);
+			const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
+			if (snapshots + amis + failures > 0) {
+				journal.event(
+					'cleanup_completed',
+					`${host.instance_id} removed ${snapshots} snapshots and ${amis} images, ${failures} failed`,
+					about,
+					{ severity: failures > 0 ? 'warning' : 'info' },
+				);
+			}
+			if (speaksForAgent(caller))
+				journal.audit('agents.cleanup_report', 'agent', agent.id, agent.client_id, null, { snapshots, amis, failures });
+			else context.liveness.seen(host.handle, agent.client_id, 'other');
+		});
+		count(context, 'agent_cleanup_reports_total');
+		return { success: true, message: 'cleanup report recorded', deleted_snapshots: snapshots, deleted_amis: amis, failed_count: failures };
+	};
+
+/** X22: any HTTP answer counts as success for the script, so an unknown machine is no error. */
+export const uninstallHost =
+	(context: Context) =>
+	async (input: Valid<'uninstallHost'>, caller: Caller): Promise<Output<'uninstallHost'>> => {
+		const clientId = clientOf(caller, input.client_id);
+		const instanceId = input.instance_id;
+		if (instanceId === null || instanceId === 'unknown') return { success: true, message: 'no instance was named; nothing changed' };
+		return context.unit(caller, async (tx, journal) => {
+			const found = await hostByInstance.first(tx, { client_id: clientId, instance_id: instanceId });
+			if (found === undefined) return { success: true, message: `no machine "${instanceId}" is known; nothing changed` };
+			const agent = await lockAgent.first(tx, { id: found.agent_id });
+			if (agent === undefined) throw noAgent(found.handle);
+			const now = context.clock.now();
+			await saveHost.run(tx, { ...found, said_offline_at: now });
+			const about = { clientId, agentId: agent.id, instanceId };
+			if (found.role === 'primary' && agent.status !== 'deleted' && agent.status !== 'offline') {
+				await saveAgentOrRetry(tx, agent, { status: 'offline' }, now);
+				await setWatch.run(tx, { handle: found.handle, watch_at: null });
+				journal.notify(
+					'agent_uninstalled',
+					'Agent uninstalled',
+					`the agent of ${agent.logical_agent_id} was uninstalled on ${instanceId}`,
+					about,
+					'warning',
+				);
+			}
+			journal.event('agent_uninstalled', `the agent on ${instanceId} was uninstalled (${input.reason ?? 'no reason given'})`, about, {
+				severity: 'warning',
+			});
+			journal.changed('agent', agent.id);
+			return { success: true, message: `the agent on ${instanceId} is recorded as uninstalled` };
+		});
+	};
+
+/** #52: a host says that its instance ended. */
+export const hostEnded =
+	(context: Context) =>
+	async (input: Valid<'hostEnded'>, caller: Caller): Promise<Output<'hostEnded'>> => {
+		await context.unit(caller, async (tx, journal) => {
+			const { agent, host } = await callingHost(tx, input.agent_id, caller);
+			if (agent.status === 'deleted') return;
+			const now = context.clock.now();
+			const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
+			const reason = input.reason ?? 'Unknown';
+			if (host.role === 'primary') {
+				await saveAgentOrRetry(tx, agent, { status: 'offline', terminated_at: now }, now);
+				await setWatch.run(tx, { handle: host.handle, watch_at: null });
+				journal.notify(
+					'agent_terminated',
+					'Agent terminated',
+					`${host.instance_id}, the primary of ${agent.logical_agent_id}, ended: ${reason}`,
+					about,
+					'warning',
+				);
+			} else if (host.role !== 'terminated') {
+				await saveHost.run(tx, { ...host, role: 'terminated', terminated_at: now });
+			}
+			journal.event('instance_ended', `${host.instance_id} (${host.role}) of ${agent.logical_agent_id} ended: ${reason}`, about, {
+				severity: 'warning',
+			});
+			journal.changed('agent', agent.id);
+			if (speaksForAgent(caller)) journal.audit('agents.termination', 'agent', agent.id, agent.client_id, null, { reason });
+		});
+		return { success: true };
+	};

@@ -1,0 +1,52 @@
+import { type Command, commandById } from '../store/commands.ts';
+import { type Agent, type Host, hostsInRole, primaryOf } from '../store/hosts.ts';
+import type { Db } from '../store/statement.ts';
+import type { Context } from './context.ts';
+import type { Journal } from './journal.ts';
+import { orderState } from './orders.ts';
+import { promote } from './promotion.ts';
+import { primaryIsSilent } from './silence.ts';
+
+/**
+ * T3 and T9 of identity.md: when the primary of a (locked) agent is silent, a disputed predecessor that still calls takes the agent back,
+ * else the oldest live candidate takes over. Without an order the old host is on hold, since silence is no proof of death. `caller` is a
+ * host that is calling right now. Returns what changed, or null.
+ */
+export const takeOverIfSilent = async (
+	context: Context,
+	tx: Db,
+	journal: Journal,
+	agent: Agent,
+	caller: string | null,
+): Promise<{ agent: Agent; host: Host } | null> => {
+	if (agent.status === 'deleted') return null;
+	const primary = await primaryOf.first(tx, { agent_id: agent.id });
+	if (primary === undefined || primary.handle === caller || !(await primaryIsSilent(context, tx, primary))) return null;
+	const now = context.clock.now();
+	const lives = (host: Host & { seen_at: number }): boolean =>
+		host.registered_at !== null &&
+		(host.handle === caller ||
+			now - Math.max(host.seen_at, context.liveness.pending(host.handle)?.seen_at ?? 0) < context.settings.heartbeatTimeoutMs);
+	const predecessor = (await hostsInRole.all(tx, { agent_id: agent.id, role: 'zombie' })).find(
+		(host) => host.takes_back === 1 && lives(host),
+	);
+	const heir = predecessor ?? (await hostsInRole.all(tx, { agent_id: agent.id, role: 'candidate' })).find(lives);
+	if (heir === undefined) return null;
+	const { seen_at: _, ...to } = heir;
+	const command = predecessor === undefined ? await tentativeOrder(tx, to) : null;
+	return promote(context, tx, journal, {
+		agent,
+		from: primary,
+		to,
+		reason: predecessor === undefined ? 'takeover' : 'taken-back',
+		old: { role: 'zombie', hold: command === null, terminatedAt: null },
+		command,
+		record: {},
+	});
+};
+
+const tentativeOrder = async (tx: Db, host: Host): Promise<Command | null> => {
+	if (host.tentative_command_id === null) return null;
+	const command = await commandById.first(tx, { id: host.tentative_command_id });
+	return command !== undefined && command.awaits_machine === 1 && orderState(command) === 'open' ? command : null;
+};

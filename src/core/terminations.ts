@@ -1,0 +1,180 @@
+import type { Output, Valid } from '../contract/index.ts';
+import { SpotError } from '../errors.ts';
+import { type Host, hostByInstance, lockAgent, saveHost, type View } from '../store/hosts.ts';
+import { type Db, statement } from '../store/statement.ts';
+import type { Caller } from './caller.ts';
+import { callingHost, speaksForAgent } from './calling-host.ts';
+import { type Context, count } from './context.ts';
+import { instanceOf } from './instance-of.ts';
+import { plausible } from './report.ts';
+import { note, withHost } from './routine.ts';
+
+/** An attempt hides a machine from the list for this long (spec section 8). */
+const ATTEMPT_MS = 5 * 60_000;
+
+type List = Output<'instancesToTerminate'>;
+
+/** Zombies and ended replicas of an agent with the agent's own facts, read together so that role changes show at once. */
+const endingHosts = statement<{ agent_id: string }>()((db, v) =>
+	db
+		.selectFrom('host as h')
+		.innerJoin('agent as a', 'a.id', 'h.agent_id')
+		.leftJoin('host as p', 'p.primary_of', 'a.id')
+		.selectAll('h')
+		.select(['a.auto_terminate_enabled', 'a.terminate_wait_seconds', 'a.status', 'p.handle as primary_handle'])
+		.where('h.agent_id', '=', v('agent_id'))
+		.where('h.role', 'in', ['zombie', 'ended'])
+		.orderBy('h.zombie_at')
+		.orderBy('h.handle')
+		.limit(200),
+);
+
+type Ending = Host & { auto_terminate_enabled: number; terminate_wait_seconds: number; status: string; primary_handle: string | null };
+
+/** Whether a machine must end now: a zombie after its wait unless held, an ended replica at once; never what is no EC2 machine. */
+export const isDue = (host: Ending, now: number): boolean =>
+	/^i-/.test(host.instance_id) &&
+	host.hold === 0 &&
+	(host.role === 'ended' || (host.zombie_at !== null && now - host.zombie_at >= host.terminate_wait_seconds * 1000));
+
+const hidden = (host: Host, now: number): boolean =>
+	host.termination_attempted_at !== null && now - host.termination_attempted_at < ATTEMPT_MS;
+
+/**
+ * #56 (D-12, D-20): the primary reads every machine of its own agent that is due, a zombie at most itself. With auto-terminate off
+ * nothing is named, except a deleted agent's leftover replicas to the host that was its primary (design.md, decided 11).
+ */
+export const instancesToTerminate =
+	(context: Context) =>
+	(input: Valid<'instancesToTerminate'>, caller: Caller): List | Promise<List> =>
+		withHost(context, input.agent_id, caller, (host) => {
+			note(context, host, caller, 'terminations');
+			const empty: List = {
+				instances: [],
+				auto_terminate_enabled: host.auto_terminate_enabled === 1 || host.status === 'deleted',
+				terminate_wait_seconds: host.terminate_wait_seconds,
+				held: 0,
+			};
+			return host.ending === 0 ? empty : list(context, host, empty);
+		});
+
+const list = async (context: Context, host: View, empty: List): Promise<List> => {
+	const rows = await endingHosts.all(context.store.read, { agent_id: host.agent_id });
+	const now = context.clock.now();
+	const first = rows[0];
+	if (first === undefined) return empty;
+	const deleted = first.status === 'deleted';
+	const isPrimary = first.primary_handle === host.handle;
+	const mine = rows.filter(
+		(row) => (isPrimary ? row.handle !== host.handle : row.handle === host.handle) && (!deleted || row.role === 'ended'),
+	);
+	const due = mine.filter((row) => isDue(row, now));
+	const allowed = first.auto_terminate_enabled === 1 || deleted;
+	return {
+		instances: allowed
+			? due
+					.filter((row) => !hidden(row, now))
+					.map((row) => ({
+						instance_id: row.instance_id,
+						instance_type: row.instance_type,
+						az: row.az,
+						reason: row.role === 'ended' ? ('replica_terminated' as const) : ('zombie_timeout' as const),
+						seconds_waiting: Math.max(0, Math.floor((now - (row.zombie_at ?? row.created_at)) / 1000)),
+					}))
+			: [],
+		auto_terminate_enabled: allowed,
+		terminate_wait_seconds: first.terminate_wait_seconds,
+		held: mine.filter((row) => row.hold === 1).length + (allowed ? 0 : due.length),
+	};
+};
+
+/** #50: of any machine of this agent but the current primary. Errors: 404, 409 CURRENT_PRIMARY. */
+export const terminationReport =
+	(context: Context) =>
+	(input: Valid<'terminationReport'>, caller: Caller): Promise<Output<'terminationReport'>> =>
+		context.unit(caller, async (tx, journal) => {
+			const { agent, host } = await callingHost(tx, input.agent_id, caller);
+			if (!speaksForAgent(caller)) context.liveness.seen(host.handle, agent.client_id, 'other');
+			const target = await hostByInstance.first(tx, { client_id: agent.client_id, instance_id: input.instance_id });
+			if (target === undefined || target.agent_id !== agent.id) {
+				throw new SpotError('missing', 'NOT_FOUND', `no instance "${input.instance_id}" of this agent`, {
+					hint: 'see: spotctl instances list',
+				});
+			}
+			if (target.role === 'primary') {
+				throw new SpotError('conflict', 'CURRENT_PRIMARY', `${target.instance_id} is the primary: a report cannot end it`, {
+					hint: `see: spotctl agents show ${agent.id}`,
+				});
+			}
+			const succeeded = input.success ?? input.termination_reason !== null;
+			const now = context.clock.now();
+			const about = { clientId: agent.client_id, agentId: agent.id, instanceId: target.instance_id };
+			if (target.role === 'terminated') return { success: true, message: 'recorded already' };
+			if (succeeded) {
+				await saveHost.run(tx, {
+					...target,
+					role: 'terminated',
+					terminated_at: plausible(input.terminated_at, now) ?? now,
+					hold: 0,
+					takes_back: 0,
+				});
+				journal.event('instance_terminated', `${target.instance_id} (${target.role}) of ${agent.logical_agent_id} was terminated`, about, {
+					metadata: { by: host.instance_id, reason: input.termination_reason },
+				});
+				count(context, 'instances_terminated_total');
+			} else {
+				await saveHost.run(tx, { ...target, termination_attempted_at: now });
+				journal.event(
+					'instance_termination_failed',
+					`${target.instance_id} could not be terminated: ${input.error ?? 'no reason given'}`,
+					about,
+					{ severity: 'error' },
+				);
+			}
+			if (speaksForAgent(caller))
+				journal.audit(
+					'terminations.report',
+					'instance',
+					target.instance_id,
+					agent.client_id,
+					{ role: target.role },
+					{ success: succeeded },
+				);
+			journal.changed('agent', agent.id);
+			return {
+				success: true,
+				message: succeeded ? 'termination recorded' : 'the attempt is recorded; it is offered again after five minutes',
+			};
+		});
+
+/** Lets an operator keep a zombie, or release one that silence or a dispute put on hold. Errors: 404, 409 NOT_A_ZOMBIE. */
+export const holdInstance =
+	(context: Context) =>
+	(input: Valid<'holdInstance'>, caller: Caller): Promise<Output<'holdInstance'>> =>
+		context.unit(caller, async (tx: Db, journal) => {
+			const found = await instanceOf(tx, input.instance_id, input.client_id, caller);
+			await lockAgent.first(tx, { id: found.agent_id });
+			const host = await instanceOf(tx, input.instance_id, input.client_id, caller);
+			if (host.role !== 'zombie') {
+				throw new SpotError('conflict', 'NOT_A_ZOMBIE', `${host.instance_id} is ${host.role}: only a zombie can be held or released`, {
+					hint: `see: spotctl instances show ${host.instance_id}`,
+				});
+			}
+			await saveHost.run(tx, { ...host, hold: input.hold ? 1 : 0, takes_back: input.hold ? host.takes_back : 0 });
+			journal.audit('instances.hold', 'instance', host.instance_id, host.client_id, { hold: host.hold === 1 }, { hold: input.hold });
+			journal.event(
+				input.hold ? 'instance_held' : 'instance_released',
+				`${host.instance_id} was ${input.hold ? 'put on hold' : 'released for termination'}`,
+				{
+					clientId: host.client_id,
+					agentId: host.agent_id,
+					instanceId: host.instance_id,
+				},
+			);
+			journal.changed('agent', host.agent_id);
+			return {
+				success: true,
+				hold: input.hold,
+				message: input.hold ? `${host.instance_id} stays until it is released` : `${host.instance_id} may be terminated`,
+			};
+		});

@@ -1,0 +1,80 @@
+import type { ClientTable } from './schema.ts';
+import { type Db, statement } from './statement.ts';
+
+export type Client = ClientTable;
+
+export const clientById = statement<{ id: string }>()((db, v) => db.selectFrom('client').selectAll().where('id', '=', v('id')));
+
+export const clientByName = statement<{ name: string }>()((db, v) => db.selectFrom('client').selectAll().where('name', '=', v('name')));
+
+export const clientByEmail = statement<{ email: string }>()((db, v) =>
+	db.selectFrom('client').select('id').where('email', '=', v('email')),
+);
+
+export const addClient = (tx: Db, row: Client): Promise<unknown> => tx.insertInto('client').values(row).execute();
+
+export const saveClient = (tx: Db, row: Client): Promise<unknown> =>
+	tx
+		.updateTable('client')
+		.set({ status: row.status, max_agents: row.max_agents, max_instances: row.max_instances, test_client: row.test_client })
+		.where('id', '=', row.id)
+		.execute();
+
+export const removeClient = async (tx: Db, id: string): Promise<void> => {
+	await tx.deleteFrom('client').where('id', '=', id).execute();
+};
+
+/** Clients newest first, one more than `limit`; `name` is an exact name or id. */
+export const listClientRows = (
+	db: Db,
+	filter: { limit: number; after: readonly [number, string] | null; name: string | null },
+): Promise<Client[]> => {
+	const { after, name } = filter;
+	let query = db.selectFrom('client').selectAll();
+	if (name !== null) query = query.where((eb) => eb.or([eb('name', '=', name), eb('id', '=', name)]));
+	if (after !== null)
+		query = query.where((eb) =>
+			eb.or([eb('created_at', '<', after[0]), eb.and([eb('created_at', '=', after[0]), eb('id', '<', after[1])])]),
+		);
+	return query
+		.orderBy('created_at', 'desc')
+		.orderBy('id', 'desc')
+		.limit(filter.limit + 1)
+		.execute();
+};
+
+export type Counts = { online: number; offline: number; total: number; active: number; zombie: number; terminated: number };
+
+/** Agents and machines of each of these clients, in two statements however many clients there are. */
+export const clientCounts = async (db: Db, ids: readonly string[]): Promise<Map<string, Counts>> => {
+	const counts = new Map<string, Counts>(ids.map((id) => [id, { online: 0, offline: 0, total: 0, active: 0, zombie: 0, terminated: 0 }]));
+	if (ids.length === 0) return counts;
+	const agents = await db
+		.selectFrom('agent')
+		.select((eb) => ['client_id', 'status', eb.fn.countAll<number>().as('count')])
+		.where('client_id', 'in', ids)
+		.where('status', '<>', 'deleted')
+		.groupBy(['client_id', 'status'])
+		.execute();
+	for (const row of agents) {
+		const entry = counts.get(row.client_id);
+		if (entry === undefined) continue;
+		entry.total += Number(row.count);
+		if (row.status === 'online') entry.online += Number(row.count);
+		else if (row.status === 'offline') entry.offline += Number(row.count);
+	}
+	const hosts = await db
+		.selectFrom('host')
+		.select((eb) => ['client_id', 'role', eb.fn.countAll<number>().as('count')])
+		.where('client_id', 'in', ids)
+		.groupBy(['client_id', 'role'])
+		.execute();
+	for (const row of hosts) {
+		const entry = counts.get(row.client_id);
+		if (entry === undefined) continue;
+		if (row.role === 'terminated') entry.terminated += Number(row.count);
+		else if (row.role === 'zombie' || row.role === 'ended') entry.zombie += Number(row.count);
+		else entry.active += Number(row.count);
+	}
+	return counts;
+};

@@ -1,0 +1,270 @@
+import { sql } from 'kysely';
+import type { CommandTable, SwitchTable } from './schema.ts';
+import { statement } from './statement.ts';
+
+export type Command = CommandTable;
+export type SwitchRecord = SwitchTable;
+
+export const commandById = statement<{ id: string }>()((db, v) => db.selectFrom('command').selectAll().where('id', '=', v('id')));
+
+/** The pending or claimed switch of an agent: at most one, the unique key sees to it. */
+export const openSwitchOf = statement<{ agent_id: string }>()((db, v) =>
+	db.selectFrom('command').selectAll().where('open_switch_of', '=', v('agent_id')),
+);
+
+export const addCommand = statement<Command>()((db, v) =>
+	db.insertInto('command').values({
+		id: v('id'),
+		client_id: v('client_id'),
+		agent_id: v('agent_id'),
+		handle: v('handle'),
+		generation: v('generation'),
+		command_type: v('command_type'),
+		status: v('status'),
+		outcome: v('outcome'),
+		message: v('message'),
+		open_switch_of: v('open_switch_of'),
+		awaits_machine: v('awaits_machine'),
+		instance_id: v('instance_id'),
+		instance_type: v('instance_type'),
+		region: v('region'),
+		target_mode: v('target_mode'),
+		target_pool_id: v('target_pool_id'),
+		target_az: v('target_az'),
+		new_instance_id: v('new_instance_id'),
+		new_handle: v('new_handle'),
+		priority: v('priority'),
+		terminate_wait_seconds: v('terminate_wait_seconds'),
+		trigger_type: v('trigger_type'),
+		created_by: v('created_by'),
+		reason: v('reason'),
+		request_id: v('request_id'),
+		claim_id: v('claim_id'),
+		created_at: v('created_at'),
+		expires_at: v('expires_at'),
+		claimed_at: v('claimed_at'),
+		lease_until: v('lease_until'),
+		launched_at: v('launched_at'),
+		reported_at: v('reported_at'),
+		acknowledged_at: v('acknowledged_at'),
+		acknowledged_success: v('acknowledged_success'),
+		completed_at: v('completed_at'),
+		due_at: v('due_at'),
+	}),
+);
+
+/** Writes the changeable columns of a command that still has the status it was read with; 0 rows means somebody was faster. */
+export const saveCommand = statement<Command & { seen_status: Command['status'] }>()((db, v) =>
+	db
+		.updateTable('command')
+		.set({
+			status: v('status'),
+			outcome: v('outcome'),
+			message: v('message'),
+			open_switch_of: v('open_switch_of'),
+			awaits_machine: v('awaits_machine'),
+			new_instance_id: v('new_instance_id'),
+			new_handle: v('new_handle'),
+			claim_id: v('claim_id'),
+			claimed_at: v('claimed_at'),
+			lease_until: v('lease_until'),
+			launched_at: v('launched_at'),
+			reported_at: v('reported_at'),
+			acknowledged_at: v('acknowledged_at'),
+			acknowledged_success: v('acknowledged_success'),
+			completed_at: v('completed_at'),
+			due_at: v('due_at'),
+		})
+		.where('id', '=', v('id'))
+		.where('status', '=', v('seen_status')),
+);
+
+/**
+ * Claims the first pending command of a host, by priority then age: one conditional update that succeeds only while the caller is the
+ * primary of the command's generation (identity.md section 6). The lease is `lease` plus the command's own terminate wait.
+ */
+export const claimNext = statement<{ handle: string; claim_id: string; now: number; lease: number }>()((db, v) =>
+	db
+		.updateTable('command')
+		.set({
+			status: 'claimed',
+			claim_id: v('claim_id'),
+			claimed_at: v('now'),
+			awaits_machine: 1,
+			lease_until: sql<number>`${v('now')} + ${v('lease')} + terminate_wait_seconds * 1000`,
+			due_at: sql<number>`${v('now')} + ${v('lease')} + terminate_wait_seconds * 1000`,
+		})
+		.where('status', '=', 'pending')
+		.where('id', '=', (eb) =>
+			// MySQL reads the table it updates only through a derived table.
+			eb
+				.selectFrom((inner) =>
+					inner
+						.selectFrom('command as c')
+						.innerJoin('host as h', (join) => join.onRef('h.handle', '=', 'c.handle').onRef('h.primary_of', '=', 'c.agent_id'))
+						.innerJoin('agent as a', (join) => join.onRef('a.id', '=', 'c.agent_id').onRef('a.generation', '=', 'c.generation'))
+						.select('c.id')
+						.where('c.handle', '=', v('handle'))
+						.where('h.handle', '=', v('handle'))
+						.where('c.agent_id', '=', (own) => own.selectFrom('host as o').select('o.agent_id').where('o.handle', '=', v('handle')))
+						.where('c.status', '=', 'pending')
+						.where('c.expires_at', '>', v('now'))
+						.where('a.status', '<>', 'deleted')
+						.orderBy('c.priority', 'desc')
+						.orderBy('c.created_at')
+						.orderBy('c.id')
+						.limit(sql.lit(1))
+						.as('next'),
+				)
+				.select('next.id'),
+		),
+);
+
+export const commandByClaim = statement<{ claim_id: string }>()((db, v) =>
+	db.selectFrom('command').selectAll().where('claim_id', '=', v('claim_id')),
+);
+
+/** Puts a claim back whose answer was never written: only that very claim, and only while nothing else happened to it. */
+export const undoClaim = statement<{ claim_id: string }>()((db, v) =>
+	db
+		.updateTable('command')
+		.set((eb) => ({
+			status: 'pending',
+			claim_id: null,
+			claimed_at: null,
+			lease_until: null,
+			awaits_machine: 0,
+			due_at: eb.ref('expires_at'),
+		}))
+		.where('claim_id', '=', v('claim_id'))
+		.where('status', '=', 'claimed')
+		.where('reported_at', 'is', null)
+		.where('acknowledged_at', 'is', null),
+);
+
+/** Ends every open command of an agent but one: pending ones are superseded, claimed ones void (their machine may still come). */
+export const supersedeCommands = statement<{ agent_id: string; except: string; now: number }>()((db, v) =>
+	db
+		.updateTable('command')
+		.set({
+			status: 'cancelled',
+			outcome: 'superseded',
+			message: 'another machine became the primary',
+			open_switch_of: null,
+			due_at: null,
+			completed_at: v('now'),
+		})
+		.where('agent_id', '=', v('agent_id'))
+		.where('status', 'in', ['pending', 'claimed'])
+		.where('id', '<>', v('except')),
+);
+
+/** Orders of an agent whose machine is not known yet and whose lease runs: open, void or ended badly (identity.md section 3). */
+export const ordersOfAgent = statement<{ client_id: string; agent_id: string; now: number }>()((db, v) =>
+	db
+		.selectFrom('command')
+		.selectAll()
+		.where('client_id', '=', v('client_id'))
+		.where('awaits_machine', '=', 1)
+		.where('lease_until', '>', v('now'))
+		.where('agent_id', '=', v('agent_id'))
+		.orderBy('claimed_at')
+		.limit(50),
+);
+
+/** The same for every self-named agent of a client. */
+export const ordersOfSelfNamed = statement<{ client_id: string; now: number }>()((db, v) =>
+	db
+		.selectFrom('command')
+		.innerJoin('agent', 'agent.id', 'command.agent_id')
+		.selectAll('command')
+		.where('command.client_id', '=', v('client_id'))
+		.where('command.awaits_machine', '=', 1)
+		.where('command.lease_until', '>', v('now'))
+		.where('agent.self_named', '=', 1)
+		.where('agent.status', '<>', 'deleted')
+		.orderBy('command.claimed_at')
+		.limit(50),
+);
+
+/** The newest claims of a host, whatever became of them: what a switch report without a command id may be about. */
+export const claimsOfHost = statement<{ agent_id: string; handle: string }>()((db, v) =>
+	db
+		.selectFrom('command')
+		.selectAll()
+		.where('agent_id', '=', v('agent_id'))
+		.where('handle', '=', v('handle'))
+		.where('claimed_at', 'is not', null)
+		.orderBy('claimed_at', 'desc')
+		.limit(20),
+);
+
+/** Commands whose expiry or lease is over, oldest first. */
+export const dueCommands = statement<{ now: number }>()((db, v) =>
+	db.selectFrom('command').selectAll().where('due_at', '<=', v('now')).orderBy('due_at').limit(200),
+);
+
+export const switchOf = statement<{ agent_id: string; old_instance_id: string; new_instance_id: string }>()((db, v) =>
+	db
+		.selectFrom('switch_record')
+		.selectAll()
+		.where('agent_id', '=', v('agent_id'))
+		.where('old_instance_id', '=', v('old_instance_id'))
+		.where('new_instance_id', '=', v('new_instance_id'))
+		.orderBy('created_at', 'desc')
+		.limit(1),
+);
+
+export const switchOfCommand = statement<{ command_id: string }>()((db, v) =>
+	db.selectFrom('switch_record').selectAll().where('command_id', '=', v('command_id')).orderBy('created_at', 'desc').limit(1),
+);
+
+const switchColumns = [
+	'evidence',
+	'success',
+	'command_id',
+	'old_instance_id',
+	'new_instance_id',
+	'old_mode',
+	'new_mode',
+	'old_pool_id',
+	'new_pool_id',
+	'old_spot_micros',
+	'new_spot_micros',
+	'ondemand_micros',
+	'impact_micros',
+	'trigger_type',
+	'initiated_at',
+	'launched_at',
+	'ready_at',
+	'traffic_at',
+	'old_terminated_at',
+	'ami_created_at',
+	'duration_ms',
+	'downtime_ms',
+	'snapshot_id',
+	'error_message',
+	'generation',
+] as const satisfies ReadonlyArray<keyof SwitchTable>;
+
+export const addSwitch = statement<SwitchRecord>()((db, v) =>
+	db.insertInto('switch_record').values({
+		id: v('id'),
+		client_id: v('client_id'),
+		agent_id: v('agent_id'),
+		created_at: v('created_at'),
+		...pick(switchColumns, v),
+	}),
+);
+
+/** Rewrites a switch record: a report that fills what a registration had to leave open. */
+export const saveSwitch = statement<SwitchRecord>()((db, v) =>
+	db.updateTable('switch_record').set(pick(switchColumns, v)).where('id', '=', v('id')),
+);
+
+function pick<K extends keyof SwitchRecord>(
+	columns: readonly K[],
+	value: <C extends K>(name: C) => SwitchRecord[C],
+): Pick<SwitchRecord, K> {
+	return Object.fromEntries(columns.map((column) => [column, value(column)])) as Pick<SwitchRecord, K>;
+}

@@ -1,0 +1,154 @@
+import { sql } from 'kysely';
+import { multiRow } from './multi-row.ts';
+import type { HostPriceTable, OnDemandPriceTable, PoolTable, PriceCleanTable, PriceRawTable } from './schema.ts';
+import { type Db, statement } from './statement.ts';
+
+type DialectName = 'sqlite' | 'mysql';
+
+const upserts = <T>(make: (dialect: DialectName) => T): Readonly<Record<DialectName, T>> => ({
+	sqlite: make('sqlite'),
+	mysql: make('mysql'),
+});
+const onConflict = (dialect: DialectName, keys: string): string =>
+	dialect === 'sqlite' ? `on conflict (${keys}) do update set` : 'on duplicate key update';
+const incoming = (dialect: DialectName, column: string): string => (dialect === 'sqlite' ? `excluded.${column}` : `values(${column})`);
+const stored = (dialect: DialectName, table: string, column: string): string => (dialect === 'sqlite' ? `${table}.${column}` : column);
+
+const POOL = ['id', 'instance_type', 'region', 'az', 'active', 'created_at'] as const;
+const pools = upserts((d) => multiRow('pool', POOL, `${onConflict(d, 'id')} id = ${stored(d, 'pool', 'id')}`));
+
+/** Adds pools that are not there yet. */
+export const addPools = (tx: Db, dialect: DialectName, rows: readonly PoolTable[]): Promise<void> =>
+	pools[dialect](
+		tx,
+		rows.map((row) => POOL.map((column) => row[column])),
+	);
+
+const RAW = ['pool_id', 'client_id', 'handle', 'source', 'spot_micros', 'ondemand_micros', 'observed_at', 'arrived_at'] as const;
+const raw = multiRow('price_raw', RAW, '');
+
+export const addRawPrices = (tx: Db, rows: ReadonlyArray<Omit<PriceRawTable, 'id'>>): Promise<void> =>
+	raw(
+		tx,
+		rows.map((row) => RAW.map((column) => row[column])),
+	);
+
+const CLEAN = [
+	'pool_id',
+	'bucket',
+	'spot_micros',
+	'ondemand_micros',
+	'source',
+	'priority',
+	'confidence',
+	'data_source',
+	'observed_at',
+] as const;
+const clean = upserts((d) => {
+	// MySQL assigns from left to right: priority, which decides, is written last.
+	const better = `${incoming(d, 'priority')} > ${stored(d, 'price_clean', 'priority')}`;
+	const columns = ['spot_micros', 'ondemand_micros', 'source', 'confidence', 'data_source', 'observed_at', 'priority'];
+	const set = columns.map(
+		(column) => `${column} = case when ${better} then ${incoming(d, column)} else ${stored(d, 'price_clean', column)} end`,
+	);
+	return multiRow('price_clean', CLEAN, `${onConflict(d, 'pool_id, bucket')} ${set.join(', ')}`);
+});
+
+/** Keeps, per pool and bucket, the source of higher priority, of equals the first (spec section 9). */
+export const mergeCleanPrices = (tx: Db, dialect: DialectName, rows: readonly PriceCleanTable[]): Promise<void> =>
+	clean[dialect](
+		tx,
+		rows.map((row) => CLEAN.map((column) => row[column])),
+	);
+
+const ONDEMAND = ['instance_type', 'region', 'micros', 'observed_at'] as const;
+const onDemand = upserts((d) => {
+	const newer = `${incoming(d, 'observed_at')} >= ${stored(d, 'ondemand_price', 'observed_at')}`;
+	const set = ['micros', 'observed_at'].map(
+		(column) => `${column} = case when ${newer} then ${incoming(d, column)} else ${stored(d, 'ondemand_price', column)} end`,
+	);
+	return multiRow('ondemand_price', ONDEMAND, `${onConflict(d, 'instance_type, region')} ${set.join(', ')}`);
+});
+
+/** Keeps the newest on-demand price per type and region. */
+export const mergeOnDemandPrices = (tx: Db, dialect: DialectName, rows: readonly OnDemandPriceTable[]): Promise<void> =>
+	onDemand[dialect](
+		tx,
+		rows.map((row) => ONDEMAND.map((column) => row[column])),
+	);
+
+const HOST = ['handle', 'spot_micros', 'ondemand_micros', 'reported_at'] as const;
+const hostPrices = upserts((d) =>
+	multiRow(
+		'host_price',
+		HOST,
+		`${onConflict(d, 'handle')} spot_micros = coalesce(${incoming(d, 'spot_micros')}, ${stored(d, 'host_price', 'spot_micros')}), ondemand_micros = coalesce(${incoming(d, 'ondemand_micros')}, ${stored(d, 'host_price', 'ondemand_micros')}), reported_at = ${incoming(d, 'reported_at')}`,
+	),
+);
+
+/** What hosts say they cost; an unknown price never overwrites a known one (endpoints.md #48). */
+export const mergeHostPrices = (tx: Db, dialect: DialectName, rows: readonly HostPriceTable[]): Promise<void> =>
+	hostPrices[dialect](
+		tx,
+		rows.map((row) => HOST.map((column) => row[column])),
+	);
+
+export const poolById = statement<{ id: string }>()((db, v) => db.selectFrom('pool').selectAll().where('id', '=', v('id')));
+
+export const poolsOf = statement<{ instance_type: string; region: string }>()((db, v) =>
+	db
+		.selectFrom('pool')
+		.selectAll()
+		.where('instance_type', '=', v('instance_type'))
+		.where('region', '=', v('region'))
+		.where('active', '=', 1)
+		.orderBy('az')
+		.limit(sql.lit(200)),
+);
+
+/** The newest clean price of a pool. */
+export const newestPrice = statement<{ pool_id: string }>()((db, v) =>
+	db.selectFrom('price_clean').selectAll().where('pool_id', '=', v('pool_id')).orderBy('bucket', 'desc').limit(sql.lit(1)),
+);
+
+/** The newest clean price of every pool of a type and region not older than a bucket. */
+export const newestPrices = statement<{ instance_type: string; region: string; since: number }>()((db, v) =>
+	db
+		.selectFrom('price_clean as c')
+		.innerJoin(
+			db
+				.selectFrom('price_clean as x')
+				.innerJoin('pool as p', 'p.id', 'x.pool_id')
+				.select((eb) => ['x.pool_id', eb.fn.max('x.bucket').as('newest')])
+				.where('p.instance_type', '=', v('instance_type'))
+				.where('p.region', '=', v('region'))
+				.where('x.bucket', '>=', v('since'))
+				.groupBy('x.pool_id')
+				.as('n'),
+			(join) => join.onRef('n.pool_id', '=', 'c.pool_id').onRef('n.newest', '=', 'c.bucket'),
+		)
+		.selectAll('c'),
+);
+
+export const onDemandPrice = statement<{ instance_type: string; region: string }>()((db, v) =>
+	db.selectFrom('ondemand_price').selectAll().where('instance_type', '=', v('instance_type')).where('region', '=', v('region')),
+);
+
+export const hostPrice = statement<{ handle: string }>()((db, v) =>
+	db.selectFrom('host_price').selectAll().where('handle', '=', v('handle')),
+);
+
+/** Types of the same family (`c5.large` → `c5.*`) for which a region has a pool. */
+export const typesOfFamily = async (db: Db, family: string, region: string): Promise<string[]> =>
+	(
+		await db
+			.selectFrom('pool')
+			.select('instance_type')
+			.distinct()
+			.where('instance_type', '>=', `${family}.`)
+			.where('instance_type', '<', `${family}/`)
+			.where('region', '=', region)
+			.orderBy('instance_type')
+			.limit(100)
+			.execute()
+	).map((row) => row.instance_type);

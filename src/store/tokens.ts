@@ -1,0 +1,65 @@
+import type { AdminTokenTable, ClientTokenTable } from './schema.ts';
+import { type Db, statement } from './statement.ts';
+
+export type ClientToken = ClientTokenTable;
+export type AdminToken = AdminTokenTable;
+
+/** A client token by its SHA-256, with what its client is. */
+export const clientTokenByHash = statement<{ hash: string }>()((db, v) =>
+	db
+		.selectFrom('client_token as t')
+		.innerJoin('client as c', 'c.id', 't.client_id')
+		.select(['t.id', 't.name', 't.client_id', 't.expires_at', 't.revoked_at', 'c.status', 'c.name as client_name'])
+		.where('t.hash', '=', v('hash')),
+);
+
+export const adminTokenByHash = statement<{ hash: string }>()((db, v) =>
+	db.selectFrom('admin_token').selectAll().where('hash', '=', v('hash')),
+);
+
+export const addClientToken = (tx: Db, row: ClientToken): Promise<unknown> => tx.insertInto('client_token').values(row).execute();
+export const addAdminToken = (tx: Db, row: AdminToken): Promise<unknown> => tx.insertInto('admin_token').values(row).execute();
+
+export const tokensOfClient = (db: Db, clientId: string): Promise<ClientToken[]> =>
+	db
+		.selectFrom('client_token')
+		.selectAll()
+		.where('client_id', '=', clientId)
+		.orderBy('created_at', 'desc')
+		.orderBy('id')
+		.limit(500)
+		.execute();
+
+export const allAdminTokens = (db: Db): Promise<AdminToken[]> =>
+	db.selectFrom('admin_token').selectAll().orderBy('created_at', 'desc').orderBy('id').limit(500).execute();
+
+/** Ends every token of a client that is valid longer than `at`, except one; returns their hashes. */
+export const endTokensOfClient = async (tx: Db, clientId: string, except: string, at: number, now: number): Promise<string[]> => {
+	const rows = await tx
+		.selectFrom('client_token')
+		.select(['id', 'hash'])
+		.where('client_id', '=', clientId)
+		.where('id', '<>', except)
+		.where('revoked_at', 'is', null)
+		.where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', now)]))
+		.execute();
+	await tx
+		.updateTable('client_token')
+		.set(at <= now ? { revoked_at: now } : { expires_at: at })
+		.where('client_id', '=', clientId)
+		.where('id', '<>', except)
+		.where('revoked_at', 'is', null)
+		.where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', Math.max(at, now))]))
+		.execute();
+	return rows.map((row) => row.hash);
+};
+
+/** Notes when tokens were last used; never moves the time back. */
+export const touchTokens = async (tx: Db, table: 'client_token' | 'admin_token', id: string, at: number): Promise<void> => {
+	await tx
+		.updateTable(table)
+		.set({ last_used_at: at })
+		.where('id', '=', id)
+		.where((eb) => eb.or([eb('last_used_at', 'is', null), eb('last_used_at', '<', at)]))
+		.execute();
+};

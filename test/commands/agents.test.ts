@@ -1,0 +1,281 @@
+import { describe, test } from 'vitest';
+import { SpotError } from '../../src/errors.ts';
+import { both, cli } from './cli.ts';
+import { agent, agentDetail, client, stored } from './fixtures.ts';
+
+const found = { listClients: () => ({ items: [client()], nextCursor: null }) };
+const filters = { status: null, client_id: null };
+
+describe('agents', () => {
+	test('list', async ({ expect }) => {
+		const agents = [agent(), agent({ id: 'a-2', status: 'offline', instanceId: null, lastHeartbeatAt: null })];
+		const script = { listAgents: () => ({ agents, total: 2, filters, next_cursor: null }) };
+		const { tty, piped } = await both('agents list', { script });
+		expect(tty).toMatchInlineSnapshot(`
+			"exit 0
+			ID   LOGICAL ID  CLIENT  STATUS   INSTANCE  TYPE      AZ          MODE  LAST HEARTBEAT
+			a-1  web-1       acme    online   i-0abc    c5.large  us-east-1a  spot  12s ago
+			a-2  web-1       acme    offline  -         c5.large  us-east-1a  spot  -
+			"
+		`);
+		expect(piped).toMatchInlineSnapshot(`
+			"exit 0
+			a-1	web-1	acme	online	i-0abc	c5.large	us-east-1a	spot	2026-11-23T11:59:48.000Z
+			a-2	web-1	acme	offline		c5.large	us-east-1a	spot	
+			"
+		`);
+		expect((await cli('agents ls -q', { script })).out).toBe('a-1\na-2\n');
+		expect(JSON.parse((await cli('agents list -o json', { script })).out)).toEqual(agents);
+		expect((await cli('agents list -o wide', { script, tty: true })).out).toMatchInlineSnapshot(`
+			"ID   LOGICAL ID  CLIENT  STATUS   INSTANCE  TYPE      AZ          MODE  LAST HEARTBEAT  POOL                 REGION     HOSTNAME     VERSION  ENABLED  AUTO SWITCH  GENERATION  CREATED  CLIENT ID
+			a-1  web-1       acme    online   i-0abc    c5.large  us-east-1a  spot  12s ago         c5.large.us-east-1a  us-east-1  ip-10-0-0-7  4.0.0    yes      yes                   1  2d ago   c-1
+			a-2  web-1       acme    offline  -         c5.large  us-east-1a  spot  -               c5.large.us-east-1a  us-east-1  ip-10-0-0-7  4.0.0    yes      yes                   1  2d ago   c-1
+			"
+		`);
+	});
+
+	test('list filters by client, by its name or id, and by state', async ({ expect }) => {
+		const script = { ...found, listAgents: () => ({ agents: [], total: 0, filters, next_cursor: null }) };
+		const { calls, code } = await cli('agents list --client acme --status offline', { script });
+		expect([code, calls.at(-1)]).toEqual([0, { name: 'listAgents', input: { limit: 500, client_id: 'c-1', status: 'offline' } }]);
+		expect((await cli('agents list --status asleep', { script })).code).toBe(2);
+	});
+
+	test('show', async ({ expect }) => {
+		const { tty, piped } = await both('agents show a-1', { script: { showAgent: agentDetail } });
+		expect(tty).toMatchInlineSnapshot(`
+			"exit 0
+			ID:              a-1
+			Logical id:      web-1
+			Client:          acme
+			Status:          online
+			Instance:        i-0abc
+			Type:            c5.large
+			AZ:              us-east-1a
+			Mode:            spot
+			Last heartbeat:  12s ago
+			Pool:            c5.large.us-east-1a
+			Region:          us-east-1
+			Hostname:        ip-10-0-0-7
+			Version:         4.0.0
+			Enabled:         yes
+			Auto switch:     yes
+			Generation:      1
+			Created:         2d ago
+			Client id:       c-1
+			Auto terminate:  yes
+			Terminate wait:  300 s
+			Manual replica:  no
+			Min savings:     15 %
+			Risk threshold:  0.3
+			Max per day:     3
+			Max per week:    10
+			Min pool hours:  2
+			Config version:  3
+			Spot price:      $0.0321
+			On-demand price: $0.0850
+			Last switch:     -
+			Logical ids:     web-1, web-one
+			Deleted:         -
+
+			Hosts:
+			INSTANCE  ROLE     MODE  AZ          REGISTERED  LAST SEEN  ZOMBIE SINCE  HOLD  HANDLE
+			i-0abc    primary  spot  us-east-1a  2h ago      12s ago    -             no    a-1
+			i-0old    zombie   spot  us-east-1b  2h ago      10m ago    8m ago        yes   h-2
+			"
+		`);
+		expect(piped).toMatchInlineSnapshot(`
+			"exit 0
+			id	a-1
+			logical_id	web-1
+			client	acme
+			status	online
+			instance	i-0abc
+			type	c5.large
+			az	us-east-1a
+			mode	spot
+			last_heartbeat	2026-11-23T11:59:48.000Z
+			pool	c5.large.us-east-1a
+			region	us-east-1
+			hostname	ip-10-0-0-7
+			version	4.0.0
+			enabled	true
+			auto_switch	true
+			generation	1
+			created	2026-11-21T12:00:00.000Z
+			client_id	c-1
+			auto_terminate	true
+			terminate_wait	300
+			manual_replica	false
+			min_savings	15
+			risk_threshold	0.3
+			max_per_day	3
+			max_per_week	10
+			min_pool_hours	2
+			config_version	3
+			spot_price	0.0321
+			on-demand_price	0.085
+			last_switch	
+			logical_ids	web-1,web-one
+			deleted	
+			hosts	i-0abc	primary	spot	us-east-1a	2026-11-23T10:00:00.000Z	2026-11-23T11:59:48.000Z		false	a-1
+			hosts	i-0old	zombie	spot	us-east-1b	2026-11-23T09:30:00.000Z	2026-11-23T11:50:00.000Z	2026-11-23T11:51:40.000Z	true	h-2
+			"
+		`);
+		expect(JSON.parse((await cli('agents show a-1 -o json', { script: { showAgent: agentDetail } })).out)).toEqual(agentDetail());
+	});
+
+	test('enable and disable', async ({ expect }) => {
+		const toggleAgent = ({ enabled }: { enabled?: boolean | null | undefined }) => ({
+			success: true,
+			enabled: enabled === true,
+			config_version: 4,
+		});
+		const { tty, piped } = await both('agents enable a-1', { script: { toggleAgent } });
+		expect(tty).toMatchInlineSnapshot(`
+			"exit 0
+			Enabled:        yes
+			Config version: 4
+			! agent "a-1" is enabled; it learns of it within a minute
+			"
+		`);
+		expect(piped).toMatchInlineSnapshot(`
+			"exit 0
+			enabled	true
+			config_version	4
+			! agent "a-1" is enabled; it learns of it within a minute
+			"
+		`);
+		const off = await both('agents disable a-1', { script: { toggleAgent } });
+		expect(off.tty).toMatchInlineSnapshot(`
+			"exit 0
+			Enabled:        no
+			Config version: 4
+			! agent "a-1" is disabled; it learns of it within a minute
+			"
+		`);
+		expect(off.piped).toMatchInlineSnapshot(`
+			"exit 0
+			enabled	false
+			config_version	4
+			! agent "a-1" is disabled; it learns of it within a minute
+			"
+		`);
+		expect((await cli('agents disable a-1 -q', { script: { toggleAgent } })).calls).toEqual([
+			{ name: 'toggleAgent', input: { agent_id: 'a-1', enabled: false } },
+		]);
+	});
+
+	test('set', async ({ expect }) => {
+		const script = { changeConfig: () => stored() };
+		const { tty, piped } = await both('agents set a-1 --manual-replica on', { script });
+		expect(tty).toMatchInlineSnapshot(`
+			"exit 0
+			Changed:        auto_switch_enabled, manual_replica_enabled
+			Enabled:        yes
+			Auto switch:    no
+			Manual replica: yes
+			Auto terminate: yes
+			Terminate wait: 300 s
+			Config version: 4
+			! auto switch was turned off: manual replica is on
+			"
+		`);
+		expect(piped).toMatchInlineSnapshot(`
+			"exit 0
+			changed	auto_switch_enabled,manual_replica_enabled
+			enabled	true
+			auto_switch	false
+			manual_replica	true
+			auto_terminate	true
+			terminate_wait	300
+			config_version	4
+			! auto switch was turned off: manual replica is on
+			"
+		`);
+		const line =
+			'agents set a-1 --auto-switch on --auto-terminate off --terminate-wait 5m --min-savings 15 --risk 0.3 --max-per-day 3 --max-per-week 10 --min-pool-hours 1.5';
+		expect((await cli(line, { script })).calls[0]?.input).toEqual({
+			agent_id: 'a-1',
+			auto_switch_enabled: true,
+			auto_terminate_enabled: false,
+			terminate_wait_seconds: 300,
+			min_savings_percent: 15,
+			risk_threshold: 0.3,
+			max_switches_per_day: 3,
+			max_switches_per_week: 10,
+			min_pool_duration_hours: 1.5,
+		});
+	});
+
+	test('set --dry-run changes nothing and says what would change', async ({ expect }) => {
+		const { calls, err } = await cli('agents set a-1 --manual-replica on --dry-run', { script: { changeConfig: () => stored() } });
+		expect(calls[0]?.input).toEqual({ agent_id: 'a-1', manual_replica_enabled: true, dry_run: true });
+		expect(err).toContain('dry run: auto_switch_enabled, manual_replica_enabled would change\n');
+	});
+
+	test.for([
+		'agents set a-1',
+		'agents set a-1 --dry-run',
+		'agents set a-1 --auto-switch yes',
+		'agents set a-1 --auto-switch on --manual-replica on',
+		'agents set a-1 --terminate-wait 0',
+		'agents set a-1 --terminate-wait 2d',
+		'agents set a-1 --min-savings 101',
+		'agents set a-1 --min-savings NaN',
+		'agents set a-1 --risk -1',
+		'agents set a-1 --risk 1e308',
+		'agents set a-1 --max-per-day 1.5',
+	])('%s is refused before anything is asked', async (line, { expect }) => {
+		const { code, calls, err } = await cli(line, { script: { changeConfig: () => stored() } });
+		expect([code, calls]).toEqual([2, []]);
+		expect(err).toMatch(/^spotctl: .+\n {2}.+\n$/s);
+	});
+
+	test('delete', async ({ expect }) => {
+		const script = { deleteAgent: () => ({ success: true, message: 'agent deleted', agent_id: 'a-1' }) };
+		const { tty, piped } = await both('agents delete a-1', { script, input: 'y\n' });
+		expect(tty).toMatchInlineSnapshot(`
+			"exit 0
+			! This deletes agent "a-1" until it is restored, and ends its replicas.
+			! Go on? [y/N] agent deleted; undo: spotctl agents restore a-1
+			"
+		`);
+		expect(piped).toMatchInlineSnapshot(`
+			"exit 2
+			! spotctl: this deletes agent "a-1" until it is restored, and ends its replicas; nobody is at a terminal to confirm it
+			!   add --yes
+			"
+		`);
+		const agreed = await cli('agents delete a-1 --yes -q', { script });
+		expect([agreed.code, agreed.out, agreed.calls]).toEqual([0, 'a-1\n', [{ name: 'deleteAgent', input: { agent_id: 'a-1' } }]]);
+		expect((await cli('agents delete a-1', { script, tty: true, input: 'n\n' })).calls).toEqual([]);
+	});
+
+	test('delete by a handle that is not the public id shows the conflict', async ({ expect }) => {
+		const deleteAgent = () => {
+			throw new SpotError('conflict', 'NOT_PUBLIC_ID', '"h-2" is a host of agent "a-1"', { hint: 'spotctl agents delete a-1' });
+		};
+		const { code, err } = await cli('agents delete h-2 --yes', { script: { deleteAgent } });
+		expect([code, err]).toEqual([6, 'spotctl: "h-2" is a host of agent "a-1"\n  spotctl agents delete a-1\n']);
+	});
+
+	test('restore', async ({ expect }) => {
+		const script = { restoreAgent: () => ({ success: true, message: 'agent restored', agent_id: 'a-1', enabled: false }) };
+		const { tty, piped } = await both('agents restore a-1', { script });
+		expect(tty).toMatchInlineSnapshot(`
+			"exit 0
+			ID:      a-1
+			Enabled: no
+			! agent restored; let it act: spotctl agents enable a-1
+			"
+		`);
+		expect(piped).toMatchInlineSnapshot(`
+			"exit 0
+			id	a-1
+			enabled	false
+			! agent restored; let it act: spotctl agents enable a-1
+			"
+		`);
+	});
+});

@@ -1,0 +1,231 @@
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { createConnection } from 'mysql2/promise';
+import { describe, test } from 'vitest';
+import { systemClock } from '../../src/deps.ts';
+import { holdForDaemon } from '../../src/store/sqlite.ts';
+import { describeEachDatabase } from '../helpers/databases.ts';
+import { both, cli } from './cli.ts';
+import { healthy } from './fixtures.ts';
+
+const newFile = (): string => join(mkdtempSync(join(tmpdir(), 'spotctl-db-')), 'spot.db');
+const db = (verb: string, file: string, tty = false) => cli(`db ${verb} --database sqlite:${file}`, { clock: systemClock, tty });
+
+const migrated = async (): Promise<string> => {
+	const file = newFile();
+	await db('migrate', file);
+	return file;
+};
+
+/** An agent of nobody, without a machine. */
+const AGENT = `insert into agent values ('a-1', 'c-1', 'web-1', 0, 1, 1, 'online', 1, 1, 0, 1, 300, 15, 0.3, 3, 10, 2, 1, null, null, null, null, 0, 0, 0)`;
+
+describe('db', () => {
+	test('status of no database says so, and makes none', async ({ expect }) => {
+		const file = newFile();
+		const { code, out, err } = await db('status', file);
+		expect([code, err]).toEqual([10, 'spotctl: the database is empty\n  run: spotctl db migrate\n']);
+		expect(out).toMatch(new RegExp(`^database\tsqlite:${file}\nstate\tempty\napplied\t0\npending\t\\d+\nunknown\t\nforeign\t\n$`));
+		expect(existsSync(file)).toBe(false);
+	});
+
+	test('migrate --dry-run prints the statements and runs none', async ({ expect }) => {
+		const file = newFile();
+		const { code, out } = await db('migrate --dry-run', file);
+		expect(code).toBe(0);
+		expect(out.split('\n')[0]).toMatch(/^create table if not exists client \(.*;$/);
+		expect(existsSync(file)).toBe(false);
+		const made = new Database(':memory:');
+		made.exec(out);
+		expect(made.prepare("select count(*) as n from sqlite_master where type = 'table'").get()).not.toEqual({ n: 0 });
+		expect(await both(`db migrate --dry-run --database sqlite:${await migrated()}`, { clock: systemClock })).toEqual({
+			tty: 'exit 0\n! the schema is current: nothing to run\n',
+			piped: 'exit 0\n',
+		});
+	});
+
+	test('migrate, twice', async ({ expect }) => {
+		const file = newFile();
+		const first = await db('migrate', file);
+		expect([first.code, first.err]).toEqual([0, 'the schema is current now\n']);
+		expect(first.out).toMatch(/^database\tsqlite:.*\napplied\t[1-9]\d*\n$/);
+		const second = await db('migrate', file, true);
+		expect([second.code, second.err]).toEqual([0, 'the schema was current already\n']);
+		expect(second.out).toMatch(/^Database: sqlite:.*\nApplied: {2}0\n$/);
+		const status = await db('status -q', file);
+		expect([status.code, status.out]).toEqual([0, 'current\n']);
+		expect((await db('status', file, true)).out).toMatch(/\nState: {4}current\n/);
+	});
+
+	test('migrate is refused while a daemon works on the file', async ({ expect }) => {
+		const file = newFile();
+		const release = holdForDaemon(`sqlite:${file}`);
+		try {
+			const { code, err } = await db('migrate', file);
+			expect(code).toBe(6);
+			expect(err).toContain('another spotctl daemon is using');
+		} finally {
+			release();
+		}
+	});
+
+	test('a database of somebody else is left alone', async ({ expect }) => {
+		const file = newFile();
+		const other = new Database(file);
+		other.exec('create table theirs (id integer)');
+		other.close();
+		for (const verb of ['status', 'migrate', 'migrate --dry-run', 'check']) expect([verb, (await db(verb, file)).code]).toEqual([verb, 10]);
+		expect((await db('migrate', file)).err).toContain('theirs');
+	});
+
+	test('check of a sound database', async ({ expect }) => {
+		const file = await migrated();
+		const { code, out, err } = await db('check', file);
+		expect([code, err]).toEqual([0, '']);
+		expect(out).toContain('every live agent has exactly one primary\tok\t\n');
+		expect((await db('check', file, true)).out).toMatch(/^CHECK +RESULT +PROBLEMS\nthe file is sound +ok +-\n/);
+	});
+
+	test('check of no database is exit 5, of one without its schema 10', async ({ expect }) => {
+		const file = newFile();
+		expect((await db('check', file)).code).toBe(5);
+		writeFileSync(file, '');
+		expect((await db('check', file)).code).toBe(10);
+	});
+
+	test('check finds an agent without a primary, and what refers to nothing', async ({ expect }) => {
+		const file = await migrated();
+		const raw = new Database(file);
+		raw.pragma('foreign_keys = OFF');
+		raw.exec(AGENT);
+		raw.close();
+		const { code, out, err } = await db('check', file);
+		expect(code).toBe(9);
+		expect(out).toContain('every live agent has exactly one primary\twrong\ta-1\n');
+		expect(out).toMatch(/what is referred to exists\twrong\trow 1 of agent refers to a missing client\n/);
+		expect(err).toMatch(/^spotctl: the database is not sound: 2 of \d+ checks found something\n {2}/);
+		expect(JSON.parse((await db('check -o json', file)).out)).toContainEqual({
+			check: 'every live agent has exactly one primary',
+			problems: ['a-1'],
+		});
+	});
+
+	test('check finds what a CHECK should have kept out', async ({ expect }) => {
+		const file = await migrated();
+		const raw = new Database(file);
+		raw.pragma('foreign_keys = OFF');
+		raw.pragma('ignore_check_constraints = ON');
+		raw.exec(AGENT.replace("'online', 1, 1, 0", "'asleep', 1, 1, 1"));
+		raw.close();
+		const { code, out } = await db('check', file);
+		expect(code).toBe(9);
+		expect(out).toContain('auto switch and manual replica exclude each other\twrong\ta-1\n');
+		expect(out).toMatch(/the file is sound\twrong\t.*CHECK constraint failed in agent/);
+	});
+
+	test('check finds a damaged file', async ({ expect }) => {
+		const file = await migrated();
+		const bytes = readFileSync(file);
+		writeFileSync(file, Buffer.concat([bytes.subarray(0, 8192), Buffer.alloc(bytes.length - 8192, 0x5a)]));
+		expect((await db('check', file)).code).toBe(9);
+		writeFileSync(file, Buffer.alloc(65_536, 0x5a));
+		const { code, out } = await db('check', file);
+		expect([code, out]).toEqual([9, 'the file is sound\twrong\tfile is not a database\n']);
+	});
+
+	test('a password in the address is never shown', async ({ expect }) => {
+		const { code, out, err } = await cli('db status --database mysql://spot:hunter2@127.0.0.1:1/spot --debug', { clock: systemClock });
+		expect(code).toBe(7);
+		expect(out + err).not.toContain('hunter2');
+	});
+});
+
+describeEachDatabase('db', ({ kind, freshUrl }) => {
+	const run = (verb: string, url: string) => cli(`db ${verb} --database ${url}`, { clock: systemClock });
+
+	/** Runs statements that the database's own rules would refuse. */
+	const force = async (url: string, ...statements: string[]): Promise<void> => {
+		if (kind === 'sqlite') {
+			const raw = new Database(url.slice('sqlite:'.length));
+			raw.pragma('foreign_keys = OFF');
+			for (const statement of statements) raw.exec(statement);
+			raw.close();
+			return;
+		}
+		const connection = await createConnection({ uri: url });
+		await connection.query('set foreign_key_checks = 0');
+		for (const statement of statements) await connection.query(statement);
+		await connection.end();
+	};
+
+	test('goes from empty to current and is sound', async ({ expect }) => {
+		const url = await freshUrl();
+		expect((await run('status -q', url)).out).toBe('empty\n');
+		expect((await run('migrate --dry-run', url)).out).toContain('create table if not exists agent (');
+		expect((await run('status -q', url)).out).toBe('empty\n');
+		expect((await run('migrate', url)).code).toBe(0);
+		expect(await run('status -q', url)).toMatchObject({ code: 0, out: 'current\n' });
+		const { code, out, err } = await run('check', url);
+		expect([code, err]).toEqual([0, '']);
+		expect(out).not.toContain('wrong');
+		expect(out.split('\n').length).toBeGreaterThan(8);
+	});
+
+	test('a schema that is older, or newer, is exit 10 everywhere but where it helps', async ({ expect }) => {
+		const url = await freshUrl();
+		await run('migrate', url);
+		await force(url, "insert into spotctl_migration (name, timestamp) values ('9999-from-the-future', '2030-01-01')");
+		for (const verb of ['status', 'migrate', 'migrate --dry-run', 'check']) expect([verb, (await run(verb, url)).code]).toEqual([verb, 10]);
+	});
+
+	test('check finds orphans and an agent without a primary', async ({ expect }) => {
+		const url = await freshUrl();
+		await run('migrate', url);
+		await force(url, AGENT);
+		const { code, out } = await run('check', url);
+		expect(code).toBe(9);
+		expect(out).toContain('every live agent has exactly one primary\twrong\ta-1\n');
+		expect(out).toMatch(/what is referred to exists\twrong\t.*agent refers? to a missing client/);
+	});
+});
+
+describe('health', () => {
+	test('of a daemon that is well', async ({ expect }) => {
+		const { tty, piped } = await both('health', { script: { health: () => healthy() } });
+		expect(tty).toMatchInlineSnapshot(`
+			"exit 0
+			Status:          healthy
+			Database:        connected
+			Version:         0.1.0
+			Uptime:          61 s
+			Decision engine: not loaded
+			Error:           -
+			Time:            2026-11-23T12:00:00.000Z
+			"
+		`);
+		expect(piped).toMatchInlineSnapshot(`
+			"exit 0
+			status	healthy
+			database	connected
+			version	0.1.0
+			uptime	61
+			decision_engine	not loaded
+			error	
+			time	2026-11-23T12:00:00.000Z
+			"
+		`);
+		expect((await cli('health -q', { script: { health: () => healthy() } })).out).toBe('healthy\n');
+	});
+
+	test('of one that is not is printed, with exit 7', async ({ expect }) => {
+		const sick = healthy({ status: 'unhealthy', database: 'disconnected', error: 'database does not answer' });
+		const { code, out, err } = await cli('health -o json', { script: { health: () => sick } });
+		expect([code, JSON.parse(out), err]).toEqual([
+			7,
+			sick,
+			'spotctl: the daemon is not well: its database is disconnected\n  database does not answer\n',
+		]);
+	});
+});

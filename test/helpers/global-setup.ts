@@ -1,0 +1,20 @@
+import type { TestProject } from 'vitest/node';
+import { mariadbBinary, startMariadb } from './mariadb.ts';
+
+/** One MariaDB for the whole run: the user's (`SPOTCTL_TEST_MYSQL_URL`, an account that may create databases) or a private one. */
+export const setup = async ({ provide }: TestProject): Promise<(() => Promise<void>) | undefined> => {
+	const given = process.env['SPOTCTL_TEST_MYSQL_URL'];
+	if (given) {
+		provide('mariadb', { adminUrl: given, template: null });
+		return undefined;
+	}
+	if (mariadbBinary() === undefined) {
+		const missing = 'no MariaDB server on this machine (apt-get install mariadb-server, or set SPOTCTL_TEST_MYSQL_URL)';
+		if (process.env['CI'] === 'true') throw new Error(missing);
+		provide('mariadb', { missing });
+		return undefined;
+	}
+	const server = await startMariadb();
+	provide('mariadb', { adminUrl: server.adminUrl, template: server.template });
+	return () => server.stop();
+};
