@@ -9,7 +9,7 @@ import { agentIdOf } from './agent-id.ts';
 import { type Caller, clientScope } from './caller.ts';
 import { callingHost, speaksForAgent } from './calling-host.ts';
 import { showCommandRow } from './command-view.ts';
-import { type Context, count } from './context.ts';
+import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { pageOf, readCursor } from './paging.ts';
 import { note, withHost } from './routine.ts';
@@ -66,11 +66,12 @@ const claim = async (context: Context, host: View, caller: Caller): Promise<Poll
 	if (claimed?.command_type !== 'create_replica') context.directory.cache.put(host.handle, host.agent_id, { ...host, pending: 0 }, since);
 	if (claimed === undefined) return NOTHING;
 	if (caller.gone()) {
-		await context.store.transact((tx) => undoClaim.run(tx, { claim_id: claimId }));
-		context.directory.cache.forget(host.agent_id);
+		await context.unit(caller, async (tx, journal) => {
+			if ((await undoClaim.run(tx, { claim_id: claimId })) > 0) journal.changed('agent', host.agent_id);
+		});
 		return NOTHING;
 	}
-	count(context, 'switch_attempts_total');
+	context.counters.add('switch_attempts_total', 1);
 	return offered(claimed);
 };
 
@@ -167,7 +168,7 @@ const settle = async (
 		// The machine is still to be named: the order goes on fitting a registration until its lease ends.
 		return save({ ...told, status: 'completed', outcome: 'acknowledged', open_switch_of: null, completed_at: now, due_at: null });
 	}
-	count(context, 'switch_failures_total');
+	journal.count('switch_failures_total');
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
 	const message = outcome.message ?? 'the agent could not carry it out';
 	journal.event('command_failed', `the ${command.command_type} of ${agent.logical_agent_id} failed: ${message}`, about, {

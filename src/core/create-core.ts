@@ -8,6 +8,7 @@ import * as clients from './clients.ts';
 import * as commands from './commands.ts';
 import type { Context } from './context.ts';
 import type { CoreDeps } from './core-deps.ts';
+import { createCounters } from './counters.ts';
 import { createDirectory } from './directory.ts';
 import { createFeed } from './feed.ts';
 import { forceSwitch } from './force-switch.ts';
@@ -35,12 +36,12 @@ const PRUNE_MS = 60_000;
 export const createCore = (deps: CoreDeps): Core => {
 	const { store, clock, ids } = deps;
 	const origin = ids.uuid();
-	const conflicts = { count: 0 };
+	const counters = createCounters();
 	const feed = createFeed(store, clock, origin);
 	const directory = createDirectory(store, feed);
 	const liveness = createLiveness(store, clock);
-	const unit = createUnit(store, clock, ids, origin, feed, conflicts);
-	const context: Context = { ...deps, origin, feed, unit, directory, liveness, counters: new Map() };
+	const unit = createUnit(store, clock, ids, origin, feed, counters);
+	const context: Context = { ...deps, origin, feed, unit, directory, liveness, counters };
 	const auth = createAuth(store, clock, feed, deps.settings.adminToken);
 	const writer = createPriceWriter(store, clock);
 	const stops: Array<() => void> = [];
@@ -142,12 +143,7 @@ export const createCore = (deps: CoreDeps): Core => {
 			await auth.flush();
 		},
 		counters: () =>
-			new Map([
-				...context.counters,
-				['agent_heartbeat_received_total', liveness.received()],
-				['optimistic_lock_conflicts_total', conflicts.count],
-				['host_cache_size', directory.cache.size],
-			]),
+			new Map([...counters.all(), ['agent_heartbeat_received_total', liveness.received()], ['host_cache_size', directory.cache.size]]),
 		lastFreshAt: () => feed.lastFreshAt(),
 	};
 };

@@ -21,7 +21,10 @@ export type Journal = {
 	audit(action: string, entity: string, entityId: string, clientId: string | null, before: unknown, after: unknown): void;
 	/** Whatever caches hold about this key is out of date. */
 	changed(topic: Topic, key: string): void;
+	/** Adds to a counter of /metrics, after the commit. */
+	count(name: string, by?: number): void;
 	readonly changes: readonly NewChange[];
+	readonly counted: ReadonlyMap<string, number>;
 	write(tx: Db): Promise<void>;
 };
 
@@ -31,6 +34,7 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 	const notifications: NewNotification[] = [];
 	const audits: NewAudit[] = [];
 	const changes: NewChange[] = [];
+	const counted = new Map<string, number>();
 	const requestId = caller?.requestId ?? null;
 	const json = (value: unknown): string | null => (value === null || value === undefined ? null : JSON.stringify(value));
 	return {
@@ -75,7 +79,11 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 		changed: (topic, key) => {
 			if (!changes.some((change) => change.topic === topic && change.key === key)) changes.push({ origin, topic, key, at: clock.now() });
 		},
+		count: (name, by = 1) => {
+			counted.set(name, (counted.get(name) ?? 0) + by);
+		},
 		changes,
+		counted,
 		write: (tx) => writeJournal(tx, { events, notifications, audits, changes }),
 	};
 };

@@ -6,7 +6,7 @@ import { newestPrices, onDemandPrice, poolsOf, typesOfFamily } from '../store/pr
 import type { PriceSource } from '../store/schema.ts';
 import type { Caller } from './caller.ts';
 import { callingHost } from './calling-host.ts';
-import { type Context, count } from './context.ts';
+import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';
 import { observedAt, type Prices, pointsOf, readPrices } from './price-points.ts';
 import type { PriceWriter } from './price-writer.ts';
@@ -28,7 +28,7 @@ const store = async (context: Context, writer: PriceWriter, host: View, caller: 
 		prices,
 		arrivedAt: context.clock.now(),
 	});
-	count(context, 'price_points_total', prices.points.length);
+	context.counters.add('price_points_total', prices.points.length);
 	if (
 		host.role === 'primary' &&
 		prices.mode !== null &&

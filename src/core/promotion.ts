@@ -1,7 +1,7 @@
 import { addSwitch, type Command, type SwitchRecord, saveCommand, supersedeCommands } from '../store/commands.ts';
 import { type Agent, type Host, saveAgent, saveHost, setLiveness, setWatch } from '../store/hosts.ts';
 import type { Db } from '../store/statement.ts';
-import { type Context, count } from './context.ts';
+import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { NAMED_PATIENCE_MS } from './silence.ts';
 import { StaleRow } from './unit.ts';
@@ -95,8 +95,8 @@ export const promote = async (
 	const record = recordOf(context, promotion, host, now);
 	await addSwitch.run(tx, record);
 	tell(journal, { ...promotion, old: { ...old, hold } }, host);
-	count(context, 'instance_promotions_total');
-	if (promotion.reason === 'report' || promotion.reason === 'registration') count(context, 'switch_success_total');
+	journal.count('instance_promotions_total');
+	if (promotion.reason === 'report' || promotion.reason === 'registration') journal.count('switch_success_total');
 	return { agent: promoted, host, record };
 };
 

@@ -22,7 +22,7 @@ import type { Db } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
 import type { Caller } from './caller.ts';
 import { checkLimits } from './client-limits.ts';
-import { type Context, count } from './context.ts';
+import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { fits, type Machine, readOrders } from './orders.ts';
 import { promote } from './promotion.ts';
@@ -72,7 +72,7 @@ export const registerHost =
 		const { agent, host } = await context.unit(caller, (tx, journal) =>
 			registered({ context, tx, journal, said, now: context.clock.now() }),
 		);
-		count(context, 'agent_registrations_total');
+		context.counters.add('agent_registrations_total', 1);
 		return {
 			agent_id: host.handle,
 			client_id: agent.client_id,

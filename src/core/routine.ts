@@ -4,7 +4,7 @@ import { hostByInstance, lockAgent, saveHost, setWatch, type View } from '../sto
 import { saveAgentOrRetry } from './agent-row.ts';
 import { type Caller, clientOf } from './caller.ts';
 import { agentDeleted, callingHost, speaksForAgent } from './calling-host.ts';
-import { type Context, count } from './context.ts';
+import type { Context } from './context.ts';
 import { noAgent } from './directory.ts';
 import type { SignOfLife } from './liveness.ts';
 import { alive } from './register.ts';
@@ -182,7 +182,7 @@ export const cleanupReport =
 				journal.audit('agents.cleanup_report', 'agent', agent.id, agent.client_id, null, { snapshots, amis, failures });
 			else context.liveness.seen(host.handle, agent.client_id, 'other');
 		});
-		count(context, 'agent_cleanup_reports_total');
+		context.counters.add('agent_cleanup_reports_total', 1);
 		return { success: true, message: 'cleanup report recorded', deleted_snapshots: snapshots, deleted_amis: amis, failed_count: failures };
 	};
 

@@ -2,7 +2,7 @@ import { type Command, dueCommands, saveCommand } from '../store/commands.ts';
 import { hostByHandle, livenessOf, lockAgent, overdueHosts, serviceClock, setWatch } from '../store/hosts.ts';
 import type { Db } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
-import { type Context, count } from './context.ts';
+import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { GAP_MS, isSilent } from './silence.ts';
 import { takeOverIfSilent } from './takeover.ts';
@@ -65,7 +65,7 @@ const judge = async (context: Context, tx: Db, journal: Journal, agentId: string
 	journal.event('agent_marked_offline', message, about, { severity: 'warning' });
 	journal.notify('agent_offline', never ? 'New machine never called' : 'Agent offline', message, about, 'warning');
 	journal.changed('agent', agent.id);
-	count(context, 'agents_marked_offline_total');
+	journal.count('agents_marked_offline_total');
 	await takeOverIfSilent(context, tx, journal, saved, null);
 	return true;
 };
@@ -108,6 +108,6 @@ const expire = async (context: Context, tx: Db, journal: Journal, id: string, ag
 	if (!unclaimed || command.trigger_type === 'manual')
 		journal.notify('command_ended', unclaimed ? 'Switch expired' : 'Switch unconfirmed', message, about, 'warning');
 	journal.changed('agent', agent.id);
-	count(context, unclaimed ? 'commands_expired_total' : 'commands_unconfirmed_total');
+	journal.count(unclaimed ? 'commands_expired_total' : 'commands_unconfirmed_total');
 	return true;
 };

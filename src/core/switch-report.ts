@@ -13,7 +13,7 @@ import { type Agent, type Host, hostByHandle, primaryOf, saveHost } from '../sto
 import type { Db } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
 import { callingHost, speaksForAgent } from './calling-host.ts';
-import { type Context, count } from './context.ts';
+import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { machineOfAgent, type Named } from './machines.ts';
 import { orderState } from './orders.ts';
@@ -292,7 +292,7 @@ const failed = async (work: Work, command: Command | null): Promise<Answer> => {
 		};
 		if ((await saveCommand.run(tx, { ...closed, seen_status: 'claimed' })) === 0) throw new StaleRow();
 	}
-	count(work.context, 'switch_failures_total');
+	journal.count('switch_failures_total');
 	journal.event('switch_failed', `the switch of ${agent.logical_agent_id} failed: ${message}`, about, {
 		severity: 'error',
 		metadata: { command_id: command?.id ?? null },

@@ -4,7 +4,7 @@ import { type Host, hostByInstance, lockAgent, saveHost, type View } from '../st
 import { type Db, statement } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
 import { callingHost, speaksForAgent } from './calling-host.ts';
-import { type Context, count } from './context.ts';
+import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';
 import { plausible } from './report.ts';
 import { note, withHost } from './routine.ts';
@@ -121,7 +121,7 @@ export const terminationReport =
 				journal.event('instance_terminated', `${target.instance_id} (${target.role}) of ${agent.logical_agent_id} was terminated`, about, {
 					metadata: { by: host.instance_id, reason: input.termination_reason },
 				});
-				count(context, 'instances_terminated_total');
+				journal.count('instances_terminated_total');
 			} else {
 				await saveHost.run(tx, { ...target, termination_attempted_at: now });
 				journal.event(

@@ -3,6 +3,7 @@ import { SpotError } from '../errors.ts';
 import type { Store } from '../store/open.ts';
 import type { Db } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
+import type { Counters } from './counters.ts';
 import type { Feed } from './feed.ts';
 import { type Journal, openJournal } from './journal.ts';
 
@@ -22,7 +23,7 @@ const ATTEMPTS = 4;
 export class StaleRow extends Error {}
 
 export const createUnit =
-	(store: Store, clock: Clock, ids: Ids, origin: string, feed: Feed, conflicts: { count: number }): Unit =>
+	(store: Store, clock: Clock, ids: Ids, origin: string, feed: Feed, counters: Counters): Unit =>
 	async (caller, work) => {
 		for (let attempt = 1; ; attempt++) {
 			let journal: Journal | null = null;
@@ -34,12 +35,15 @@ export const createUnit =
 					return result;
 				});
 				const written = journal as Journal | null;
-				if (written !== null) feed.changedHere(written.changes);
+				if (written !== null) {
+					feed.changedHere(written.changes);
+					for (const [name, by] of written.counted) counters.add(name, by);
+				}
 				return value;
 			} catch (error) {
 				const raced = error instanceof StaleRow || store.dialect.isDuplicate(error);
 				if (!raced) throw error;
-				conflicts.count += 1;
+				counters.add('optimistic_lock_conflicts_total', 1);
 				if (attempt >= ATTEMPTS)
 					throw new SpotError('conflict', 'CONFLICT', 'somebody else changed the same thing at the same time', {
 						hint: 'try again',
