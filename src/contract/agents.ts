@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { flag, id, isoOrNull, isoTime, paging, success, textOrNull, usdOrNull } from './fields.ts';
+import { flag, fullPage, id, isoOrNull, isoTime, paging, success, textOrNull, usdOrNull } from './fields.ts';
 import { HostRole } from './hosts.ts';
 import { operation } from './operation.ts';
 
@@ -34,7 +34,7 @@ export const listAgents = operation({
 	path: '/api/admin/agents',
 	access: 'read',
 	summary: 'All agents, deleted included, newest first',
-	input: z.object({ ...paging, status: z.string().max(32).optional(), client_id: z.string().max(255).optional() }),
+	input: z.object({ ...paging, limit: fullPage, status: z.string().max(32).optional(), client_id: z.string().max(255).optional() }),
 	output: z.object({
 		agents: z.array(AgentRow),
 		total: z.number().int(),
@@ -50,7 +50,7 @@ export const listClientAgents = operation({
 	path: '/api/client/{client_id}/agents',
 	access: 'client',
 	summary: 'Agents of a client except deleted ones',
-	input: z.object({ client_id: id, ...paging, limit: z.coerce.number().int().min(1).max(500).default(500) }),
+	input: z.object({ client_id: id, ...paging, limit: fullPage }),
 	output: z.object({
 		id: z.string(),
 		logicalAgentId: z.string(),
@@ -81,7 +81,7 @@ export const listAgentHistory = operation({
 	path: '/api/client/{client_id}/agents/history',
 	access: 'client',
 	summary: 'All agents of a client, deleted included',
-	input: z.object({ client_id: id, ...paging, limit: z.coerce.number().int().min(1).max(500).default(500) }),
+	input: z.object({ client_id: id, ...paging, limit: fullPage }),
 	output: z.object({
 		id: z.string(),
 		logicalAgentId: z.string(),

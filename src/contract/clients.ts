@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { id, isoOrNull, isoTime, paging, success, text, textOrNull } from './fields.ts';
+import { fullPage, id, isoOrNull, isoTime, paging, success, text, textOrNull } from './fields.ts';
 import { operation } from './operation.ts';
 
 const limitField = z.number().int().min(0).max(10_000_000).nullish();
@@ -31,7 +31,7 @@ export const listClients = operation({
 	path: '/api/admin/clients',
 	access: 'read',
 	summary: 'All clients, newest first',
-	input: z.object({ ...paging, name: z.string().max(255).optional() }),
+	input: z.object({ ...paging, limit: fullPage, name: z.string().max(255).optional() }),
 	output: ClientRow,
 	rendering: 'list',
 	legacyBare: true,

@@ -48,6 +48,9 @@ export const paging = {
 	cursor: z.string().max(512).optional(),
 };
 
+/** The `limit` of lists whose readers know no pages: the 500 rows of the original (endpoints.md #6, #7). */
+export const fullPage = z.coerce.number().int().min(1).max(500).default(500);
+
 /** A switch in a query string or body: true/false, 1/0, yes/no, on/off. */
 export const flag = z.union([z.boolean(), z.stringbool()]).optional();
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { id, instant, optionalText, success, textOrNull } from './fields.ts';
+import { fullPage, id, instant, optionalText, success, textOrNull } from './fields.ts';
 import { operation } from './operation.ts';
 
 /** The settings an agent reads (endpoints.md #40, #42). Only `enabled` is obeyed by the field's agents. */
@@ -150,7 +150,7 @@ export const listOwnAgents = operation({
 	summary: 'Agents of the token owner',
 	input: z.object({
 		client_id: z.string().optional(),
-		limit: z.coerce.number().int().min(1).max(500).default(500),
+		limit: fullPage,
 		cursor: z.string().max(512).optional(),
 	}),
 	output: z.object({

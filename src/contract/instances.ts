@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { flag, id, isoOrNull, optionalText, paging, textOrNull, usdOrNull } from './fields.ts';
+import { flag, fullPage, id, isoOrNull, optionalText, paging, textOrNull, usdOrNull } from './fields.ts';
 import { HostRole } from './hosts.ts';
 import { operation } from './operation.ts';
 
@@ -42,7 +42,7 @@ export const listInstances = operation({
 	path: '/api/admin/instances',
 	access: 'read',
 	summary: 'All machines, newest first',
-	input: z.object({ ...paging, ...filters, client_id: z.string().max(255).optional() }),
+	input: z.object({ ...paging, limit: fullPage, ...filters, client_id: z.string().max(255).optional() }),
 	output: z.object({
 		instances: z.array(InstanceRow),
 		total: z.number().int(),
@@ -58,7 +58,7 @@ export const listClientInstances = operation({
 	path: '/api/client/{client_id}/instances',
 	access: 'client',
 	summary: 'Machines of a client, newest first',
-	input: z.object({ client_id: id, ...paging, limit: z.coerce.number().int().min(1).max(500).default(500), ...filters }),
+	input: z.object({ client_id: id, ...paging, limit: fullPage, ...filters }),
 	output: z.object({
 		id: z.string(),
 		type: textOrNull,

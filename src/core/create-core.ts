@@ -12,7 +12,7 @@ import { createCounters } from './counters.ts';
 import { createDirectory } from './directory.ts';
 import { createFeed } from './feed.ts';
 import { forceSwitch } from './force-switch.ts';
-import { idempotent } from './idempotency.ts';
+import { idempotent, pruneAnswers } from './idempotency.ts';
 import type { Core } from './index.ts';
 import * as instances from './instances.ts';
 import { createLiveness } from './liveness.ts';
@@ -134,6 +134,7 @@ export const createCore = (deps: CoreDeps): Core => {
 			repeat('offline', OFFLINE_MS, () => sweepOffline(context));
 			repeat('commands', COMMANDS_MS, () => sweepCommands(context));
 			repeat('changes', PRUNE_MS, () => feed.prune());
+			repeat('answers', PRUNE_MS, () => pruneAnswers(context));
 		},
 		stop: async () => {
 			for (const stop of stops.splice(0)) stop();

@@ -56,3 +56,18 @@ export const idempotent =
 			.catch(() => undefined);
 		return answer;
 	};
+
+/** Forgets answers older than a day, at most 1,000 at a time; returns how many. */
+export const pruneAnswers = (context: Context): Promise<number> =>
+	context.store.transact(async (tx) => {
+		const old = await tx
+			.selectFrom('idempotency')
+			.select('key_hash')
+			.where('created_at', '<', context.clock.now() - KEEP_MS)
+			.orderBy('created_at')
+			.limit(1000)
+			.execute();
+		if (old.length === 0) return 0;
+		const keys = old.map((row) => row.key_hash);
+		return Number((await tx.deleteFrom('idempotency').where('key_hash', 'in', keys).executeTakeFirst()).numDeletedRows);
+	});

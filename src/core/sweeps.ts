@@ -40,10 +40,11 @@ export const sweepOffline = async (context: Context): Promise<number> => {
 		const timeout = context.settings.heartbeatTimeoutMs + WRITE_LAG_MS;
 		if (now - since < timeout) return judged;
 		const overdue = await overdueHosts.all(context.store.read, { cutoff: now - timeout });
+		const before = judged;
 		for (const { agent_id, handle } of overdue) {
 			if (await context.unit(null, (tx, journal) => judge(context, tx, journal, agent_id, handle, since))) judged += 1;
 		}
-		if (overdue.length < 200) return judged;
+		if (overdue.length < 200 || judged === before) return judged;
 	}
 };
 
@@ -75,9 +76,11 @@ export const sweepCommands = async (context: Context): Promise<number> => {
 	let ended = 0;
 	for (;;) {
 		const due = await dueCommands.all(context.store.read, { now: context.clock.now() });
-		for (const { id, agent_id } of due)
+		const before = ended;
+		for (const { id, agent_id } of due) {
 			if (await context.unit(null, (tx, journal) => expire(context, tx, journal, id, agent_id))) ended += 1;
-		if (due.length < 200) return ended;
+		}
+		if (due.length < 200 || ended === before) return ended;
 	}
 };
 
