@@ -54,9 +54,27 @@ const describeError = (error: unknown, depth = 0): unknown => {
 	};
 };
 
+/** One write per turn of the event loop instead of one per line: requests that are answered together share it. */
+const perTurn = (stream: Writable): DestinationStream & { flush(): void } => {
+	let lines = '';
+	const flush = (): void => {
+		if (lines === '') return;
+		const text = lines;
+		lines = '';
+		stream.write(text);
+	};
+	return {
+		write: (line: string) => {
+			if (lines === '') setImmediate(flush);
+			lines += line;
+		},
+		flush,
+	};
+};
+
 const consoleOf = async ({ format, stream }: LogOptions): Promise<DestinationStream> => {
 	const pretty = format === 'pretty' || (format === 'auto' && stream.isTTY === true);
-	if (!pretty) return stream;
+	if (!pretty) return perTurn(stream);
 	const { default: prettyStream } = await import('pino-pretty');
 	return prettyStream({
 		destination: stream,
@@ -116,6 +134,7 @@ export const openLog = async (options: LogOptions): Promise<OpenLog> => {
 			for (const { file } of files) file.reopen();
 		},
 		close: () => {
+			if ('flush' in screen && typeof screen.flush === 'function') screen.flush();
 			for (const { file } of files) {
 				try {
 					file.flushSync();

@@ -6,6 +6,7 @@ import { type AdminToken, addAdminToken, adminTokenByHash, allAdminTokens } from
 import { actorOf, type Caller } from './caller.ts';
 import type { Context } from './context.ts';
 import type { CoreDeps } from './core-deps.ts';
+import { openJournal } from './journal.ts';
 import { hashToken, prefixOf } from './secrets.ts';
 import { tokenState } from './tokens.ts';
 
@@ -127,6 +128,10 @@ export const ensureAdminToken = (
 		const names = new Set((await allAdminTokens(tx)).flatMap((row) => row.live_name ?? []));
 		let name = BOOTSTRAP;
 		for (let n = 2; names.has(name); n++) name = `${BOOTSTRAP}-${n}`;
-		await addAdminToken(tx, rowFor(deps, token, name, 'admin', 'spotctl serve', null));
+		const row = rowFor(deps, token, name, 'admin', 'spotctl serve', null);
+		await addAdminToken(tx, row);
+		const journal = openJournal(deps.clock, deps.ids, 'spotctl serve', null);
+		journal.audit('admin_tokens.create', 'admin_token', row.id, null, null, { name, scope: 'admin', by: 'spotctl serve' });
+		await journal.write(tx);
 		return { token, created: token !== existing };
 	});

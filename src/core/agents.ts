@@ -15,7 +15,7 @@ import { pageOf, readCursor } from './paging.ts';
 import { usd } from './report.ts';
 import { configFor } from './settings.ts';
 
-const key = (row: Agent): [number, string] => [row.created_at, row.id];
+const key = (row: Agent): string => row.id;
 
 const base = (row: AgentListRow) => ({
 	id: row.id,
@@ -396,7 +396,7 @@ export const deleteAgent =
 				.where('status', 'in', ['pending', 'claimed'])
 				.execute();
 			const primary = await primaryOf.first(tx, { agent_id: agent.id });
-			if (primary !== undefined) await setWatch.run(tx, { handle: primary.handle, watch_at: null });
+			if (primary !== undefined) await setWatch.later(tx, { handle: primary.handle, watch_at: null });
 			const about = { clientId: agent.client_id, agentId: agent.id };
 			journal.event('agent_deleted', `${agent.logical_agent_id} was deleted`, about, { severity: 'warning' });
 			journal.notify('agent_deleted', 'Agent deleted', `${agent.logical_agent_id} was deleted`, about);

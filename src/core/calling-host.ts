@@ -1,6 +1,6 @@
 import { SpotError } from '../errors.ts';
 import { type Agent, type Host, hostByHandle, lockAgentOfHandle, primaryOf } from '../store/hosts.ts';
-import type { Db } from '../store/statement.ts';
+import { type Call, type Db, type Rows, together } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
 import { noAgent } from './directory.ts';
 import { StaleRow } from './unit.ts';
@@ -12,13 +12,18 @@ export type CallingHost = { readonly agent: Agent; readonly host: Host };
  * Finds and locks what a state-changing host route is about. An admin token stands for the agent's primary (identity.md section 7).
  * Errors: 404 for a handle nobody got, or of another client.
  */
-export const callingHost = async (tx: Db, handle: string, caller: Caller): Promise<CallingHost> => {
-	const agent = await lockAgentOfHandle.first(tx, { handle });
+export const callingHost = async (tx: Db, handle: string, caller: Caller): Promise<CallingHost> =>
+	(await callingHostWith(tx, handle, caller, [])).calling;
+
+/** As {@link callingHost}, reading something else about the host in the same round trip, after the lock. */
+export const callingHostWith = async <const C extends ReadonlyArray<Call<unknown>>>(tx: Db, handle: string, caller: Caller, also: C) => {
+	const [agents, hosts, ...more] = await together(tx, [lockAgentOfHandle.of({ handle }), hostByHandle.of({ handle }), ...also]);
+	const agent = agents[0] as Agent | undefined;
 	if (agent === undefined || (caller.principal?.kind === 'client' && caller.principal.clientId !== agent.client_id)) throw noAgent(handle);
 	const standsForAgent = caller.principal?.kind !== 'client';
-	const host = standsForAgent ? await primaryOf.first(tx, { agent_id: agent.id }) : await hostByHandle.first(tx, { handle });
+	const host = standsForAgent ? await primaryOf.first(tx, { agent_id: agent.id }) : (hosts[0] as Host | undefined);
 	if (host === undefined) throw new StaleRow();
-	return { agent, host };
+	return { calling: { agent, host }, also: more as unknown as Rows<C> };
 };
 
 /** Whether the caller speaks for an agent without being one of its hosts: audited, and never a sign of life. */

@@ -6,6 +6,7 @@ import {
 	type Client,
 	type Counts,
 	clientByEmail,
+	clientById,
 	clientByName,
 	clientCounts,
 	listClientRows,
@@ -57,7 +58,7 @@ export const listClients =
 			rows,
 			input.limit,
 			(row) => show(row, counts.get(row.id) ?? NONE),
-			(row) => [row.created_at, row.id],
+			(row) => row.id,
 		);
 	};
 
@@ -146,7 +147,12 @@ export const deleteClient =
 export const validateToken =
 	(context: Context) =>
 	async (input: Valid<'validateToken'>, caller: Caller): Promise<Output<'validateToken'>> => {
-		const client = await clientNamed(context.store.read, clientOf(caller, input.client_id));
+		const id = clientOf(caller, input.client_id);
+		const known = await clientById.first(context.store.read, { id });
+		// Another daemon has just deleted the client: never 404, on which the field's script would go on (endpoints.md #18).
+		if (known === undefined && caller.principal?.kind === 'client')
+			throw new SpotError('unauthenticated', 'INVALID_TOKEN', 'Invalid client token');
+		const client = known ?? (await clientNamed(context.store.read, id));
 		return { valid: true, client_id: client.id, name: client.name, client_name: client.name, email: client.email };
 	};
 

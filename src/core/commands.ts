@@ -1,13 +1,13 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
-import { type Command, claimNext, commandByClaim, commandById, saveCommand, undoClaim } from '../store/commands.ts';
+import { type Command, claimNext, commandByClaim, commandById, noteAcknowledged, saveCommand, undoClaim } from '../store/commands.ts';
 import { type Agent, type Host, hostByHandle, lockAgent, saveHost, type View } from '../store/hosts.ts';
 import { listCommandRows } from '../store/lists.ts';
 import type { Db } from '../store/statement.ts';
 import { agentIdOf } from './agent-id.ts';
 import { type Caller, clientScope } from './caller.ts';
-import { callingHost, speaksForAgent } from './calling-host.ts';
+import { callingHostWith, speaksForAgent } from './calling-host.ts';
 import { showCommandRow } from './command-view.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
@@ -59,8 +59,8 @@ const claim = async (context: Context, host: View, caller: Caller): Promise<Poll
 	const now = context.clock.now();
 	const since = context.directory.cache.moment();
 	const claimed = await context.store.transact(async (tx) => {
-		const rows = await claimNext.run(tx, { handle: host.handle, claim_id: claimId, now, lease: context.settings.leaseMs });
-		return rows === 0 ? undefined : commandByClaim.first(tx, { claim_id: claimId });
+		await claimNext.later(tx, { handle: host.handle, claim_id: claimId, now, lease: context.settings.leaseMs });
+		return commandByClaim.first(tx, { claim_id: claimId });
 	});
 	// One open switch at most: after a claim, or none to be had, the next poll has nothing to ask for until somebody queues another.
 	if (claimed?.command_type !== 'create_replica') context.directory.cache.put(host.handle, host.agent_id, { ...host, pending: 0 }, since);
@@ -121,8 +121,9 @@ const acknowledge = async (
 	outcome: Outcome,
 ): Promise<Output<'commandExecuted'>> => {
 	const result = await context.unit(caller, async (tx, journal) => {
-		const { agent, host } = await callingHost(tx, handle, caller);
-		const command = await commandById.first(tx, { id: commandId });
+		const { calling, also } = await callingHostWith(tx, handle, caller, [commandById.of({ id: commandId })]);
+		const { agent, host } = calling;
+		const command = also[0][0];
 		if (command === undefined || command.agent_id !== agent.id) throw noCommand(commandId);
 		if (speaksForAgent(caller))
 			journal.audit('commands.executed', 'command', command.id, agent.client_id, { status: command.status }, outcome);
@@ -158,7 +159,13 @@ const settle = async (
 		if (outcome.success === false && command.status === 'completed' && command.outcome === 'registration' && command.reported_at === null) {
 			await dispute(context, tx, journal, agent, host, command);
 		}
-		return save(told);
+		await noteAcknowledged.later(tx, {
+			id: command.id,
+			acknowledged_at: now,
+			acknowledged_success: told.acknowledged_success,
+			message: told.message,
+		});
+		return command.status;
 	}
 	if (outcome.success === null) {
 		const until = Math.min(command.lease_until ?? now + UNSAID_WINDOW_MS, now + UNSAID_WINDOW_MS);
@@ -209,7 +216,7 @@ export const listCommands =
 			limit: input.limit,
 			after: readCursor(input.cursor),
 		});
-		return pageOf(rows, input.limit, showCommandRow, (row) => [row.created_at, row.id]);
+		return pageOf(rows, input.limit, showCommandRow, (row) => row.id);
 	};
 
 const ownCommand = async (db: Db, id: string, caller: Caller): Promise<Command> => {

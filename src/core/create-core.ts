@@ -1,4 +1,5 @@
 import { operations } from '../contract/index.ts';
+import { SpotError } from '../errors.ts';
 import { asUnavailable } from '../store/open.ts';
 import * as adminTokens from './admin-tokens.ts';
 import * as agents from './agents.ts';
@@ -123,7 +124,10 @@ export const createCore = (deps: CoreDeps): Core => {
 	return {
 		handlers,
 		authenticate: auth.authenticate,
-		explain: (error) => asUnavailable(store.dialect, error),
+		explain: (error) =>
+			store.dialect.isOrphan(error)
+				? new SpotError('conflict', 'CONFLICT', 'what this belongs to was deleted at the same time', { cause: error })
+				: asUnavailable(store.dialect, error),
 		start: async ({ jobs }) => {
 			await feed.refresh();
 			stops.push(feed.start(), liveness.start());

@@ -4,7 +4,7 @@ import { type Db, statement } from '../store/statement.ts';
 import { type Caller, clientScope } from './caller.ts';
 
 const hostsByInstance = statement<{ instance_id: string }>()((db, v) =>
-	db.selectFrom('host').selectAll().where('instance_id', '=', v('instance_id')).orderBy('created_at', 'desc').limit(20),
+	db.selectFrom('host').selectAll().where('instance_id', '=', v('instance_id')).limit(20),
 );
 
 /**

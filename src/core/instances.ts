@@ -23,7 +23,7 @@ export const wireStatus = (role: Role): Wire =>
 
 const isActive = (role: Role): boolean => wireStatus(role).startsWith('running');
 
-const key = (row: InstanceListRow): [number, string] => [row.created_at, row.handle];
+const key = (row: InstanceListRow): string => row.handle;
 
 const row = (host: InstanceListRow): Output<'listInstances'>['instances'][number] => ({
 	id: host.instance_id,
@@ -178,6 +178,6 @@ export const switchHistory =
 				durationSeconds: record.duration_ms === null ? null : record.duration_ms / 1000,
 				downtimeSeconds: record.downtime_ms === null ? null : record.downtime_ms / 1000,
 			}),
-			(record) => [record.created_at, record.id],
+			(record) => record.id,
 		);
 	};

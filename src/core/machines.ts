@@ -75,7 +75,7 @@ export const addNamed = async (context: Context, tx: Db, agent: Agent, named: Na
 		last_switch_at: null,
 		created_at: now,
 	};
-	await addHost.run(tx, host);
+	await addHost.later(tx, host);
 	return host;
 };
 
@@ -89,7 +89,7 @@ const isFreshAndAlone = async (tx: Db, agent: Agent): Promise<boolean> =>
 /** A candidate that a guess put under the wrong agent. */
 const moved = async (tx: Db, journal: Journal, host: Host, other: Agent, agent: Agent): Promise<Host> => {
 	const here: Host = { ...host, agent_id: agent.id, tentative_command_id: null };
-	await saveHost.run(tx, here);
+	await saveHost.later(tx, here);
 	await tx
 		.updateTable('logical_id')
 		.set({ agent_id: agent.id })
@@ -105,13 +105,13 @@ const moved = async (tx: Db, journal: Journal, host: Host, other: Agent, agent: 
 /** A machine that registered as a new agent of its own, before anybody said whose it is: that agent goes, its handle goes on working. */
 const folded = async (tx: Db, journal: Journal, host: Host, other: Agent, agent: Agent): Promise<Host> => {
 	const here: Host = { ...host, agent_id: agent.id, role: 'candidate', primary_of: null, generation: null };
-	await saveHost.run(tx, here);
-	await setWatch.run(tx, { handle: host.handle, watch_at: null });
+	await saveHost.later(tx, here);
+	await setWatch.later(tx, { handle: host.handle, watch_at: null });
 	for (const table of ['event', 'notification'] as const)
 		await tx.updateTable(table).set({ agent_id: agent.id }).where('agent_id', '=', other.id).execute();
 	const names = await tx.selectFrom('logical_id').select('logical_id').where('agent_id', '=', other.id).execute();
 	await tx.deleteFrom('agent').where('id', '=', other.id).execute();
-	for (const { logical_id } of names) await addLogicalId.run(tx, { client_id: agent.client_id, logical_id, agent_id: agent.id });
+	for (const { logical_id } of names) await addLogicalId.later(tx, { client_id: agent.client_id, logical_id, agent_id: agent.id });
 	journal.event(
 		'agent_folded',
 		`${host.instance_id} had registered as an agent of its own; it is a machine of ${agent.logical_agent_id}`,

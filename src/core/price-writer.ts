@@ -52,6 +52,8 @@ export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
 				else await oneByOne(batch);
 			}
 		}
+		// In the same turn as the last look at the queue: a report that comes later must begin a drain of its own.
+		running = null;
 	};
 
 	/** One report of a batch was refused (its client was deleted meanwhile, say): the others must not suffer. */
@@ -64,9 +66,7 @@ export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
 		write: (report) =>
 			new Promise<void>((accept, reject) => {
 				queue.push({ report, accept, reject });
-				running ??= drain().finally(() => {
-					running = null;
-				});
+				running ??= drain();
 			}),
 		idle: async () => {
 			while (running !== null) await running;

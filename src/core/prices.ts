@@ -5,7 +5,7 @@ import { type Host, saveHost, type View } from '../store/hosts.ts';
 import { newestPrices, onDemandPrice, poolsOf, typesOfFamily } from '../store/prices.ts';
 import type { PriceSource } from '../store/schema.ts';
 import type { Caller } from './caller.ts';
-import { callingHost } from './calling-host.ts';
+import { callingHost, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';
 import { observedAt, type Prices, pointsOf, readPrices } from './price-points.ts';
@@ -29,6 +29,14 @@ const store = async (context: Context, writer: PriceWriter, host: View, caller: 
 		arrivedAt: context.clock.now(),
 	});
 	context.counters.add('price_points_total', prices.points.length);
+	if (speaksForAgent(caller)) {
+		await context.unit(caller, async (_, journal) =>
+			journal.audit('prices.report', 'agent', host.agent_id, host.client_id, null, {
+				pools: prices.points.length,
+				source: host.instance_id,
+			}),
+		);
+	}
 	if (
 		host.role === 'primary' &&
 		prices.mode !== null &&
@@ -55,6 +63,7 @@ export const pricingReport =
 		Promise.resolve(
 			withHost(context, input.agent_id, caller, async (host) => {
 				note(context, host, caller, 'other');
+				if (host.status === 'deleted') return { success: true, records_inserted: 0, duplicates: 0 };
 				const prices = readPrices(input, whereOf(host), context.clock.now());
 				const given = (input.pricing?.spot_pools ?? input.spot_pools ?? input.spot_prices ?? input.pools ?? []).length;
 				if (given > 0 && prices.points.length === 0 && prices.type === null) {
@@ -94,7 +103,8 @@ export const decide =
 					region: host.region,
 					observedAt: observedAt(null, now),
 				};
-				if (points.length > 0 || prices.onDemandMicros !== null) await store(context, writer, host, caller, prices);
+				const stored = host.status !== 'deleted' && (points.length > 0 || prices.onDemandMicros !== null);
+				if (stored) await store(context, writer, host, caller, prices);
 				const reason =
 					host.status === 'deleted'
 						? 'Agent deleted'
@@ -117,7 +127,7 @@ export const decide =
 					confidence: 0,
 					reasoning: reason,
 					decision_type: host.host_mode === 'ondemand' ? 'stay_ondemand' : 'stay_spot',
-					prices_stored: points.length,
+					prices_stored: stored ? points.length : 0,
 				};
 			}),
 		);

@@ -49,7 +49,7 @@ export const promote = async (
 	const hold = old.hold || kept;
 	if (from !== null) {
 		const terminated = old.role === 'terminated';
-		await saveHost.run(tx, {
+		await saveHost.later(tx, {
 			...from,
 			role: old.role,
 			primary_of: null,
@@ -59,7 +59,7 @@ export const promote = async (
 			termination_attempted_at: null,
 			takes_back: 0,
 		});
-		await setWatch.run(tx, { handle: from.handle, watch_at: null });
+		await setWatch.later(tx, { handle: from.handle, watch_at: null });
 	}
 	const host: Host = {
 		...to,
@@ -76,7 +76,7 @@ export const promote = async (
 		guess_command_id: promotion.reason === 'registration' ? (command?.id ?? null) : null,
 		last_switch_at: now,
 	};
-	await saveHost.run(tx, host);
+	await saveHost.later(tx, host);
 	const registered = host.registered_at !== null;
 	const status = agent.status === 'deleted' ? 'deleted' : registered ? (agent.enabled === 1 ? 'online' : 'disabled') : 'switching';
 	const promoted: Agent = {
@@ -90,10 +90,10 @@ export const promote = async (
 	};
 	if ((await saveAgent.run(tx, { ...promoted, seen_version: agent.version })) === 0) throw new StaleRow();
 	await watch(context, tx, host, registered, status === 'deleted', now);
-	await supersedeCommands.run(tx, { agent_id: agent.id, except: command?.id ?? '', now });
+	await supersedeCommands.later(tx, { agent_id: agent.id, except: command?.id ?? '', now });
 	if (command !== null) await complete(tx, command, host, promotion.reason, now);
 	const record = recordOf(context, promotion, host, now);
-	await addSwitch.run(tx, record);
+	await addSwitch.later(tx, record);
 	tell(journal, { ...promotion, old: { ...old, hold } }, host);
 	journal.count('instance_promotions_total');
 	if (promotion.reason === 'report' || promotion.reason === 'registration') journal.count('switch_success_total');
@@ -104,10 +104,10 @@ export const promote = async (
 const watch = async (context: Context, tx: Db, host: Host, registered: boolean, deleted: boolean, now: number): Promise<void> => {
 	const patience = registered ? 0 : Math.max(0, NAMED_PATIENCE_MS - context.settings.heartbeatTimeoutMs);
 	if (registered) {
-		await setWatch.run(tx, { handle: host.handle, watch_at: deleted ? null : now });
+		await setWatch.later(tx, { handle: host.handle, watch_at: deleted ? null : now });
 		return;
 	}
-	await setLiveness.run(tx, {
+	await setLiveness.later(tx, {
 		handle: host.handle,
 		seen_at: now,
 		heartbeat_at: null,

@@ -1,6 +1,6 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import { type Command, openSwitchOf, ordersOfAgent, ordersOfSelfNamed, saveCommand } from '../store/commands.ts';
+import { type Command, openSwitchOfInstance, ordersOfAgent, ordersOfSelfNamed, saveCommand } from '../store/commands.ts';
 import {
 	type Agent,
 	addAgent,
@@ -18,7 +18,7 @@ import {
 	setLiveness,
 } from '../store/hosts.ts';
 import type { Role } from '../store/schema.ts';
-import type { Db } from '../store/statement.ts';
+import { type Db, together } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
 import type { Caller } from './caller.ts';
 import { checkLimits } from './client-limits.ts';
@@ -87,8 +87,13 @@ export const registerHost =
 
 const registered = async (work: Work): Promise<Result> => {
 	const { tx, said } = work;
-	const own = await lockAgentOfInstance.first(tx, { client_id: said.clientId, instance_id: said.instance_id });
-	if (own !== undefined) return again(work, own);
+	const machine = { client_id: said.clientId, instance_id: said.instance_id };
+	const [[own], [found], [open]] = await together(tx, [
+		lockAgentOfInstance.of(machine),
+		hostByInstance.of(machine),
+		openSwitchOfInstance.of(machine),
+	]);
+	if (own !== undefined) return again(work, own, found, open);
 	const named = await lockAgentOfLogicalId.first(tx, { client_id: said.clientId, logical_id: said.logicalId });
 	if (named?.status === 'deleted') return { agent: named, host: await join(work, named, 'candidate', {}) };
 	if (named !== undefined) {
@@ -101,7 +106,7 @@ const registered = async (work: Work): Promise<Result> => {
 		);
 		const owner = await ownerOf(tx, orders);
 		if (owner !== undefined) {
-			await addLogicalId.run(tx, { client_id: said.clientId, logical_id: said.logicalId, agent_id: owner.id });
+			await addLogicalId.later(tx, { client_id: said.clientId, logical_id: said.logicalId, agent_id: owner.id });
 			return newcomer(work, owner, orders);
 		}
 	}
@@ -149,7 +154,7 @@ const facts = (host: Host, said: Registration, now: number): Host => {
 
 /** A sign of life that begins anew: which polls were seen is reset at registration (identity.md section 2). */
 const heard = (work: Work, handle: string, watched: boolean): Promise<unknown> =>
-	setLiveness.run(work.tx, {
+	setLiveness.later(work.tx, {
 		handle,
 		seen_at: work.now,
 		heartbeat_at: work.now,
@@ -160,9 +165,8 @@ const heard = (work: Work, handle: string, watched: boolean): Promise<unknown> =
 	});
 
 /** R1: the machine is known; its row decides, its logical id can only add an alias. */
-const again = async (work: Work, agent: Agent): Promise<Result> => {
+const again = async (work: Work, agent: Agent, found: Host | undefined, open: Command | undefined): Promise<Result> => {
 	const { context, tx, journal, said, now } = work;
-	const found = await hostByInstance.first(tx, { client_id: said.clientId, instance_id: said.instance_id });
 	if (found === undefined) throw new StaleRow();
 	const role: Role = found.role === 'terminated' ? 'zombie' : found.role === 'named' ? 'candidate' : found.role;
 	const host: Host = {
@@ -170,7 +174,7 @@ const again = async (work: Work, agent: Agent): Promise<Result> => {
 		role,
 		...(found.role === 'terminated' ? { terminated_at: null, zombie_at: found.zombie_at ?? now } : {}),
 	};
-	await saveHost.run(tx, host);
+	await saveHost.later(tx, host);
 	await heard(work, host.handle, role === 'primary' && agent.status !== 'deleted');
 	if (said.logicalId !== agent.logical_agent_id) await alias(work, agent);
 	journal.changed('agent', agent.id);
@@ -180,7 +184,7 @@ const again = async (work: Work, agent: Agent): Promise<Result> => {
 	});
 	if (agent.status === 'deleted') return { agent, host };
 	if (role === 'primary') {
-		await shortenLease(work, agent, host);
+		await shortenLease(work, host, open);
 		return { agent: await alive(context, tx, journal, agent), host };
 	}
 	if (role === 'candidate' || host.takes_back === 1) {
@@ -191,8 +195,7 @@ const again = async (work: Work, agent: Agent): Promise<Result> => {
 };
 
 /** A claimed command of a process that has ended waits five more minutes for evidence, not for its whole lease. */
-const shortenLease = async (work: Work, agent: Agent, host: Host): Promise<void> => {
-	const open = await openSwitchOf.first(work.tx, { agent_id: agent.id });
+const shortenLease = async (work: Work, host: Host, open: Command | undefined): Promise<void> => {
 	if (open?.status !== 'claimed' || open.handle !== host.handle || open.lease_until === null) return;
 	const until = Math.min(open.lease_until, work.now + RESTART_WINDOW_MS);
 	if (until === open.lease_until) return;
@@ -208,7 +211,7 @@ const shortenLease = async (work: Work, agent: Agent, host: Host): Promise<void>
 const alias = async ({ tx, journal, said }: Work, agent: Agent): Promise<void> => {
 	const other = await agentOfLogicalId.first(tx, { client_id: said.clientId, logical_id: said.logicalId });
 	if (other === undefined) {
-		await addLogicalId.run(tx, { client_id: said.clientId, logical_id: said.logicalId, agent_id: agent.id });
+		await addLogicalId.later(tx, { client_id: said.clientId, logical_id: said.logicalId, agent_id: agent.id });
 	} else if (other.id !== agent.id && other.status !== 'deleted') {
 		journal.event(
 			'logical_id_clash',
@@ -267,7 +270,7 @@ const blank = (work: Work, agentId: string, handle: string, role: Role): Host =>
 /** Adds a host to an agent in a passive role, with a handle of its own. */
 const join = async (work: Work, agent: Agent, role: Role, extra: Partial<Host>): Promise<Host> => {
 	const host: Host = { ...facts(blank(work, agent.id, work.context.ids.uuid(), role), work.said, work.now), ...extra };
-	await addHost.run(work.tx, host);
+	await addHost.later(work.tx, host);
 	await heard(work, host.handle, false);
 	work.journal.changed('agent', agent.id);
 	return host;
@@ -339,10 +342,10 @@ const firstHost = async (work: Work): Promise<Result> => {
 		created_at: now,
 		updated_at: now,
 	};
-	await addAgent.run(tx, agent);
-	await addLogicalId.run(tx, { client_id: said.clientId, logical_id: said.logicalId, agent_id: id });
+	await addAgent.later(tx, agent);
+	await addLogicalId.later(tx, { client_id: said.clientId, logical_id: said.logicalId, agent_id: id });
 	const host: Host = { ...facts(blank(work, id, id, 'primary'), said, now), generation: 1 };
-	await addHost.run(tx, host);
+	await addHost.later(tx, host);
 	await heard(work, id, true);
 	const about = { clientId: said.clientId, agentId: id, instanceId: said.instance_id };
 	journal.event('agent_registered', `${said.logicalId} registered with ${said.instance_id}`, about, {

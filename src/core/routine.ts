@@ -72,15 +72,15 @@ const changed = (context: Context, host: View, caller: Caller, off: boolean, for
 		if (off) {
 			if (agent.status === 'offline') return;
 			await saveAgentOrRetry(tx, agent, { status: 'offline' }, context.clock.now());
-			await saveHost.run(tx, { ...current.host, said_offline_at: context.clock.now() });
-			await setWatch.run(tx, { handle: current.host.handle, watch_at: null });
+			await saveHost.later(tx, { ...current.host, said_offline_at: context.clock.now() });
+			await setWatch.later(tx, { handle: current.host.handle, watch_at: null });
 			journal.event('agent_marked_offline', `${agent.logical_agent_id} said that it goes offline`, about, { severity: 'warning' });
 			journal.notify('agent_offline', 'Agent offline', `${agent.logical_agent_id} went offline`, about, 'warning');
 			journal.changed('agent', agent.id);
 			return;
 		}
-		await setWatch.run(tx, { handle: current.host.handle, watch_at: context.clock.now() });
-		if (current.host.said_offline_at !== null) await saveHost.run(tx, { ...current.host, said_offline_at: null });
+		await setWatch.later(tx, { handle: current.host.handle, watch_at: context.clock.now() });
+		if (current.host.said_offline_at !== null) await saveHost.later(tx, { ...current.host, said_offline_at: null });
 		await alive(context, tx, journal, agent);
 	});
 
@@ -199,11 +199,11 @@ export const uninstallHost =
 			const agent = await lockAgent.first(tx, { id: found.agent_id });
 			if (agent === undefined) throw noAgent(found.handle);
 			const now = context.clock.now();
-			await saveHost.run(tx, { ...found, said_offline_at: now });
+			await saveHost.later(tx, { ...found, said_offline_at: now });
 			const about = { clientId, agentId: agent.id, instanceId };
 			if (found.role === 'primary' && agent.status !== 'deleted' && agent.status !== 'offline') {
 				await saveAgentOrRetry(tx, agent, { status: 'offline' }, now);
-				await setWatch.run(tx, { handle: found.handle, watch_at: null });
+				await setWatch.later(tx, { handle: found.handle, watch_at: null });
 				journal.notify(
 					'agent_uninstalled',
 					'Agent uninstalled',
@@ -215,6 +215,10 @@ export const uninstallHost =
 			journal.event('agent_uninstalled', `the agent on ${instanceId} was uninstalled (${input.reason ?? 'no reason given'})`, about, {
 				severity: 'warning',
 			});
+			if (speaksForAgent(caller)) {
+				const after = { instance_id: instanceId, reason: input.reason };
+				journal.audit('agents.uninstall', 'agent', agent.id, clientId, { status: agent.status }, after);
+			}
 			journal.changed('agent', agent.id);
 			return { success: true, message: `the agent on ${instanceId} is recorded as uninstalled` };
 		});
@@ -232,7 +236,7 @@ export const hostEnded =
 			const reason = input.reason ?? 'Unknown';
 			if (host.role === 'primary') {
 				await saveAgentOrRetry(tx, agent, { status: 'offline', terminated_at: now }, now);
-				await setWatch.run(tx, { handle: host.handle, watch_at: null });
+				await setWatch.later(tx, { handle: host.handle, watch_at: null });
 				journal.notify(
 					'agent_terminated',
 					'Agent terminated',
@@ -241,7 +245,7 @@ export const hostEnded =
 					'warning',
 				);
 			} else if (host.role !== 'terminated') {
-				await saveHost.run(tx, { ...host, role: 'terminated', terminated_at: now });
+				await saveHost.later(tx, { ...host, role: 'terminated', terminated_at: now });
 			}
 			journal.event('instance_ended', `${host.instance_id} (${host.role}) of ${agent.logical_agent_id} ended: ${reason}`, about, {
 				severity: 'warning',

@@ -55,7 +55,7 @@ const judge = async (context: Context, tx: Db, journal: Journal, agentId: string
 	const now = context.clock.now();
 	const heard = Math.max(liveness.watch_at, context.liveness.pending(handle)?.seen_at ?? 0);
 	if (!isSilent(heard, since, now, context.settings.heartbeatTimeoutMs)) return false;
-	await setWatch.run(tx, { handle, watch_at: null });
+	await setWatch.later(tx, { handle, watch_at: null });
 	if (agent.status === 'deleted' || agent.status === 'offline' || host.role !== 'primary') return false;
 	const saved = await saveAgentOrRetry(tx, agent, { status: 'offline' }, now);
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };

@@ -12,7 +12,7 @@ import {
 import { type Agent, type Host, hostByHandle, primaryOf, saveHost } from '../store/hosts.ts';
 import type { Db } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
-import { callingHost, speaksForAgent } from './calling-host.ts';
+import { callingHostWith, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { machineOfAgent, type Named } from './machines.ts';
@@ -53,25 +53,30 @@ export const switchReport =
 	async (input: Valid<'switchReport'>, caller: Caller): Promise<Answer> => {
 		const report = readReport(input, context.clock.now());
 		const result = await context.unit(caller, async (tx, journal) => {
-			const { agent, host } = await callingHost(tx, input.agent_id, caller);
+			const { calling, also } = await callingHostWith(tx, input.agent_id, caller, [claimsOfHost.of({ handle: input.agent_id })]);
+			const { agent, host } = calling;
+			// An operator's report is about the primary, whose handle is known only now.
+			const claims = host.handle === input.agent_id ? also[0] : await claimsOfHost.all(tx, { handle: host.handle });
 			if (speaksForAgent(caller))
 				journal.audit('switches.report', 'agent', agent.id, agent.client_id, null, { old: report.oldId, new: report.newId });
-			return { host, answer: await carryOut({ context, tx, journal, report, agent, host, now: context.clock.now() }) };
+			return { host, answer: await carryOut({ context, tx, journal, report, agent, host, now: context.clock.now() }, claims) };
 		});
 		if (!speaksForAgent(caller)) context.liveness.seen(result.host.handle, result.host.client_id, 'other');
 		return result.answer;
 	};
 
-const carryOut = async (work: Work): Promise<Answer> => {
+const carryOut = async (work: Work, claims: readonly Command[]): Promise<Answer> => {
 	const { tx, report, agent, host } = work;
-	const claims = await claimsOfHost.all(tx, { agent_id: agent.id, handle: host.handle });
 	const command = commandOf(claims, report);
 	if (!report.success) return failed(work, command);
 	const newId = report.newId ?? '';
 	if (newId === host.instance_id) return answer('none', 'the report names its own host as the new machine; nothing moved', null);
-	const earlier =
-		(await switchOf.first(tx, { agent_id: agent.id, old_instance_id: host.instance_id, new_instance_id: newId })) ??
-		(command === null ? undefined : await switchOfCommand.first(tx, { command_id: command.id }));
+	// An open command has no record yet: its report is the first word about it.
+	const open = command?.status === 'claimed';
+	const earlier = open
+		? undefined
+		: ((await switchOf.first(tx, { agent_id: agent.id, old_instance_id: host.instance_id, new_instance_id: newId })) ??
+			(command === null ? undefined : await switchOfCommand.first(tx, { agent_id: agent.id, command_id: command.id })));
 	if (earlier !== undefined && earlier.new_instance_id === newId) return filled(work, earlier, command);
 	const machine = await machineOfAgent(work.context, tx, work.journal, agent, namedMachine(report, newId, host, command));
 	if (machine === null) return answer('conflict', `${newId} belongs to another agent; nothing moved`, null);
@@ -144,9 +149,9 @@ const completed = (record: Partial<SwitchRecord>, from: Host, to: Host): Partial
 /** A registration had been taken for the ordered machine; the claimant knows better. */
 const corrected = async (work: Work, guess: Host, machine: Host, command: Command): Promise<Answer> => {
 	const { context, tx, journal, agent, host, report, now } = work;
-	const wrong = await switchOfCommand.first(tx, { command_id: command.id });
+	const wrong = await switchOfCommand.first(tx, { agent_id: agent.id, command_id: command.id });
 	if (wrong !== undefined)
-		await saveSwitch.run(tx, {
+		await saveSwitch.later(tx, {
 			...wrong,
 			command_id: null,
 			success: 0,
@@ -181,7 +186,7 @@ const corrected = async (work: Work, guess: Host, machine: Host, command: Comman
 const ended = async ({ tx, report, now }: Work, host: Host): Promise<void> => {
 	const current = await hostByHandle.first(tx, { handle: host.handle });
 	if (current === undefined || current.role === 'primary' || current.role === 'terminated') return;
-	await saveHost.run(tx, { ...current, role: 'terminated', terminated_at: report.oldTerminatedAt ?? now });
+	await saveHost.later(tx, { ...current, role: 'terminated', terminated_at: report.oldTerminatedAt ?? now });
 };
 
 /** The switch is known already (a registration proved it, or the report came twice): prices, times and the old host's end are added. */
@@ -193,7 +198,7 @@ const filled = async (work: Work, earlier: SwitchRecord, command: Command | null
 		impact_micros: impactOf(merged.old_spot_micros, merged.new_spot_micros, merged.ondemand_micros, merged.old_mode, merged.new_mode),
 		evidence: 'report',
 	};
-	await saveSwitch.run(tx, record);
+	await saveSwitch.later(tx, record);
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	if (command !== null && command.reported_at === null && command.status === 'completed') {
 		if ((await saveCommand.run(tx, { ...command, reported_at: now, seen_status: command.status })) === 0) throw new StaleRow();
@@ -237,7 +242,7 @@ const takenOver = async (work: Work, machine: Host, command: Command | null): Pr
 		generation: agent.generation,
 		created_at: now,
 	};
-	await addSwitch.run(tx, record);
+	await addSwitch.later(tx, record);
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	journal.changed('agent', agent.id);
 	return answer('recorded', `${machine.instance_id} is the primary already`, record);
@@ -261,7 +266,7 @@ const recorded = async (work: Work, machine: Host, surplus: boolean): Promise<An
 	const primary = await primaryOf.first(tx, { agent_id: agent.id });
 	const alive = primary !== undefined && !(await primaryIsSilent(context, tx, primary));
 	if (machine.role === 'named' || machine.role === 'candidate') {
-		await saveHost.run(tx, alive ? { ...machine, role: 'zombie', zombie_at: now, hold: 0 } : { ...machine, role: 'candidate' });
+		await saveHost.later(tx, alive ? { ...machine, role: 'zombie', zombie_at: now, hold: 0 } : { ...machine, role: 'candidate' });
 		if (!alive) await takeOverIfSilent(context, tx, journal, agent, machine.registered_at === null ? null : machine.handle);
 	}
 	const becomes = alive ? 'an extra machine that will end' : 'a candidate';

@@ -111,7 +111,7 @@ export const terminationReport =
 			const about = { clientId: agent.client_id, agentId: agent.id, instanceId: target.instance_id };
 			if (target.role === 'terminated') return { success: true, message: 'recorded already' };
 			if (succeeded) {
-				await saveHost.run(tx, {
+				await saveHost.later(tx, {
 					...target,
 					role: 'terminated',
 					terminated_at: plausible(input.terminated_at, now) ?? now,
@@ -123,7 +123,7 @@ export const terminationReport =
 				});
 				journal.count('instances_terminated_total');
 			} else {
-				await saveHost.run(tx, { ...target, termination_attempted_at: now });
+				await saveHost.later(tx, { ...target, termination_attempted_at: now });
 				journal.event(
 					'instance_termination_failed',
 					`${target.instance_id} could not be terminated: ${input.error ?? 'no reason given'}`,
@@ -160,7 +160,7 @@ export const holdInstance =
 					hint: `see: spotctl instances show ${host.instance_id}`,
 				});
 			}
-			await saveHost.run(tx, { ...host, hold: input.hold ? 1 : 0, takes_back: input.hold ? host.takes_back : 0 });
+			await saveHost.later(tx, { ...host, hold: input.hold ? 1 : 0, takes_back: input.hold ? host.takes_back : 0 });
 			journal.audit('instances.hold', 'instance', host.instance_id, host.client_id, { hold: host.hold === 1 }, { hold: input.hold });
 			journal.event(
 				input.hold ? 'instance_held' : 'instance_released',

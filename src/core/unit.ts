@@ -41,7 +41,7 @@ export const createUnit =
 				}
 				return value;
 			} catch (error) {
-				const raced = error instanceof StaleRow || store.dialect.isDuplicate(error);
+				const raced = error instanceof StaleRow || store.dialect.isDuplicate(error) || store.dialect.isOrphan(error);
 				if (!raced) throw error;
 				counters.add('optimistic_lock_conflicts_total', 1);
 				if (attempt >= ATTEMPTS)

@@ -25,19 +25,12 @@ export const removeClient = async (tx: Db, id: string): Promise<void> => {
 };
 
 /** Clients newest first, one more than `limit`; `name` is an exact name or id. */
-export const listClientRows = (
-	db: Db,
-	filter: { limit: number; after: readonly [number, string] | null; name: string | null },
-): Promise<Client[]> => {
+export const listClientRows = (db: Db, filter: { limit: number; after: string | null; name: string | null }): Promise<Client[]> => {
 	const { after, name } = filter;
 	let query = db.selectFrom('client').selectAll();
 	if (name !== null) query = query.where((eb) => eb.or([eb('name', '=', name), eb('id', '=', name)]));
-	if (after !== null)
-		query = query.where((eb) =>
-			eb.or([eb('created_at', '<', after[0]), eb.and([eb('created_at', '=', after[0]), eb('id', '<', after[1])])]),
-		);
+	if (after !== null) query = query.where('id', '<', after);
 	return query
-		.orderBy('created_at', 'desc')
 		.orderBy('id', 'desc')
 		.limit(filter.limit + 1)
 		.execute();

@@ -12,6 +12,16 @@ export const openSwitchOf = statement<{ agent_id: string }>()((db, v) =>
 	db.selectFrom('command').selectAll().where('open_switch_of', '=', v('agent_id')),
 );
 
+/** The open switch of the agent a machine belongs to. */
+export const openSwitchOfInstance = statement<{ client_id: string; instance_id: string }>()((db, v) =>
+	db
+		.selectFrom('command')
+		.selectAll()
+		.where('open_switch_of', '=', (eb) =>
+			eb.selectFrom('host').select('agent_id').where('client_id', '=', v('client_id')).where('instance_id', '=', v('instance_id')),
+		),
+);
+
 export const addCommand = statement<Command>()((db, v) =>
 	db.insertInto('command').values({
 		id: v('id'),
@@ -77,6 +87,20 @@ export const saveCommand = statement<Command & { seen_status: Command['status'] 
 		})
 		.where('id', '=', v('id'))
 		.where('status', '=', v('seen_status')),
+);
+
+/** Notes an acknowledgement that changes nothing else: no indexed column is written. */
+export const noteAcknowledged = statement<{
+	id: string;
+	acknowledged_at: number;
+	acknowledged_success: Command['acknowledged_success'];
+	message: string | null;
+}>()((db, v) =>
+	db
+		.updateTable('command')
+		.set({ acknowledged_at: v('acknowledged_at'), acknowledged_success: v('acknowledged_success'), message: v('message') })
+		.where('id', '=', v('id'))
+		.where('acknowledged_at', 'is', null),
 );
 
 /**
@@ -188,11 +212,10 @@ export const ordersOfSelfNamed = statement<{ client_id: string; now: number }>()
 );
 
 /** The newest claims of a host, whatever became of them: what a switch report without a command id may be about. */
-export const claimsOfHost = statement<{ agent_id: string; handle: string }>()((db, v) =>
+export const claimsOfHost = statement<{ handle: string }>()((db, v) =>
 	db
 		.selectFrom('command')
 		.selectAll()
-		.where('agent_id', '=', v('agent_id'))
 		.where('handle', '=', v('handle'))
 		.where('claimed_at', 'is not', null)
 		.orderBy('claimed_at', 'desc')
@@ -215,8 +238,14 @@ export const switchOf = statement<{ agent_id: string; old_instance_id: string; n
 		.limit(1),
 );
 
-export const switchOfCommand = statement<{ command_id: string }>()((db, v) =>
-	db.selectFrom('switch_record').selectAll().where('command_id', '=', v('command_id')).orderBy('created_at', 'desc').limit(1),
+export const switchOfCommand = statement<{ agent_id: string; command_id: string }>()((db, v) =>
+	db
+		.selectFrom('switch_record')
+		.selectAll()
+		.where('agent_id', '=', v('agent_id'))
+		.where('command_id', '=', v('command_id'))
+		.orderBy('created_at', 'desc')
+		.limit(1),
 );
 
 const switchColumns = [

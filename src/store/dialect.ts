@@ -12,8 +12,12 @@ export type Dialect = {
 	greatest(a: RawBuilder<unknown>, b: RawBuilder<unknown>): RawBuilder<number>;
 	/** Text to stand at the end of a select that is about to be changed: a row lock, or nothing where there is one writer. */
 	readonly forUpdate: RawBuilder<unknown>;
+	/** Whether statements can wait for the next packet, and several travel in one. */
+	readonly defers: boolean;
 	/** A unique key refused the row. */
 	isDuplicate(error: unknown): boolean;
+	/** A foreign key refused the row: what it belongs to was deleted meanwhile. */
+	isOrphan(error: unknown): boolean;
 	/** Deadlock, lock wait or busy: the whole transaction may be repeated. */
 	isBusy(error: unknown): boolean;
 	/** The database cannot be reached or cannot write at all: 503, never 404. */
@@ -30,7 +34,9 @@ export const sqlite: Dialect = {
 	incoming: (column) => sql`excluded.${sql.ref(column)}`,
 	greatest: (a, b) => sql<number>`max(${a}, ${b})`,
 	forUpdate: sql``,
+	defers: false,
 	isDuplicate: (error) => ['SQLITE_CONSTRAINT_UNIQUE', 'SQLITE_CONSTRAINT_PRIMARYKEY'].includes(codeOf(error)),
+	isOrphan: (error) => codeOf(error) === 'SQLITE_CONSTRAINT_FOREIGNKEY',
 	isBusy: (error) => codeOf(error).startsWith('SQLITE_BUSY') || codeOf(error) === 'SQLITE_LOCKED',
 	isUnavailable: (error) =>
 		/^SQLITE_(CANTOPEN|IOERR|FULL|READONLY|CORRUPT|NOTADB|PERM|PROTOCOL)/.test(codeOf(error)) ||
@@ -48,7 +54,9 @@ export const mysql: Dialect = {
 	incoming: (column) => sql`values(${sql.ref(column)})`,
 	greatest: (a, b) => sql<number>`greatest(${a}, ${b})`,
 	forUpdate: sql`for update`,
+	defers: true,
 	isDuplicate: (error) => numberOf(error) === 1062 || numberOf(error) === 1586,
+	isOrphan: (error) => numberOf(error) === 1452,
 	isBusy: (error) => [1205, 1213, 1020].includes(numberOf(error)),
 	isUnavailable: (error) =>
 		SERVER_STATES.has(numberOf(error)) ||

@@ -57,20 +57,41 @@ const repeatNotification = statement<{
 		.where('last_at', '>', v('since')),
 );
 
-const addNotification = statement<NewNotification>()((db, v) =>
-	db.insertInto('notification').values({
-		id: v('id'),
-		client_id: v('client_id'),
-		agent_id: v('agent_id'),
-		type: v('type'),
-		title: v('title'),
-		message: v('message'),
-		severity: v('severity'),
-		is_read: 0,
-		count: 1,
-		created_at: v('created_at'),
-		last_at: v('created_at'),
-	}),
+/** Adds a notification unless the same was repeated within the time: its source row is the client, so that one without a client adds none. */
+const addNotification = statement<NewNotification & { since: number }>()((db, v) =>
+	db
+		.insertInto('notification')
+		.columns(['id', 'client_id', 'agent_id', 'type', 'title', 'message', 'severity', 'is_read', 'count', 'created_at', 'last_at'])
+		.expression((eb) =>
+			eb
+				.selectFrom('client')
+				.select([
+					eb.val(v('id')).as('id'),
+					eb.val(v('client_id')).as('client_id'),
+					eb.val(v('agent_id')).as('agent_id'),
+					eb.val(v('type')).as('type'),
+					eb.val(v('title')).as('title'),
+					eb.val(v('message')).as('message'),
+					eb.val(v('severity')).as('severity'),
+					eb.lit(0).as('is_read'),
+					eb.lit(1).as('count'),
+					eb.val(v('created_at')).as('created_at'),
+					eb.val(v('created_at')).as('last_at'),
+				])
+				.where('client.id', '=', v('client_id'))
+				.where((where) =>
+					where.not(
+						where.exists(
+							where
+								.selectFrom('notification as n')
+								.select('n.id')
+								.where('n.agent_id', '=', v('agent_id'))
+								.where('n.type', '=', v('type'))
+								.where('n.last_at', '>', v('since')),
+						),
+					),
+				),
+		),
 );
 
 /** What one transaction has to say: written at its end, in this order. */
@@ -83,17 +104,15 @@ export type Written = {
 
 /** Writes events, notifications (repeats counted), audit rows and what caches must forget. */
 export const writeJournal = async (tx: Db, written: Written): Promise<void> => {
-	for (const event of written.events) await addEvent.run(tx, event);
-	for (const audit of written.audits) await addAudit.run(tx, audit);
+	for (const event of written.events) await addEvent.later(tx, event);
+	for (const audit of written.audits) await addAudit.later(tx, audit);
 	for (const notification of written.notifications) {
 		const { agent_id, type, message, created_at, severity } = notification;
-		const repeated =
-			agent_id === null
-				? 0
-				: await repeatNotification.run(tx, { agent_id, type, message, severity, now: created_at, since: created_at - REPEAT_MS });
-		if (repeated === 0) await addNotification.run(tx, notification);
+		const since = created_at - REPEAT_MS;
+		if (agent_id !== null) await repeatNotification.later(tx, { agent_id, type, message, severity, now: created_at, since });
+		await addNotification.later(tx, { ...notification, since });
 	}
-	for (const change of written.changes) await addChange.run(tx, change);
+	for (const change of written.changes) await addChange.later(tx, change);
 };
 
 /** Rows of the change log after `after`, and those of `ids` that were missing before; oldest first, at most 5,000. */

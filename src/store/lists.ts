@@ -3,19 +3,15 @@ import type { Command, SwitchRecord } from './commands.ts';
 import type { Agent, Host } from './hosts.ts';
 import type { Db } from './statement.ts';
 
-/** Where a page begins: after the row with this creation time and id, newest first. */
-type Page = { readonly limit: number; readonly after: readonly [number, string] | null };
+/** Where a page begins: after the row with this id. Ids sort by time (deps.ts), so the newest come first. */
+type Page = { readonly limit: number; readonly after: string | null };
 
 // biome-ignore lint/suspicious/noExplicitAny: Kysely's builders carry the joined tables in their type; the columns are checked by the callers.
 type AnyQuery = SelectQueryBuilder<any, any, any>;
 
-const paged = <Q extends AnyQuery>(query: Q, at: string, id: string, { limit, after }: Page): Q => {
-	const ordered = query
-		.orderBy(at, 'desc')
-		.orderBy(id, 'desc')
-		.limit(limit + 1);
-	if (after === null) return ordered as Q;
-	return ordered.where((eb) => eb.or([eb(at, '<', after[0]), eb.and([eb(at, '=', after[0]), eb(id, '<', after[1])])])) as Q;
+const paged = <Q extends AnyQuery>(query: Q, id: string, { limit, after }: Page): Q => {
+	const ordered = query.orderBy(id, 'desc').limit(limit + 1);
+	return (after === null ? ordered : ordered.where(id, '<', after)) as Q;
 };
 
 /** Commands newest first; `open` is pending or claimed. */
@@ -28,7 +24,7 @@ export const listCommandRows = (
 	if (filter.agentId !== null) query = query.where('agent_id', '=', filter.agentId);
 	if (filter.status === 'open') query = query.where('status', 'in', ['pending', 'claimed']);
 	else if (filter.status !== null) query = query.where('status', '=', filter.status as Command['status']);
-	return paged(query, 'created_at', 'id', filter).execute();
+	return paged(query, 'id', filter).execute();
 };
 
 export type AgentListRow = Agent & {
@@ -75,7 +71,7 @@ export const listAgentRows = (
 	if (filter.status !== null) query = query.where('a.status', '=', filter.status as Agent['status']);
 	if (!filter.deleted) query = query.where('a.status', '<>', 'deleted');
 	if (filter.agentId !== undefined) query = query.where('a.id', '=', filter.agentId);
-	return paged(query, 'a.created_at', 'a.id', filter).execute();
+	return paged(query, 'a.id', filter).execute();
 };
 
 /** How many live machines each of these agents has. */
@@ -130,7 +126,7 @@ export const listInstanceRows = (db: Db, filter: InstanceFilter): Promise<Instan
 		query = query.where(sql<boolean>`(h.instance_id like ${pattern} escape '!' or h.instance_type like ${pattern} escape '!')`);
 	}
 	if (filter.instanceId !== undefined) query = query.where('h.instance_id', '=', filter.instanceId);
-	return paged(query, 'h.created_at', 'h.handle', filter).execute();
+	return paged(query, 'h.handle', filter).execute();
 };
 
 /** Switches of a client, newest first. */
@@ -139,5 +135,5 @@ export const listSwitchRows = (db: Db, filter: Page & { clientId: string; instan
 	const { instanceId } = filter;
 	if (instanceId !== null)
 		query = query.where((eb) => eb.or([eb('old_instance_id', '=', instanceId), eb('new_instance_id', '=', instanceId)]));
-	return paged(query, 'created_at', 'id', filter).execute();
+	return paged(query, 'id', filter).execute();
 };

@@ -9,7 +9,6 @@ export const spine: readonly Step[] = [
 			max_agents integer, max_instances integer, test_client integer not null, last_sync_at bigint, created_at bigint not null,
 			check (status in ('active', 'inactive')))${t.end}`,
 	},
-	{ name: 'client-created', ddl: () => 'create index client_created on client (created_at, id)' },
 	{
 		name: 'client-token',
 		ddl: (t) => `create table if not exists client_token (
@@ -39,8 +38,7 @@ export const spine: readonly Step[] = [
 			check (auto_switch_enabled + manual_replica_enabled < 2),
 			check (status in ('online', 'offline', 'disabled', 'switching', 'error', 'deleted')))${t.end}`,
 	},
-	{ name: 'agent-client', ddl: () => 'create index agent_client on agent (client_id, created_at, id)' },
-	{ name: 'agent-created', ddl: () => 'create index agent_created on agent (created_at, id)' },
+	{ name: 'agent-client', ddl: () => 'create index agent_client on agent (client_id, id)' },
 	{ name: 'agent-status', ddl: () => 'create index agent_status on agent (client_id, status)' },
 	{
 		name: 'logical-id',
@@ -65,10 +63,8 @@ export const spine: readonly Step[] = [
 			check ((role = 'primary' and primary_of is not null) or (role <> 'primary' and primary_of is null)))${t.end}`,
 	},
 	{ name: 'host-agent', ddl: () => 'create index host_agent on host (agent_id, role, created_at)' },
-	{ name: 'host-client', ddl: () => 'create index host_client on host (client_id, created_at, handle)' },
-	{ name: 'host-created', ddl: () => 'create index host_created on host (created_at, handle)' },
+	{ name: 'host-client', ddl: () => 'create index host_client on host (client_id, handle)' },
 	{ name: 'host-instance', ddl: () => 'create index host_instance on host (instance_id)' },
-	{ name: 'host-role', ddl: () => 'create index host_role on host (role, agent_id)' },
 	{
 		name: 'host-liveness',
 		ddl: (t) => `create table if not exists host_liveness (
@@ -127,10 +123,10 @@ export const spine: readonly Step[] = [
 			check (status in ('pending', 'claimed', 'completed', 'failed', 'expired', 'cancelled')),
 			check (target_mode is null or target_mode <> 'spot' or target_pool_id is not null))${t.end}`,
 	},
-	{ name: 'command-agent', ddl: () => 'create index command_agent on command (agent_id, status, priority, created_at)' },
-	{ name: 'command-client', ddl: () => 'create index command_client on command (client_id, created_at, id)' },
-	{ name: 'command-created', ddl: () => 'create index command_created on command (created_at, id)' },
+	{ name: 'command-agent', ddl: () => 'create index command_agent on command (agent_id, status)' },
+	{ name: 'command-client', ddl: () => 'create index command_client on command (client_id, id)' },
 	{ name: 'command-awaits', ddl: () => 'create index command_awaits on command (client_id, awaits_machine, lease_until)' },
+	{ name: 'command-handle', ddl: () => 'create index command_handle on command (handle, claimed_at)' },
 	{ name: 'command-due', ddl: () => 'create index command_due on command (due_at)' },
 	{
 		name: 'switch-record',
@@ -144,9 +140,8 @@ export const spine: readonly Step[] = [
 			foreign key (client_id) references client (id) on delete cascade,
 			foreign key (agent_id) references agent (id) on delete cascade)${t.end}`,
 	},
-	{ name: 'switch-machines', ddl: () => 'create index switch_machines on switch_record (agent_id, old_instance_id, new_instance_id)' },
-	{ name: 'switch-command', ddl: () => 'create index switch_command on switch_record (command_id)' },
-	{ name: 'switch-client', ddl: () => 'create index switch_client on switch_record (client_id, created_at, id)' },
+	{ name: 'switch-machines', ddl: () => 'create index switch_machines on switch_record (agent_id, new_instance_id)' },
+	{ name: 'switch-client', ddl: () => 'create index switch_client on switch_record (client_id, id)' },
 	{
 		name: 'event',
 		ddl: (t) => `create table if not exists event (
