@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { CommandTable, SwitchTable } from './schema.ts';
-import { statement } from './statement.ts';
+import { type Db, statement } from './statement.ts';
 
 export type Command = CommandTable;
 export type SwitchRecord = SwitchTable;
@@ -118,30 +118,25 @@ export const claimNext = statement<{ handle: string; claim_id: string; now: numb
 			lease_until: sql<number>`${v('now')} + ${v('lease')} + terminate_wait_seconds * 1000`,
 			due_at: sql<number>`${v('now')} + ${v('lease')} + terminate_wait_seconds * 1000`,
 		})
+		.where('handle', '=', v('handle'))
 		.where('status', '=', 'pending')
-		.where('id', '=', (eb) =>
-			// MySQL reads the table it updates only through a derived table.
-			eb
-				.selectFrom((inner) =>
-					inner
-						.selectFrom('command as c')
-						.innerJoin('host as h', (join) => join.onRef('h.handle', '=', 'c.handle').onRef('h.primary_of', '=', 'c.agent_id'))
-						.innerJoin('agent as a', (join) => join.onRef('a.id', '=', 'c.agent_id').onRef('a.generation', '=', 'c.generation'))
-						.select('c.id')
-						.where('c.handle', '=', v('handle'))
-						.where('h.handle', '=', v('handle'))
-						.where('c.agent_id', '=', (own) => own.selectFrom('host as o').select('o.agent_id').where('o.handle', '=', v('handle')))
-						.where('c.status', '=', 'pending')
-						.where('c.expires_at', '>', v('now'))
-						.where('a.status', '<>', 'deleted')
-						.orderBy('c.priority', 'desc')
-						.orderBy('c.created_at')
-						.orderBy('c.id')
-						.limit(sql.lit(1))
-						.as('next'),
-				)
-				.select('next.id'),
-		),
+		.where('expires_at', '>', v('now'))
+		.where((eb) =>
+			eb.exists(
+				eb
+					.selectFrom('host as h')
+					.innerJoin('agent as a', 'a.id', 'h.primary_of')
+					.select('h.handle')
+					.where('h.handle', '=', v('handle'))
+					.whereRef('a.id', '=', 'command.agent_id')
+					.whereRef('a.generation', '=', 'command.generation')
+					.where('a.status', '<>', 'deleted'),
+			),
+		)
+		.orderBy('priority', 'desc')
+		.orderBy('created_at')
+		.orderBy('id')
+		.limit(sql.lit(1)),
 );
 
 export const commandByClaim = statement<{ claim_id: string }>()((db, v) =>
@@ -166,22 +161,53 @@ export const undoClaim = statement<{ claim_id: string }>()((db, v) =>
 		.where('acknowledged_at', 'is', null),
 );
 
-/** Ends every open command of an agent but one: pending ones are superseded, claimed ones void (their machine may still come). */
+/**
+ * Ends every open command of an agent but one: pending ones are superseded, claimed ones void (their machine may still come), and so are
+ * those that were acknowledged before anybody named their machine.
+ */
 export const supersedeCommands = statement<{ agent_id: string; except: string; now: number }>()((db, v) =>
 	db
 		.updateTable('command')
 		.set({
-			status: 'cancelled',
 			outcome: 'superseded',
 			message: 'another machine became the primary',
 			open_switch_of: null,
 			due_at: null,
-			completed_at: v('now'),
+			completed_at: sql`case when status = 'completed' then completed_at else ${v('now')} end`,
+			// Last: MySQL assigns from left to right.
+			status: sql`case when status = 'completed' then status else 'cancelled' end`,
 		})
 		.where('agent_id', '=', v('agent_id'))
-		.where('status', 'in', ['pending', 'claimed'])
-		.where('id', '<>', v('except')),
+		.where('id', '<>', v('except'))
+		.where((eb) =>
+			eb.or([
+				eb('status', 'in', ['pending', 'claimed']),
+				eb.and([eb('status', '=', 'completed'), eb('awaits_machine', '=', 1), eb('lease_until', '>', v('now'))]),
+			]),
+		),
 );
+
+/** Says which machine an order that leads nowhere launched: it fits no other (an order launches one machine). */
+export const nameMachine = statement<{ id: string; instance_id: string }>()((db, v) =>
+	db
+		.updateTable('command')
+		.set({ awaits_machine: 0, new_instance_id: v('instance_id') })
+		.where('id', '=', v('id'))
+		.where('awaits_machine', '=', 1),
+);
+
+/** Those of some orders of a client that a candidate stands for already (identity.md R6). */
+export const ordersTaken = async (db: Db, clientId: string, orders: readonly Command[]): Promise<ReadonlySet<string>> => {
+	const ids = orders.map((order) => order.id);
+	const rows = await db
+		.selectFrom('host')
+		.select('tentative_command_id')
+		.where('client_id', '=', clientId)
+		.where('role', '=', 'candidate')
+		.where('tentative_command_id', 'in', ids)
+		.execute();
+	return new Set(rows.flatMap((row) => row.tentative_command_id ?? []));
+};
 
 /** Orders of an agent whose machine is not known yet and whose lease runs: open, void or ended badly (identity.md section 3). */
 export const ordersOfAgent = statement<{ client_id: string; agent_id: string; now: number }>()((db, v) =>

@@ -12,6 +12,8 @@ export type Dialect = {
 	greatest(a: RawBuilder<unknown>, b: RawBuilder<unknown>): RawBuilder<number>;
 	/** Text to stand at the end of a select that is about to be changed: a row lock, or nothing where there is one writer. */
 	readonly forUpdate: RawBuilder<unknown>;
+	/** Where the rows of an insert come from when one parameter holds them all, so that its text is the same for any number. */
+	readonly manyRows: { from(columns: number): string; bind(rows: ReadonlyArray<readonly unknown[]>): unknown };
 	/** Whether statements can wait for the next packet, and several travel in one. */
 	readonly defers: boolean;
 	/** A unique key refused the row. */
@@ -34,6 +36,11 @@ export const sqlite: Dialect = {
 	incoming: (column) => sql`excluded.${sql.ref(column)}`,
 	greatest: (a, b) => sql<number>`max(${a}, ${b})`,
 	forUpdate: sql``,
+	manyRows: {
+		// `where true`: without it the parser takes the `on` of an upsert for a join.
+		from: (columns) => `select ${Array.from({ length: columns }, (_, index) => `value->>${index}`).join(',')} from json_each(?) where true`,
+		bind: (rows) => JSON.stringify(rows),
+	},
 	defers: false,
 	isDuplicate: (error) => ['SQLITE_CONSTRAINT_UNIQUE', 'SQLITE_CONSTRAINT_PRIMARYKEY'].includes(codeOf(error)),
 	isOrphan: (error) => codeOf(error) === 'SQLITE_CONSTRAINT_FOREIGNKEY',
@@ -54,6 +61,7 @@ export const mysql: Dialect = {
 	incoming: (column) => sql`values(${sql.ref(column)})`,
 	greatest: (a, b) => sql<number>`greatest(${a}, ${b})`,
 	forUpdate: sql`for update`,
+	manyRows: { from: () => 'values ?', bind: (rows) => rows },
 	defers: true,
 	isDuplicate: (error) => numberOf(error) === 1062 || numberOf(error) === 1586,
 	isOrphan: (error) => numberOf(error) === 1452,

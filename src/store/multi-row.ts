@@ -1,29 +1,21 @@
 import { CompiledQuery } from 'kysely';
-import type { Db } from './statement.ts';
+import { dialectOf } from './dialect.ts';
+import { type Db, LATER } from './statement.ts';
 
-const CHUNK = 256;
+/** Bounds the size of a packet; what one host reports is shorter. */
+const MOST = 1000;
 
 /**
- * A statement for any number of rows at once: `before (?,?),(?,?) after`. Rows are taken in chunks of powers of two, so that there are
- * at most nine texts to prepare however many rows come. Each row holds its values in the order of `columns`.
+ * Inserts any number of rows by one statement, and by a further one for each thousand more, inside a transaction: on MySQL it travels with
+ * what follows. Each row holds its values in the order of `columns`; `after` is what stands behind the rows (an upsert's assignments).
  */
 export const multiRow = (table: string, columns: readonly string[], after: string) => {
-	const texts = new Map<number, string>();
-	const tuple = `(${columns.map(() => '?').join(',')})`;
-	const textFor = (rows: number): string => {
-		let text = texts.get(rows);
-		if (text === undefined) {
-			text = `insert into ${table} (${columns.join(',')}) values ${Array.from({ length: rows }, () => tuple).join(',')} ${after}`;
-			texts.set(rows, text);
-		}
-		return text;
-	};
-	return async (db: Db, rows: ReadonlyArray<readonly unknown[]>): Promise<void> => {
-		for (let start = 0; start < rows.length; ) {
-			let size = CHUNK;
-			while (size > rows.length - start) size /= 2;
-			await db.executeQuery(CompiledQuery.raw(textFor(size), rows.slice(start, start + size).flat()));
-			start += size;
+	const into = `insert into ${table} (${columns.join(',')})`;
+	return async (tx: Db, rows: ReadonlyArray<readonly unknown[]>): Promise<void> => {
+		const { manyRows, defers } = dialectOf(tx);
+		const text = `${defers ? LATER : ''}${into} ${manyRows.from(columns.length)} ${after}`;
+		for (let start = 0; start < rows.length; start += MOST) {
+			await tx.executeQuery(CompiledQuery.raw(text, [manyRows.bind(rows.slice(start, start + MOST))]));
 		}
 	};
 };
