@@ -67,6 +67,12 @@ const prepareSchema = async (store: Store, allowed: boolean, log: Log): Promise<
 const atStart = (store: Store, url: string, error: unknown): unknown => {
 	const cause = asUnavailable(store.dialect, error);
 	if (!(cause instanceof SpotError) || cause.code !== 'DATABASE_UNAVAILABLE') return error;
+	if (store.dialect.name === 'sqlite') {
+		return new SpotError('unavailable', cause.code, `the database file cannot be read or written: ${url}`, {
+			hint: 'is the disk full, or the file or its folder read-only? look at it: spotctl db check',
+			cause: cause.cause,
+		});
+	}
 	return new SpotError('unavailable', cause.code, `the database does not answer: ${maskUrl(url)}`, {
 		hint: 'does it run, and may this user log in? the URL comes from: spotctl config show --origin',
 		cause: cause.cause,

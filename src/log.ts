@@ -74,7 +74,7 @@ const perTurn = (stream: Writable): DestinationStream & { flush(): void } => {
 
 const consoleOf = async ({ format, stream }: LogOptions): Promise<DestinationStream> => {
 	const pretty = format === 'pretty' || (format === 'auto' && stream.isTTY === true);
-	if (!pretty) return perTurn(stream);
+	if (!pretty) return 'fd' in stream ? perTurn(stream) : stream;
 	const { default: prettyStream } = await import('pino-pretty');
 	return prettyStream({
 		destination: stream,

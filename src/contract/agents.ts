@@ -228,11 +228,12 @@ export const deleteAgent = operation({
 	output: success.extend({ message: z.string(), agent_id: z.string() }),
 });
 
+/** For an operator only: a host's own token must not undo a deletion (D-18). */
 export const restoreAgent = operation({
 	id: 'agents.restore',
 	method: 'POST',
 	path: '/api/client/agents/{agent_id}/restore',
-	access: 'client',
+	access: 'operate',
 	summary: 'Bring a deleted agent back',
 	input: z.object({ agent_id: id }),
 	output: success.extend({ message: z.string(), agent_id: z.string(), enabled: z.boolean() }),

@@ -92,19 +92,25 @@ export const markCommandExecuted = operation({
 
 const machine = z
 	.object({
-		instance_id: instanceId.nullish(),
-		instance_type: machineText(64),
-		region: machineText(64),
-		az: machineText(64),
-		ami_id: optionalText(64),
-		mode: modeField,
-		pool_id: optionalText(128),
+		instance_id: instanceId.nullish().catch(null),
+		instance_type: machineText(64).catch(null),
+		region: machineText(64).catch(null),
+		az: machineText(48).catch(null),
+		ami_id: optionalText(64).catch(null),
+		mode: modeField.catch(null),
+		pool_id: optionalText(128).catch(null),
 	})
 	.nullish();
 
-const prices = z.object({ on_demand: optionalPrice, old_spot: optionalPrice, new_spot: optionalPrice }).nullish();
+const cost = optionalPrice.catch(null);
+const moment = instant.catch(null);
+const prices = z.object({ on_demand: cost, old_spot: cost, new_spot: cost }).nullish().catch(null);
 
-/** #49 in its three shapes: what agents send (`prices`, `switch_initiated_at` …), what the reference read, and v5's flat form (D-03). */
+/**
+ * #49 in its three shapes: what agents send (`prices`, `switch_initiated_at` …), what the reference read, and v5's flat form (D-03).
+ * It is evidence that an agent sends once and never again, so what it says wrong beside the machine (a price of 0, a time of no calendar)
+ * reads as unknown instead of refusing the rest.
+ */
 export const switchReport = operation({
 	id: 'switches.report',
 	method: 'POST',
@@ -120,29 +126,33 @@ export const switchReport = operation({
 		new_instance_id: optionalText(64),
 		prices,
 		pricing: prices,
-		old_price: optionalPrice,
-		new_price: optionalPrice,
-		ondemand_price: optionalPrice,
+		old_price: cost,
+		new_price: cost,
+		ondemand_price: cost,
 		timing: z
 			.object({
-				switch_initiated_at: instant,
-				new_instance_launched_at: instant,
-				new_instance_ready_at: instant,
-				traffic_switched_at: instant,
-				old_instance_terminated_at: instant,
-				initiated_at: instant,
-				ami_created_at: instant,
-				instance_launched_at: instant,
-				instance_ready_at: instant,
-				old_terminated_at: instant,
+				switch_initiated_at: moment,
+				new_instance_launched_at: moment,
+				new_instance_ready_at: moment,
+				traffic_switched_at: moment,
+				old_instance_terminated_at: moment,
+				initiated_at: moment,
+				ami_created_at: moment,
+				instance_launched_at: moment,
+				instance_ready_at: moment,
+				old_terminated_at: moment,
 			})
-			.nullish(),
-		trigger: optionalText(32),
-		snapshot: z.object({ used: z.boolean().nullish(), snapshot_id: optionalText(64), ami_id: optionalText(64) }).nullish(),
+			.nullish()
+			.catch(null),
+		trigger: optionalText(32).catch(null),
+		snapshot: z
+			.object({ used: z.boolean().nullish(), snapshot_id: optionalText(64), ami_id: optionalText(64) })
+			.nullish()
+			.catch(null),
 		success: z.boolean().nullish(),
 		error_message: optionalText(4000),
-		downtime_seconds: z.number().min(0).max(31_536_000).nullish(),
-		total_duration_seconds: z.number().min(0).max(31_536_000).nullish(),
+		downtime_seconds: z.number().min(0).max(31_536_000).nullish().catch(null),
+		total_duration_seconds: z.number().min(0).max(31_536_000).nullish().catch(null),
 	}),
 	output: success.extend({ savings_impact: z.number().nullable(), switch_id: textOrNull, action: z.string(), message: z.string() }),
 });

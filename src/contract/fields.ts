@@ -52,6 +52,6 @@ export const paging = {
 export const fullPage = z.coerce.number().int().min(1).max(500).default(500);
 
 /** A switch in a query string or body: true/false, 1/0, yes/no, on/off. */
-export const flag = z.union([z.boolean(), z.stringbool()]).optional();
+export const flag = z.union([z.boolean(), z.stringbool()]).nullish();
 
 export const success = z.object({ success: z.boolean() });

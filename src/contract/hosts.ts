@@ -58,8 +58,8 @@ export const registerHost = operation({
 		instance_id: instanceId,
 		instance_type: machineText(64),
 		region: machineText(64),
-		az: machineText(64),
-		availability_zone: machineText(64),
+		az: machineText(48),
+		availability_zone: machineText(48),
 		mode: modeField,
 		current_mode: modeField,
 		hostname: optionalText(255),
@@ -202,8 +202,8 @@ export const cleanupReport = operation({
 				failed: z.array(z.unknown()).max(10_000).nullish(),
 			})
 			.nullish(),
-		amis_deleted: z.union([z.number().int().min(0), z.array(z.unknown()).max(10_000)]).nullish(),
-		snapshots_deleted: z.union([z.number().int().min(0), z.array(z.unknown()).max(10_000)]).nullish(),
+		amis_deleted: z.union([z.number().int().min(0).max(1_000_000_000), z.array(z.unknown()).max(10_000)]).nullish(),
+		snapshots_deleted: z.union([z.number().int().min(0).max(1_000_000_000), z.array(z.unknown()).max(10_000)]).nullish(),
 		errors: z.array(z.unknown()).max(10_000).nullish(),
 	}),
 	output: success.extend({

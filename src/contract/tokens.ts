@@ -17,6 +17,8 @@ const TokenRow = z.object({
 
 const AdminTokenRow = TokenRow.extend({ scope: z.enum(['read', 'operate', 'admin']) });
 
+const DAY_SECONDS = 86_400;
+
 /** Seconds a token stays valid; at most ten years. */
 const lifetime = z.number().int().min(1).max(315_360_000).nullish();
 
@@ -42,14 +44,25 @@ export const createToken = operation({
 	status: 201,
 });
 
-/** Overlap: how many seconds the older tokens of the client go on being valid (0 ends them at once). */
+/** Overlap: how many seconds the older tokens of the client go on being valid (0 ends them at once); a day unless given. */
 export const rotateToken = operation({
 	id: 'tokens.rotate',
 	method: 'POST',
 	path: '/api/admin/clients/{client_id}/tokens/rotate',
 	access: 'admin',
 	summary: 'New token now, the older ones end after the overlap',
-	input: z.object({ client_id: id, overlap_seconds: z.number().int().min(0).max(31_536_000).default(86_400), name: text(80).nullish() }),
+	input: z.object({
+		client_id: id,
+		overlap_seconds: z
+			.number()
+			.int()
+			.min(0)
+			.max(31_536_000)
+			.nullable()
+			.default(DAY_SECONDS)
+			.transform((value) => value ?? DAY_SECONDS),
+		name: text(80).nullish(),
+	}),
 	output: z.object({
 		success: z.boolean(),
 		token: z.string(),

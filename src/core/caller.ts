@@ -1,6 +1,7 @@
 import type { Name, Operations, Output, Valid } from '../contract/index.ts';
 import { type Operation, pathParameters } from '../contract/operation.ts';
 import { SpotError } from '../errors.ts';
+import type { Db } from '../store/statement.ts';
 
 /** Who is calling, once the token has been looked up. */
 export type Principal =
@@ -15,6 +16,8 @@ export type Caller = {
 	readonly requestId: string;
 	/** X-Request-ID as the client sent it, where the operation honours it; null otherwise. */
 	readonly idempotencyKey: string | null;
+	/** Keeps the answer for repeats of this request, in the transaction that did what it answers. */
+	readonly remember?: (tx: Db, answer: unknown) => Promise<void>;
 	/** True when the connection was closed before an answer could be written. */
 	gone(): boolean;
 };

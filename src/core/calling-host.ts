@@ -19,9 +19,11 @@ export const callingHost = async (tx: Db, handle: string, caller: Caller): Promi
 export const callingHostWith = async <const C extends ReadonlyArray<Call<unknown>>>(tx: Db, handle: string, caller: Caller, also: C) => {
 	const [agents, hosts, ...more] = await together(tx, [lockAgentOfHandle.of({ handle }), hostByHandle.of({ handle }), ...also]);
 	const agent = agents[0] as Agent | undefined;
-	if (agent === undefined || (caller.principal?.kind === 'client' && caller.principal.clientId !== agent.client_id)) throw noAgent(handle);
-	const standsForAgent = caller.principal?.kind !== 'client';
-	const host = standsForAgent ? await primaryOf.first(tx, { agent_id: agent.id }) : (hosts[0] as Host | undefined);
+	const named = hosts[0] as Host | undefined;
+	if (named === undefined || (caller.principal?.kind === 'client' && caller.principal.clientId !== named.client_id)) throw noAgent(handle);
+	// While the lock was waited for, the machine may have been given to another agent (identity.md T8).
+	if (agent === undefined || named.agent_id !== agent.id) throw new StaleRow();
+	const host = speaksForAgent(caller) ? await primaryOf.first(tx, { agent_id: agent.id }) : named;
 	if (host === undefined) throw new StaleRow();
 	return { calling: { agent, host }, also: more as unknown as Rows<C> };
 };

@@ -2,14 +2,15 @@ import type { Output, Valid } from '../contract/index.ts';
 import { iso } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
 import { type Command, claimNext, commandByClaim, commandById, noteAcknowledged, saveCommand, undoClaim } from '../store/commands.ts';
-import { type Agent, type Host, hostByHandle, lockAgent, saveHost, type View } from '../store/hosts.ts';
+import { type Agent, type Host, lockAgent, lockAgentOfHandle, type View } from '../store/hosts.ts';
 import { listCommandRows } from '../store/lists.ts';
-import type { Db } from '../store/statement.ts';
+import { type Db, together } from '../store/statement.ts';
 import { agentIdOf } from './agent-id.ts';
 import { type Caller, clientScope } from './caller.ts';
 import { callingHostWith, speaksForAgent } from './calling-host.ts';
 import { showCommandRow } from './command-view.ts';
 import type { Context } from './context.ts';
+import { disputeGuess } from './dispute.ts';
 import type { Journal } from './journal.ts';
 import { pageOf, readCursor } from './paging.ts';
 import { note, withHost } from './routine.ts';
@@ -59,11 +60,17 @@ const claim = async (context: Context, host: View, caller: Caller): Promise<Poll
 	const now = context.clock.now();
 	const since = context.directory.cache.moment();
 	const claimed = await context.store.transact(async (tx) => {
-		await claimNext.later(tx, { handle: host.handle, claim_id: claimId, now, lease: context.settings.leaseMs });
-		return commandByClaim.first(tx, { claim_id: claimId });
+		// The agent is locked first: a promotion that overtakes the claim must find the command either pending or claimed, never in between.
+		const [, , [command]] = await together(tx, [
+			lockAgentOfHandle.of({ handle: host.handle }),
+			claimNext.of({ handle: host.handle, claim_id: claimId, now, lease: context.settings.leaseMs }),
+			commandByClaim.of({ claim_id: claimId }),
+		]);
+		return command;
 	});
 	// One open switch at most: after a claim, or none to be had, the next poll has nothing to ask for until somebody queues another.
-	if (claimed?.command_type !== 'create_replica') context.directory.cache.put(host.handle, host.agent_id, { ...host, pending: 0 }, since);
+	if (claimed?.command_type !== 'create_replica' && context.directory.cache.get(host.handle) === host)
+		context.directory.cache.put(host.handle, host.agent_id, { ...host, pending: 0 }, since);
 	if (claimed === undefined) return NOTHING;
 	if (caller.gone()) {
 		await context.unit(caller, async (tx, journal) => {
@@ -156,9 +163,7 @@ const settle = async (
 		return row.status;
 	};
 	if (command.status !== 'claimed') {
-		if (outcome.success === false && command.status === 'completed' && command.outcome === 'registration' && command.reported_at === null) {
-			await dispute(context, tx, journal, agent, host, command);
-		}
+		if (outcome.success === false) await disputeGuess(tx, journal, agent, host, command);
 		await noteAcknowledged.later(tx, {
 			id: command.id,
 			acknowledged_at: now,
@@ -184,20 +189,6 @@ const settle = async (
 	});
 	journal.notify('switch_failed', 'Switch failed', `${agent.logical_agent_id} stays on ${host.instance_id}: ${message}`, about, 'error');
 	return save({ ...told, status: 'failed', outcome: 'failed', open_switch_of: null, completed_at: now, due_at: null });
-};
-
-/** T9: the guessed machine may be a stranger. Roles stay; the old host is kept from ending and takes the agent back if the guess falls silent. */
-const dispute = async (_context: Context, tx: Db, journal: Journal, agent: Agent, host: Host, command: Command): Promise<void> => {
-	const guess = command.new_handle === null ? undefined : await hostByHandle.first(tx, { handle: command.new_handle });
-	if (guess?.role !== 'primary' || guess.generation !== agent.generation || host.role === 'primary' || host.role === 'terminated') return;
-	await saveHost.run(tx, { ...host, hold: 1, takes_back: 1 });
-	journal.event(
-		'switch_disputed',
-		`${host.instance_id} says its switch failed, but ${guess.instance_id} registered as if it were the new machine; ${host.instance_id} is kept`,
-		{ clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id },
-		{ severity: 'warning', metadata: { command_id: command.id, guessed: guess.instance_id } },
-	);
-	journal.changed('agent', agent.id);
 };
 
 const noCommand = (id: string): SpotError =>

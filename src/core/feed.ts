@@ -8,7 +8,9 @@ const POLL_MS = 200;
 /** Older than this, caches are asked again before they are believed. */
 const STALE_MS = 900;
 /** An id that is missing may belong to a transaction that has not committed yet; after this time it was rolled back. */
-const GAP_MS = 15_000;
+const GAP_MS = 30_000;
+/** How far back a new reader looks for ids that were not committed yet when it began. */
+const LOOK_BACK = 200;
 const KEEP_MS = 10 * 60_000;
 
 /** Tells what other daemons and local commands changed, so that caches can forget it. */
@@ -43,8 +45,11 @@ export const createFeed = (store: Store, clock: Clock, origin: string): Feed => 
 
 	const read = async (): Promise<void> => {
 		const startedAt = clock.now();
-		if (position === null) {
+		// After a pause longer than half of what is kept, changes may be gone unread: everything is forgotten, as at the start.
+		if (position === null || startedAt - freshAt > KEEP_MS / 2) {
 			position = await newestChange(store.read);
+			holes.clear();
+			for (let id = Math.max(1, position - LOOK_BACK); id <= position; id++) holes.set(id, startedAt + GAP_MS);
 			tell(null, '');
 		} else {
 			for (;;) {

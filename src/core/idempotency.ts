@@ -13,10 +13,21 @@ const remembered = statement<{ key_hash: string }>()((db, v) =>
 	db.selectFrom('idempotency').selectAll().where('key_hash', '=', v('key_hash')),
 );
 
+const addAnswer = statement<{ key_hash: string; body_hash: string; status: number; answer: string; created_at: number }>()((db, v) =>
+	db.insertInto('idempotency').values({
+		key_hash: v('key_hash'),
+		body_hash: v('body_hash'),
+		status: v('status'),
+		answer: v('answer'),
+		created_at: v('created_at'),
+	}),
+);
+
 /**
  * Repeats of a request with the same X-Request-ID, caller, path and body get the first answer again and do nothing (spec section 2,
  * "Ours"). The same key with another body or path is a new request: v4 agents send one stale id for ever. An answer that showed a
- * token is not kept: its repeat is 409 ALREADY_CREATED with the id. Only successes are remembered, for 24 hours.
+ * token is not kept: its repeat is 409 ALREADY_CREATED with the id. Only successes are remembered, for 24 hours, in the transaction
+ * that made them; of two repeats at once one does the work and the other reads its answer.
  */
 export const idempotent =
 	<N extends never>(context: Context, operation: Operation, handler: Handler<N>): Handler<N> =>
@@ -26,36 +37,38 @@ export const idempotent =
 			caller.principal?.kind === 'client' ? caller.principal.clientId : `${caller.principal?.kind ?? ''}:${caller.principal?.name ?? ''}`;
 		const body = sha(JSON.stringify(input));
 		const key = sha(JSON.stringify([who, operation.method, operation.id, caller.idempotencyKey, body]));
-		const earlier = await remembered.first(context.store.read, { key_hash: key });
-		if (earlier !== undefined && context.clock.now() - earlier.created_at < KEEP_MS) {
-			const kept = JSON.parse(earlier.answer) as { once?: { id: string } };
-			if (kept.once !== undefined) {
-				throw new SpotError('conflict', 'ALREADY_CREATED', `this request was carried out before: it created "${kept.once.id}"`, {
-					hint: 'its token is not shown again; make another: spotctl tokens create CLIENT',
-					extras: { id: kept.once.id },
-				});
-			}
-			return kept as never;
+		const earlier = await kept(context, key);
+		if (earlier !== undefined) return earlier as never;
+		const remember: NonNullable<Caller['remember']> = (tx, answer) =>
+			addAnswer.later(tx, {
+				key_hash: key,
+				body_hash: body,
+				status: operation.status,
+				answer: JSON.stringify(
+					operation.id === 'clients.create' ? { once: { id: (answer as { client: { id: string } }).client.id } } : answer,
+				),
+				created_at: context.clock.now(),
+			});
+		try {
+			return await handler(input, { ...caller, remember });
+		} catch (error) {
+			const meanwhile = error instanceof SpotError && error.kind === 'conflict' ? await kept(context, key) : undefined;
+			if (meanwhile === undefined) throw error;
+			return meanwhile as never;
 		}
-		const answer = await handler(input, caller);
-		const secret = operation.id === 'clients.create';
-		const kept = secret ? { once: { id: (answer as { client: { id: string } }).client.id } } : answer;
-		await context.store
-			.transact((tx) =>
-				tx
-					.insertInto('idempotency')
-					.values({
-						key_hash: key,
-						body_hash: body,
-						status: operation.status,
-						answer: JSON.stringify(kept),
-						created_at: context.clock.now(),
-					})
-					.execute(),
-			)
-			.catch(() => undefined);
-		return answer;
 	};
+
+/** The answer a request got before; throws 409 ALREADY_CREATED where that held a token. */
+const kept = async (context: Context, key: string): Promise<unknown> => {
+	const row = await remembered.first(context.store.read, { key_hash: key });
+	if (row === undefined || context.clock.now() - row.created_at >= KEEP_MS) return undefined;
+	const answer = JSON.parse(row.answer) as { once?: { id: string } };
+	if (answer.once === undefined) return answer;
+	throw new SpotError('conflict', 'ALREADY_CREATED', `this request was carried out before: it created "${answer.once.id}"`, {
+		hint: 'its token is not shown again; make another: spotctl tokens create CLIENT',
+		extras: { id: answer.once.id },
+	});
+};
 
 /** Forgets answers older than a day, at most 1,000 at a time; returns how many. */
 export const pruneAnswers = (context: Context): Promise<number> =>

@@ -1,5 +1,5 @@
 import { SpotError } from '../errors.ts';
-import type { Host } from '../store/hosts.ts';
+import { type Host, hostByInstance } from '../store/hosts.ts';
 import { type Db, statement } from '../store/statement.ts';
 import { type Caller, clientScope } from './caller.ts';
 
@@ -13,7 +13,10 @@ const hostsByInstance = statement<{ instance_id: string }>()((db, v) =>
  */
 export const instanceOf = async (db: Db, instanceId: string, clientId: string | null | undefined, caller: Caller): Promise<Host> => {
 	const scope = clientScope(caller) ?? clientId ?? null;
-	const found = (await hostsByInstance.all(db, { instance_id: instanceId })).filter((host) => scope === null || host.client_id === scope);
+	const found =
+		scope === null
+			? await hostsByInstance.all(db, { instance_id: instanceId })
+			: await hostByInstance.all(db, { client_id: scope, instance_id: instanceId });
 	const [only] = found;
 	if (only === undefined) {
 		throw new SpotError('missing', 'NOT_FOUND', `no instance "${instanceId.slice(0, 80)}"`, { hint: 'see: spotctl instances list' });

@@ -19,6 +19,7 @@ export type Liveness = {
 	/** Writes everything that is buffered; concurrent calls share one write. Errors: 503. */
 	flush(): Promise<void>;
 	start(): () => void;
+	/** Heartbeats since the start. */
 	readonly received: () => number;
 };
 
@@ -80,7 +81,6 @@ export const createLiveness = (store: Store, clock: Clock): Liveness => {
 	return {
 		seen: (handle, clientId, sign) => {
 			const now = clock.now();
-			received += 1;
 			let row = buffer.get(handle);
 			if (row === undefined) {
 				row = {
@@ -94,8 +94,11 @@ export const createLiveness = (store: Store, clock: Clock): Liveness => {
 				buffer.set(handle, row);
 			}
 			row.seen_at = now;
-			if (sign === 'heartbeat') row.heartbeat_at = now;
-			else if (sign === 'commands') row.commands_polled_at = now;
+			if (sign === 'heartbeat') {
+				row.heartbeat_at = now;
+				received += 1;
+			}
+			if (sign === 'commands') row.commands_polled_at = now;
 			else if (sign === 'replicas') row.replicas_polled_at = now;
 			else if (sign === 'terminations') row.terminations_polled_at = now;
 			if (now - (clients.get(clientId) ?? Number.NEGATIVE_INFINITY) >= CLIENT_SYNC_MS) {

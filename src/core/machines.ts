@@ -1,8 +1,10 @@
-import { type Agent, addHost, addLogicalId, agentById, type Host, hostByInstance, saveHost, setWatch } from '../store/hosts.ts';
+import { supersedeCommands } from '../store/commands.ts';
+import { type Agent, addHost, addLogicalId, type Host, hostByInstance, lockAgent, saveHost, setWatch } from '../store/hosts.ts';
 import type { Mode, Role } from '../store/schema.ts';
 import { type Db, statement } from '../store/statement.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
+import { StaleRow } from './unit.ts';
 
 /** What a report, or a PUT, says about a machine that may never have called. */
 export type Named = {
@@ -24,18 +26,28 @@ const switchesOfAgent = statement<{ agent_id: string }>()((db, v) =>
 
 /**
  * The host row of a machine that `agent` says is its own: the one it has, a new one in role `named`, or (T8 of identity.md) one that
- * registered elsewhere meanwhile. Null when the machine is another agent's and stays there; an event tells.
+ * registered elsewhere meanwhile, which only the word of somebody whose report counts can move (`mayMove`). Null when the machine is
+ * another agent's and stays there; an event tells.
  */
-export const machineOfAgent = async (context: Context, tx: Db, journal: Journal, agent: Agent, named: Named): Promise<Host | null> => {
+export const machineOfAgent = async (
+	context: Context,
+	tx: Db,
+	journal: Journal,
+	agent: Agent,
+	named: Named,
+	mayMove: boolean,
+): Promise<Host | null> => {
 	const found = await hostByInstance.first(tx, { client_id: agent.client_id, instance_id: named.instanceId });
 	if (found === undefined) return addNamed(context, tx, agent, named, 'named');
 	if (found.agent_id === agent.id) return { ...found, mode: found.mode ?? named.mode, pool_id: found.pool_id ?? named.poolId };
-	const other = await agentById.first(tx, { id: found.agent_id });
-	if (other !== undefined && found.role === 'candidate') return moved(tx, journal, found, other, agent);
-	if (other !== undefined && (await isFreshAndAlone(tx, other))) return folded(tx, journal, found, other, agent);
+	const other = await lockAgent.first(tx, { id: found.agent_id });
+	const settled = await hostByInstance.first(tx, { client_id: agent.client_id, instance_id: named.instanceId });
+	if (other === undefined || settled?.agent_id !== other.id) throw new StaleRow();
+	if (mayMove && settled.role === 'candidate') return moved(tx, journal, settled, other, agent);
+	if (mayMove && (await isFreshAndAlone(tx, other))) return folded(context, tx, journal, settled, other, agent);
 	journal.event(
 		'machine_conflict',
-		`${agent.logical_agent_id} says ${named.instanceId} is its new machine, but it is the ${found.role} of ${other?.logical_agent_id ?? 'another agent'}; nothing moved`,
+		`${agent.logical_agent_id} says ${named.instanceId} is its new machine, but it is the ${settled.role} of ${other.logical_agent_id}; nothing moved`,
 		{ clientId: agent.client_id, agentId: agent.id, instanceId: named.instanceId },
 		{ severity: 'error', metadata: { other_agent_id: found.agent_id } },
 	);
@@ -103,11 +115,13 @@ const moved = async (tx: Db, journal: Journal, host: Host, other: Agent, agent: 
 };
 
 /** A machine that registered as a new agent of its own, before anybody said whose it is: that agent goes, its handle goes on working. */
-const folded = async (tx: Db, journal: Journal, host: Host, other: Agent, agent: Agent): Promise<Host> => {
+const folded = async (context: Context, tx: Db, journal: Journal, host: Host, other: Agent, agent: Agent): Promise<Host> => {
 	const here: Host = { ...host, agent_id: agent.id, role: 'candidate', primary_of: null, generation: null };
 	await saveHost.later(tx, here);
 	await setWatch.later(tx, { handle: host.handle, watch_at: null });
-	for (const table of ['event', 'notification'] as const)
+	// What it was ordered to do is void: it is not this agent's primary yet, and if it launched something that is one too many.
+	await supersedeCommands.later(tx, { agent_id: other.id, except: '', now: context.clock.now() });
+	for (const table of ['event', 'notification', 'cleanup_log', 'command'] as const)
 		await tx.updateTable(table).set({ agent_id: agent.id }).where('agent_id', '=', other.id).execute();
 	const names = await tx.selectFrom('logical_id').select('logical_id').where('agent_id', '=', other.id).execute();
 	await tx.deleteFrom('agent').where('id', '=', other.id).execute();

@@ -31,10 +31,11 @@ const same = (ordered: string | null, said: string | null): boolean => ordered =
 /** How far an order is from its end: still open, void (another promotion overtook it), or ended otherwise. */
 export type OrderState = 'open' | 'void' | 'ended';
 
-/** A command that was acknowledged but whose machine nobody has named is still open for the evidence. */
+/** A command that was acknowledged but whose machine nobody has named is still open for the evidence, until another promotion. */
 export const orderState = (order: Command): OrderState => {
+	if (order.outcome === 'superseded') return 'void';
 	if (order.status === 'claimed' || (order.status === 'completed' && order.new_instance_id === null)) return 'open';
-	return order.outcome === 'superseded' ? 'void' : 'ended';
+	return 'ended';
 };
 
 /** What the orders that fit say about a machine nobody has heard of (R4, R6, R7; R8 when nothing fits). */
@@ -43,6 +44,10 @@ export type Reading =
 	| { readonly kind: 'undecided'; readonly tentative: Command | null }
 	| { readonly kind: 'extra'; readonly order: Command }
 	| { readonly kind: 'unexpected' };
+
+/** The order an undecided machine stands for: the oldest open one that no other candidate does. */
+export const tentativeOf = (orders: readonly Command[], taken: ReadonlySet<string>): Command | null =>
+	orders.find((order) => orderState(order) === 'open' && !taken.has(order.id)) ?? null;
 
 /**
  * Reads the orders of an agent for a machine that registers. `taken` holds the orders other candidates already stand for.
@@ -62,7 +67,7 @@ export const readOrders = (
 	const only = fitting.length === 1 ? fitting[0] : undefined;
 	if (only !== undefined && open.length === 1) return { kind: 'ordered', order: only };
 	if (only !== undefined && orderState(only) === 'void' && primaryAlive) return { kind: 'extra', order: only };
-	return { kind: 'undecided', tentative: open.find((order) => !taken.has(order.id)) ?? null };
+	return { kind: 'undecided', tentative: tentativeOf(fitting, taken) };
 };
 
 /** The zone of a pool: what follows the last dot (spec, conventions). */
@@ -72,4 +77,4 @@ export const zoneOf = (poolId: string): string => poolId.slice(poolId.lastIndexO
 export const typeOf = (poolId: string): string => poolId.slice(0, Math.max(0, poolId.lastIndexOf('.')));
 
 /** The region of an AWS zone (`us-east-1a` → `us-east-1`, local zones `us-west-2-lax-1a` → `us-west-2`); null when it is no zone's name. */
-export const regionOf = (az: string): string | null => /^[a-z]{2,3}(?:-[a-z]+)+-\d+/.exec(az)?.[0] ?? null;
+export const regionOf = (az: string): string | null => /^([a-z]{2,3}(?:-[a-z]+)+-\d+)(?:-[a-z]+-\d+)*[a-z]$/.exec(az)?.[1] ?? null;

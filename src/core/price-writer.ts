@@ -7,6 +7,8 @@ import { bucketOf, CONFIDENCE, PRIORITY, type Prices } from './price-points.ts';
 
 /** How many reports may share a transaction. */
 const BATCH = 64;
+/** How many transactions may be under way: while the database works on one, the next is made ready. */
+const FLIGHTS = 2;
 /** How many pools are remembered as stored, so that they are not sent again. */
 const KNOWN = 20_000;
 
@@ -23,15 +25,15 @@ export type Reported = {
 };
 
 /**
- * Writes price reports, raw and clean in one transaction (D-11). Reports that wait for the transaction under way share the next one:
- * at most five statements whatever the number of reports and pools. Each is answered after the commit that holds it.
+ * Writes price reports, raw and clean in one transaction (D-11). Reports that wait for the transactions under way share the next one:
+ * five statements whatever the number of reports and pools. Each is answered after the commit that holds it.
  */
 export type PriceWriter = { write(report: Reported): Promise<void>; idle(): Promise<void> };
 
 export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
 	const queue: Waiting[] = [];
 	const stored = new Set<string>();
-	let running: Promise<void> | null = null;
+	const running = new Set<Promise<void>>();
 
 	const save = async (reports: readonly Reported[]): Promise<void> => {
 		const rows = rowsOf(reports, stored, clock.now());
@@ -52,8 +54,16 @@ export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
 				else await oneByOne(batch);
 			}
 		}
-		// In the same turn as the last look at the queue: a report that comes later must begin a drain of its own.
-		running = null;
+	};
+
+	/** Begins a drain unless as many run as may; one that has looked at the queue for the last time does not count any more. */
+	const begin = (): void => {
+		if (running.size >= FLIGHTS) return;
+		const run = drain().finally(() => {
+			running.delete(run);
+			if (queue.length > 0) begin();
+		});
+		running.add(run);
 	};
 
 	/** One report of a batch was refused (its client was deleted meanwhile, say): the others must not suffer. */
@@ -66,10 +76,10 @@ export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
 		write: (report) =>
 			new Promise<void>((accept, reject) => {
 				queue.push({ report, accept, reject });
-				running ??= drain();
+				begin();
 			}),
 		idle: async () => {
-			while (running !== null) await running;
+			while (running.size > 0) await Promise.all(running);
 		},
 	};
 };

@@ -1,6 +1,14 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import { type Command, openSwitchOfInstance, ordersOfAgent, ordersOfSelfNamed, saveCommand } from '../store/commands.ts';
+import {
+	type Command,
+	nameMachine,
+	openSwitchOfInstance,
+	ordersOfAgent,
+	ordersOfSelfNamed,
+	ordersTaken,
+	saveCommand,
+} from '../store/commands.ts';
 import {
 	type Agent,
 	addAgent,
@@ -9,7 +17,6 @@ import {
 	agentOfLogicalId,
 	type Host,
 	hostByInstance,
-	hostsInRole,
 	lockAgent,
 	lockAgentOfInstance,
 	lockAgentOfLogicalId,
@@ -24,7 +31,7 @@ import type { Caller } from './caller.ts';
 import { checkLimits } from './client-limits.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
-import { fits, type Machine, readOrders } from './orders.ts';
+import { fits, type Machine, orderState, readOrders, tentativeOf } from './orders.ts';
 import { promote } from './promotion.ts';
 import { configFor, defaultSettings } from './settings.ts';
 import { primaryIsSilent } from './silence.ts';
@@ -101,11 +108,12 @@ const registered = async (work: Work): Promise<Result> => {
 		return newcomer(work, named, orders);
 	}
 	if (said.logicalId === said.instance_id) {
-		const orders = (await ordersOfSelfNamed.all(tx, { client_id: said.clientId, now: work.now })).filter((order) =>
-			fits(order, machineOf(said), work.now),
-		);
-		const owner = await ownerOf(tx, orders);
+		const chosen = await chosenOrder(tx, said.clientId, await ordersForSelfNamed(work));
+		const owner = chosen === undefined ? undefined : await lockAgent.first(tx, { id: chosen.agent_id });
 		if (owner !== undefined) {
+			// Another machine may have taken the order while the lock was waited for; then this one belongs to another.
+			const orders = await ordersForSelfNamed(work);
+			if ((await chosenOrder(tx, said.clientId, orders))?.agent_id !== owner.id) throw new StaleRow();
 			await addLogicalId.later(tx, { client_id: said.clientId, logical_id: said.logicalId, agent_id: owner.id });
 			return newcomer(work, owner, orders);
 		}
@@ -113,11 +121,25 @@ const registered = async (work: Work): Promise<Result> => {
 	return firstHost(work);
 };
 
-/** The agent a self-named machine most likely belongs to: that of the oldest order still open, else of the oldest that fits. */
-const ownerOf = async (tx: Db, orders: readonly Command[]): Promise<Agent | undefined> => {
-	const order = orders.find((each) => each.status === 'claimed') ?? orders[0];
-	return order === undefined ? undefined : lockAgent.first(tx, { id: order.agent_id });
-};
+/** Which orders other candidates stand for; asked only where it can matter. */
+const takenOf = async (tx: Db, clientId: string, orders: readonly Command[]): Promise<ReadonlySet<string>> =>
+	orders.length < 2 ? new Set() : ordersTaken(tx, clientId, orders);
+
+/** The orders of self-named agents that a machine without a logical id of its own could be from. */
+const ordersForSelfNamed = async ({ tx, said, now }: Work): Promise<Command[]> =>
+	(
+		await ordersOfSelfNamed.all(tx, {
+			client_id: said.clientId,
+			now,
+			instance_type: said.instance_type ?? '',
+			region: said.region ?? '',
+			az: said.az ?? '',
+		})
+	).filter((order) => fits(order, machineOf(said), now));
+
+/** The order a self-named machine most likely belongs to: the one it will stand for, else the oldest open one, else the oldest. */
+const chosenOrder = async (tx: Db, clientId: string, orders: readonly Command[]): Promise<Command | undefined> =>
+	tentativeOf(orders, await takenOf(tx, clientId, orders)) ?? orders.find((each) => orderState(each) === 'open') ?? orders[0];
 
 const machineOf = (said: Registration): Machine => ({
 	clientId: said.clientId,
@@ -167,7 +189,7 @@ const heard = (work: Work, handle: string, watched: boolean): Promise<unknown> =
 /** R1: the machine is known; its row decides, its logical id can only add an alias. */
 const again = async (work: Work, agent: Agent, found: Host | undefined, open: Command | undefined): Promise<Result> => {
 	const { context, tx, journal, said, now } = work;
-	if (found === undefined) throw new StaleRow();
+	if (found?.agent_id !== agent.id) throw new StaleRow();
 	const role: Role = found.role === 'terminated' ? 'zombie' : found.role === 'named' ? 'candidate' : found.role;
 	const host: Host = {
 		...facts(found, said, now),
@@ -281,9 +303,7 @@ const newcomer = async (work: Work, agent: Agent, orders: readonly Command[]): P
 	const { context, tx, journal, said, now } = work;
 	const primary = await primaryOf.first(tx, { agent_id: agent.id });
 	const silent = primary !== undefined && (await primaryIsSilent(context, tx, primary));
-	const taken = new Set(
-		(await hostsInRole.all(tx, { agent_id: agent.id, role: 'candidate' })).flatMap((host) => host.tentative_command_id ?? []),
-	);
+	const taken = await takenOf(tx, agent.client_id, orders);
 	const reading = readOrders(orders, machineOf(said), now, taken, !silent);
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: said.instance_id };
 	if (reading.kind === 'ordered' && primary !== undefined) {
@@ -301,6 +321,7 @@ const newcomer = async (work: Work, agent: Agent, orders: readonly Command[]): P
 	}
 	if (reading.kind === 'extra') {
 		const host = await join(work, agent, 'zombie', { zombie_at: now });
+		await nameMachine.later(tx, { id: reading.order.id, instance_id: host.instance_id });
 		const message = `${said.instance_id} was launched for a switch of ${agent.logical_agent_id} that another promotion had overtaken; it will be terminated`;
 		journal.event('extra_machine', message, about, { severity: 'warning', metadata: { command_id: reading.order.id } });
 		journal.notify('extra_machine', 'Extra machine', message, about, 'warning');

@@ -76,10 +76,15 @@ export const readReport = (input: Valid<'switchReport'>, now: number): Report =>
 	const newSide = side(input.new_instance);
 	const success = input.success !== false;
 	const newId = input.new_instance?.instance_id ?? input.new_instance_id;
-	if (success && (newId === null || !/^[\x21-\x7e]{1,64}$/.test(newId) || newId.toLowerCase() === 'unknown')) {
-		throw new SpotError('invalid', 'VALIDATION_ERROR', 'the report names no new machine: new_instance.instance_id is missing', {
-			extras: { details: { new_instance: ['instance_id is required when the switch succeeded'] } },
-		});
+	if (success && (newId === null || !/^i-[\x21-\x7e]{1,62}$/.test(newId))) {
+		throw new SpotError(
+			'invalid',
+			'VALIDATION_ERROR',
+			'the report names no new machine: new_instance.instance_id is missing or no i-… id',
+			{
+				extras: { details: { new_instance: ['instance_id is required when the switch succeeded'] } },
+			},
+		);
 	}
 	const onDemand = micros(prices?.on_demand ?? input.ondemand_price);
 	const oldSpot = oldSide.mode === 'ondemand' ? null : micros(prices?.old_spot ?? input.old_price);

@@ -1,15 +1,16 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import { hostByInstance, lockAgent, saveHost, setWatch, type View } from '../store/hosts.ts';
+import { hostByInstance, lockAgentOfInstance, saveHost, setWatch, type View } from '../store/hosts.ts';
+import { together } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
 import { type Caller, clientOf } from './caller.ts';
 import { agentDeleted, callingHost, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
-import { noAgent } from './directory.ts';
 import type { SignOfLife } from './liveness.ts';
 import { alive } from './register.ts';
 import { configFor } from './settings.ts';
 import { takeOverIfSilent } from './takeover.ts';
+import { StaleRow } from './unit.ts';
 
 /** Continues with the host of a call at once when it is remembered, later when it has to be read. */
 export const withHost = <T>(context: Context, handle: string, caller: Caller, next: (host: View) => T | Promise<T>): T | Promise<T> => {
@@ -22,7 +23,7 @@ export const note = (context: Context, host: View, caller: Caller, sign: SignOfL
 	if (!speaksForAgent(caller)) context.liveness.seen(host.handle, host.client_id, sign);
 };
 
-const OFF = new Set(['offline', 'stopped', 'terminated', 'stopping']);
+const OFF = new Set(['offline']);
 
 /**
  * #41. Routine heartbeats touch no row: they are gathered and written together. What changes a state (going offline, coming back, a
@@ -37,9 +38,9 @@ export const heartbeat =
 			context.liveness.seen(host.handle, host.client_id, 'heartbeat');
 			const off = input.status !== null && input.status !== undefined && OFF.has(input.status);
 			if (host.role !== 'primary') {
-				return host.role === 'candidate' || host.takes_back === 1
-					? standby(context, host, caller).then(() => answer(host, input))
-					: answer(host, input);
+				const news = off !== (host.said_offline_at !== null) || host.role === 'terminated';
+				if (!news && host.role !== 'candidate' && host.takes_back === 0) return answer(host, input);
+				return standby(context, host, caller, off).then(() => answer(host, input));
 			}
 			const settled = host.status === 'online' || host.status === 'disabled';
 			const foreign = input.instance_id !== null && input.instance_id !== undefined && input.instance_id !== host.instance_id;
@@ -84,11 +85,31 @@ const changed = (context: Context, host: View, caller: Caller, off: boolean, for
 		await alive(context, tx, journal, agent);
 	});
 
-/** A standby that calls: the moment to see whether the primary is silent (T3, T9). */
-const standby = (context: Context, host: View, caller: Caller): Promise<void> =>
+/** A machine that is booked as terminated and still calls a minute later was not: a call proves it lives (identity.md section 5). */
+const REVIVE_MS = 60_000;
+
+/** A standby that calls: the moment to note that it goes or comes back, and to see whether the primary is silent (T3, T9). */
+const standby = (context: Context, view: View, caller: Caller, off: boolean): Promise<void> =>
 	context.unit(caller, async (tx, journal) => {
-		const agent = await lockAgent.first(tx, { id: host.agent_id });
-		if (agent !== undefined) await takeOverIfSilent(context, tx, journal, agent, host.handle);
+		const { agent, host } = await callingHost(tx, view.handle, caller);
+		if (host.role === 'primary') return;
+		const now = context.clock.now();
+		const revived = host.role === 'terminated' && !off && now - (host.terminated_at ?? 0) > REVIVE_MS;
+		if (revived || off !== (host.said_offline_at !== null)) {
+			await saveHost.later(tx, {
+				...host,
+				said_offline_at: off ? now : null,
+				...(revived ? { role: 'zombie' as const, zombie_at: host.zombie_at ?? now, terminated_at: null } : {}),
+			});
+			journal.changed('agent', agent.id);
+		}
+		if (revived) {
+			const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
+			journal.event('terminated_host_alive', `${host.instance_id} was booked as terminated, but it calls: it is a zombie`, about, {
+				severity: 'warning',
+			});
+		}
+		if (!off) await takeOverIfSilent(context, tx, journal, agent, host.handle);
 	});
 
 /** #42: every host reads the settings, only the primary of a living agent reads `enabled: true`. */
@@ -194,10 +215,10 @@ export const uninstallHost =
 		const instanceId = input.instance_id;
 		if (instanceId === null || instanceId === 'unknown') return { success: true, message: 'no instance was named; nothing changed' };
 		return context.unit(caller, async (tx, journal) => {
-			const found = await hostByInstance.first(tx, { client_id: clientId, instance_id: instanceId });
+			const machine = { client_id: clientId, instance_id: instanceId };
+			const [[agent], [found]] = await together(tx, [lockAgentOfInstance.of(machine), hostByInstance.of(machine)]);
 			if (found === undefined) return { success: true, message: `no machine "${instanceId}" is known; nothing changed` };
-			const agent = await lockAgent.first(tx, { id: found.agent_id });
-			if (agent === undefined) throw noAgent(found.handle);
+			if (agent === undefined || found.agent_id !== agent.id) throw new StaleRow();
 			const now = context.clock.now();
 			await saveHost.later(tx, { ...found, said_offline_at: now });
 			const about = { clientId, agentId: agent.id, instanceId };

@@ -9,6 +9,9 @@ export const NAMED_PATIENCE_MS = 10 * 60_000;
 /** Without a gap longer than this between two marks of the service clock, somebody was listening. */
 export const GAP_MS = 5_000;
 
+/** Another daemon writes what it heard at most this late. */
+export const WRITE_LAG_MS = 1_000;
+
 /** Since when silence could have been heard at all; null when nobody is known to listen. */
 export const servingSince = async (db: Db, now: number): Promise<number | null> => {
 	const row = await serviceClock.first(db, {});
@@ -36,5 +39,5 @@ export const patienceWith = (context: Context, host: Host): number =>
 export const primaryIsSilent = async (context: Context, db: Db, primary: Host): Promise<boolean> => {
 	const now = context.clock.now();
 	const since = await servingSince(db, now);
-	return isSilent(await lastSeen(context, db, primary), since, now, patienceWith(context, primary));
+	return isSilent(await lastSeen(context, db, primary), since, now, patienceWith(context, primary) + WRITE_LAG_MS);
 };

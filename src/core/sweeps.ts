@@ -4,11 +4,8 @@ import type { Db } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
-import { GAP_MS, isSilent } from './silence.ts';
+import { GAP_MS, isSilent, servingSince, WRITE_LAG_MS } from './silence.ts';
 import { takeOverIfSilent } from './takeover.ts';
-
-/** Another daemon writes what it heard at most this late. */
-const WRITE_LAG_MS = 1_000;
 
 /** Marks that somebody serves and can write; after a gap, silence counts from now (issue: one full timeout passes first). */
 export const markServing = async (context: Context): Promise<void> => {
@@ -36,9 +33,10 @@ export const sweepOffline = async (context: Context): Promise<number> => {
 	let judged = 0;
 	for (;;) {
 		const now = context.clock.now();
-		const since = (await serviceClock.first(context.store.read, {}))?.serving_since ?? now;
+		// Null right after an outage, until somebody has marked its end: what is older proves nothing.
+		const since = await servingSince(context.store.read, now);
 		const timeout = context.settings.heartbeatTimeoutMs + WRITE_LAG_MS;
-		if (now - since < timeout) return judged;
+		if (since === null || now - since < timeout) return judged;
 		const overdue = await overdueHosts.all(context.store.read, { cutoff: now - timeout });
 		const before = judged;
 		for (const { agent_id, handle } of overdue) {
@@ -51,7 +49,7 @@ export const sweepOffline = async (context: Context): Promise<number> => {
 const judge = async (context: Context, tx: Db, journal: Journal, agentId: string, handle: string, since: number): Promise<boolean> => {
 	const agent = await lockAgent.first(tx, { id: agentId });
 	const [host, liveness] = [await hostByHandle.first(tx, { handle }), await livenessOf.first(tx, { handle })];
-	if (agent === undefined || host === undefined || liveness?.watch_at == null) return false;
+	if (agent === undefined || host?.agent_id !== agent.id || liveness?.watch_at == null) return false;
 	const now = context.clock.now();
 	const heard = Math.max(liveness.watch_at, context.liveness.pending(handle)?.seen_at ?? 0);
 	if (!isSilent(heard, since, now, context.settings.heartbeatTimeoutMs)) return false;

@@ -3,6 +3,7 @@ import {
 	addSwitch,
 	type Command,
 	claimsOfHost,
+	nameMachine,
 	type SwitchRecord,
 	saveCommand,
 	saveSwitch,
@@ -14,6 +15,7 @@ import type { Db } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
 import { callingHostWith, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
+import { disputeGuess } from './dispute.ts';
 import type { Journal } from './journal.ts';
 import { machineOfAgent, type Named } from './machines.ts';
 import { orderState } from './orders.ts';
@@ -78,7 +80,8 @@ const carryOut = async (work: Work, claims: readonly Command[]): Promise<Answer>
 		: ((await switchOf.first(tx, { agent_id: agent.id, old_instance_id: host.instance_id, new_instance_id: newId })) ??
 			(command === null ? undefined : await switchOfCommand.first(tx, { agent_id: agent.id, command_id: command.id })));
 	if (earlier !== undefined && earlier.new_instance_id === newId) return filled(work, earlier, command);
-	const machine = await machineOfAgent(work.context, tx, work.journal, agent, namedMachine(report, newId, host, command));
+	const counts = command !== null || host.role === 'primary';
+	const machine = await machineOfAgent(work.context, tx, work.journal, agent, namedMachine(report, newId, host, command), counts);
 	if (machine === null) return answer('conflict', `${newId} belongs to another agent; nothing moved`, null);
 	if (machine.role === 'terminated') return answer('none', `${newId} has already ended; nothing moved`, null);
 	if (machine.role === 'primary') return takenOver(work, machine, command);
@@ -101,7 +104,7 @@ const decide = async (work: Work, machine: Host, command: Command | null): Promi
 	const isPrimary = host.role === 'primary';
 	if (command === null) {
 		if (isPrimary) return switched(work, host, machine, null);
-		return recorded(work, machine, host.role === 'zombie' || host.role === 'ended' || host.role === 'terminated');
+		return recorded(work, machine, null, host.role === 'zombie' || host.role === 'ended' || host.role === 'terminated');
 	}
 	const guess =
 		command.status === 'completed' && command.new_handle !== null
@@ -109,10 +112,10 @@ const decide = async (work: Work, machine: Host, command: Command | null): Promi
 			: undefined;
 	if (guess !== undefined) {
 		const unmoved = guess.role === 'primary' && guess.generation === agent.generation && guess.guess_command_id === command.id;
-		return unmoved ? corrected(work, guess, machine, command) : recorded(work, machine, true);
+		return unmoved ? corrected(work, guess, machine, command) : recorded(work, machine, command, true);
 	}
 	if (isPrimary && orderState(command) !== 'void') return switched(work, host, machine, command);
-	return recorded(work, machine, true);
+	return recorded(work, machine, command, true);
 };
 
 const switched = async (work: Work, from: Host, to: Host, command: Command | null): Promise<Answer> => {
@@ -243,6 +246,7 @@ const takenOver = async (work: Work, machine: Host, command: Command | null): Pr
 		created_at: now,
 	};
 	await addSwitch.later(tx, record);
+	if (command !== null) await nameMachine.later(tx, { id: command.id, instance_id: machine.instance_id });
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	journal.changed('agent', agent.id);
 	return answer('recorded', `${machine.instance_id} is the primary already`, record);
@@ -252,10 +256,11 @@ const takenOver = async (work: Work, machine: Host, command: Command | null): Pr
  * No role of a serving machine moves: the machine becomes a zombie while the primary lives (it is one too many), or a candidate that may
  * take over from a silent one; a standby that reports only names it.
  */
-const recorded = async (work: Work, machine: Host, surplus: boolean): Promise<Answer> => {
+const recorded = async (work: Work, machine: Host, command: Command | null, surplus: boolean): Promise<Answer> => {
 	const { context, tx, journal, agent, host, report, now } = work;
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: machine.instance_id };
 	if (report.oldTerminatedAt !== null) await ended(work, host);
+	if (command !== null) await nameMachine.later(tx, { id: command.id, instance_id: machine.instance_id });
 	journal.changed('agent', agent.id);
 	if (!surplus || agent.status === 'deleted') {
 		journal.event('switch_report_ignored', `${host.instance_id} (${host.role}) reported ${machine.instance_id}; no role moved`, about, {
@@ -264,10 +269,10 @@ const recorded = async (work: Work, machine: Host, surplus: boolean): Promise<An
 		return answer('named', `${machine.instance_id} is known; no role moved`, null);
 	}
 	const primary = await primaryOf.first(tx, { agent_id: agent.id });
-	const alive = primary !== undefined && !(await primaryIsSilent(context, tx, primary));
+	const alive = primary !== undefined && (primary.handle === host.handle || !(await primaryIsSilent(context, tx, primary)));
 	if (machine.role === 'named' || machine.role === 'candidate') {
 		await saveHost.later(tx, alive ? { ...machine, role: 'zombie', zombie_at: now, hold: 0 } : { ...machine, role: 'candidate' });
-		if (!alive) await takeOverIfSilent(context, tx, journal, agent, machine.registered_at === null ? null : machine.handle);
+		if (!alive) await takeOverIfSilent(context, tx, journal, agent, null);
 	}
 	const becomes = alive ? 'an extra machine that will end' : 'a candidate';
 	journal.event(
@@ -296,13 +301,14 @@ const failed = async (work: Work, command: Command | null): Promise<Answer> => {
 			due_at: null,
 		};
 		if ((await saveCommand.run(tx, { ...closed, seen_status: 'claimed' })) === 0) throw new StaleRow();
-	}
+	} else if (command !== null) await disputeGuess(tx, journal, agent, host, command);
 	journal.count('switch_failures_total');
 	journal.event('switch_failed', `the switch of ${agent.logical_agent_id} failed: ${message}`, about, {
 		severity: 'error',
 		metadata: { command_id: command?.id ?? null },
 	});
-	journal.notify('switch_failed', 'Switch failed', `${agent.logical_agent_id} stays on ${host.instance_id}: ${message}`, about, 'error');
+	const stays = host.role === 'primary' ? `${agent.logical_agent_id} stays on ${host.instance_id}` : `${host.instance_id} could not switch`;
+	journal.notify('switch_failed', 'Switch failed', `${stays}: ${message}`, about, 'error');
 	journal.changed('agent', agent.id);
 	return answer('failed', 'the failure is in the books', null);
 };

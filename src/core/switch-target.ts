@@ -128,8 +128,12 @@ export const checkTarget = ({ host, pool, open }: Facts, wanted: Wanted): void =
  */
 export const readiness = ({ agent, host, liveness }: Facts, polledAt: number | null, now: number): string[] => {
 	const silent = polledAt === null && liveness !== undefined && liveness.commands_polled_at === null;
+	// A host that was promoted or enabled just now learns of it with its next config poll, and asks for commands only then.
 	const calls =
-		agent.enabled === 1 && agent.status === 'online' && host.registered_at !== null && now - host.registered_at > POLL_PATIENCE_MS;
+		agent.enabled === 1 &&
+		agent.status === 'online' &&
+		host.registered_at !== null &&
+		now - Math.max(host.registered_at, agent.updated_at) > POLL_PATIENCE_MS;
 	if (silent && calls) {
 		throw new SpotError(
 			'conflict',

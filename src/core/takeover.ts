@@ -25,12 +25,17 @@ export const takeOverIfSilent = async (
 	const now = context.clock.now();
 	const lives = (host: Host & { seen_at: number }): boolean =>
 		host.registered_at !== null &&
+		host.said_offline_at === null &&
 		(host.handle === caller ||
 			now - Math.max(host.seen_at, context.liveness.pending(host.handle)?.seen_at ?? 0) < context.settings.heartbeatTimeoutMs);
-	const predecessor = (await hostsInRole.all(tx, { agent_id: agent.id, role: 'zombie' })).find(
-		(host) => host.takes_back === 1 && lives(host),
-	);
-	const heir = predecessor ?? (await hostsInRole.all(tx, { agent_id: agent.id, role: 'candidate' })).find(lives);
+	const guess = primary.guess_command_id === null ? undefined : await commandById.first(tx, { id: primary.guess_command_id });
+	const predecessor =
+		guess === undefined
+			? undefined
+			: (await hostsInRole.all(tx, { agent_id: agent.id, role: 'zombie' })).find(
+					(host) => host.takes_back === 1 && host.handle === guess.handle && lives(host),
+				);
+	const heir = predecessor ?? oldest((await hostsInRole.all(tx, { agent_id: agent.id, role: 'candidate' })).filter(lives));
 	if (heir === undefined) return null;
 	const { seen_at: _, ...to } = heir;
 	const command = predecessor === undefined ? await tentativeOrder(tx, to) : null;
@@ -45,8 +50,11 @@ export const takeOverIfSilent = async (
 	});
 };
 
+const oldest = <H extends Host>(hosts: readonly H[]): H | undefined =>
+	[...hosts].sort((a, b) => a.created_at - b.created_at || (a.handle < b.handle ? -1 : 1))[0];
+
 const tentativeOrder = async (tx: Db, host: Host): Promise<Command | null> => {
 	if (host.tentative_command_id === null) return null;
 	const command = await commandById.first(tx, { id: host.tentative_command_id });
-	return command !== undefined && command.awaits_machine === 1 && orderState(command) === 'open' ? command : null;
+	return command?.agent_id === host.agent_id && command.awaits_machine === 1 && orderState(command) === 'open' ? command : null;
 };

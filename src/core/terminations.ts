@@ -24,6 +24,7 @@ const endingHosts = statement<{ agent_id: string }>()((db, v) =>
 		.select(['a.auto_terminate_enabled', 'a.terminate_wait_seconds', 'a.status', 'p.handle as primary_handle'])
 		.where('h.agent_id', '=', v('agent_id'))
 		.where('h.role', 'in', ['zombie', 'ended'])
+		.orderBy('h.hold')
 		.orderBy('h.zombie_at')
 		.orderBy('h.handle')
 		.limit(200),
@@ -114,8 +115,8 @@ export const terminationReport =
 				await saveHost.later(tx, {
 					...target,
 					role: 'terminated',
+					// A hold stays: should the machine come back, the report was wrong and only an operator lets it end.
 					terminated_at: plausible(input.terminated_at, now) ?? now,
-					hold: 0,
 					takes_back: 0,
 				});
 				journal.event('instance_terminated', `${target.instance_id} (${target.role}) of ${agent.logical_agent_id} was terminated`, about, {

@@ -12,7 +12,7 @@ import { type Journal, openJournal } from './journal.ts';
  * must not change anything but the database. Caches hear of the changes after the commit and before the caller is answered.
  */
 export type Unit = <T>(
-	caller: Pick<Caller, 'requestId' | 'principal'> | null,
+	caller: Pick<Caller, 'requestId' | 'principal' | 'remember'> | null,
 	work: (tx: Db, journal: Journal) => Promise<T>,
 ) => Promise<T>;
 
@@ -31,6 +31,7 @@ export const createUnit =
 				const value = await store.transact(async (tx) => {
 					journal = openJournal(clock, ids, origin, caller);
 					const result = await work(tx, journal);
+					await caller?.remember?.(tx, result);
 					await journal.write(tx);
 					return result;
 				});
@@ -41,6 +42,9 @@ export const createUnit =
 				}
 				return value;
 			} catch (error) {
+				// The commit may have arrived although its answer did not: what it would have changed must not be believed.
+				const attempted = journal as Journal | null;
+				if (attempted !== null) feed.changedHere(attempted.changes);
 				const raced = error instanceof StaleRow || store.dialect.isDuplicate(error) || store.dialect.isOrphan(error);
 				if (!raced) throw error;
 				counters.add('optimistic_lock_conflicts_total', 1);

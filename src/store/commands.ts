@@ -222,19 +222,25 @@ export const ordersOfAgent = statement<{ client_id: string; agent_id: string; no
 		.limit(50),
 );
 
-/** The same for every self-named agent of a client. */
-export const ordersOfSelfNamed = statement<{ client_id: string; now: number }>()((db, v) =>
-	db
-		.selectFrom('command')
-		.innerJoin('agent', 'agent.id', 'command.agent_id')
-		.selectAll('command')
-		.where('command.client_id', '=', v('client_id'))
-		.where('command.awaits_machine', '=', 1)
-		.where('command.lease_until', '>', v('now'))
-		.where('agent.self_named', '=', 1)
-		.where('agent.status', '<>', 'deleted')
-		.orderBy('command.claimed_at')
-		.limit(50),
+/** The same for every self-named agent of a client, for a machine of this type, region and zone ('' where it does not say). */
+export const ordersOfSelfNamed = statement<{ client_id: string; now: number; instance_type: string; region: string; az: string }>()(
+	(db, v) =>
+		db
+			.selectFrom('command')
+			.innerJoin('agent', 'agent.id', 'command.agent_id')
+			.selectAll('command')
+			.where('command.client_id', '=', v('client_id'))
+			.where('command.awaits_machine', '=', 1)
+			.where('command.lease_until', '>', v('now'))
+			.where('agent.self_named', '=', 1)
+			.where('agent.status', '<>', 'deleted')
+			.where((eb) =>
+				eb.or([eb('command.instance_type', 'is', null), eb(eb.val(v('instance_type')), 'in', ['', eb.ref('command.instance_type')])]),
+			)
+			.where((eb) => eb.or([eb('command.region', 'is', null), eb(eb.val(v('region')), 'in', ['', eb.ref('command.region')])]))
+			.where((eb) => eb.or([eb('command.target_az', 'is', null), eb(eb.val(v('az')), 'in', ['', eb.ref('command.target_az')])]))
+			.orderBy('command.claimed_at')
+			.limit(500),
 );
 
 /** The newest claims of a host, whatever became of them: what a switch report without a command id may be about. */

@@ -197,7 +197,7 @@ export const addLogicalId = statement<{ client_id: string; logical_id: string; a
 	db.insertInto('logical_id').values({ client_id: v('client_id'), logical_id: v('logical_id'), agent_id: v('agent_id') }),
 );
 
-/** Hosts of an agent in a role, oldest registration first. */
+/** Hosts of an agent in a role, the 200 heard most recently. */
 export const hostsInRole = statement<{ agent_id: string; role: Role }>()((db, v) =>
 	db
 		.selectFrom('host')
@@ -206,7 +206,7 @@ export const hostsInRole = statement<{ agent_id: string; role: Role }>()((db, v)
 		.select('host_liveness.seen_at')
 		.where('host.agent_id', '=', v('agent_id'))
 		.where('host.role', '=', v('role'))
-		.orderBy('host.created_at')
+		.orderBy('host_liveness.seen_at', 'desc')
 		.orderBy('host.handle')
 		.limit(200),
 );
@@ -305,6 +305,7 @@ export type View = {
 	instance_id: string;
 	role: Role;
 	takes_back: number;
+	said_offline_at: number | null;
 	registered_at: number | null;
 	instance_type: string | null;
 	region: string | null;
@@ -343,6 +344,7 @@ export const viewOfHost = statement<{ handle: string }>()((db, v) =>
 			'h.instance_id',
 			'h.role',
 			'h.takes_back',
+			'h.said_offline_at',
 			'h.registered_at',
 			'h.instance_type',
 			'h.region',

@@ -147,7 +147,7 @@ const spellingOf = async (store: Store): Promise<Spelling> => {
 const holding = async <T>(store: Store, work: (db: Db) => Promise<T>): Promise<T> => {
 	if (store.dialect.name === 'sqlite') return work(store.read);
 	return store.read.connection().execute(async (connection) => {
-		const got = (await sql<{ got: number | null }>`select get_lock('spotctl migrate', 60) as got`.execute(connection)).rows[0]?.got;
+		const got = (await sql<{ got: number | null }>`select get_lock('spotctl migrate', 15) as got`.execute(connection)).rows[0]?.got;
 		if (Number(got) !== 1)
 			throw new SpotError('conflict', 'MIGRATION_RUNNING', 'somebody else is migrating this database', {
 				hint: 'try again when it is done: spotctl db status',

@@ -11,6 +11,8 @@ import { type Db, LATER } from './statement.ts';
 const ACQUIRE_MS = 5_000;
 /** A statement that takes longer has lost its server. */
 const STATEMENT_MS = 20_000;
+/** Building an index on a large table takes its time. */
+const DDL_MS = 3_600_000;
 const ATTEMPTS = 4;
 /** Sent on every new connection before its first statement. */
 const SESSION = [
@@ -73,15 +75,18 @@ const limited = (connection: PoolConnection, watch: ((sql: string) => void) | un
 		const before = waiting;
 		waiting = [];
 		const packet = before.length === 0 ? text : `${before.join(';')};${values.length === 0 ? text : connection.format(text, values)}`;
-		return connection.query({ sql: packet, timeout: STATEMENT_MS, ...(before.length === 0 ? { values } : {}) }, (error, result) => {
-			// mysql2 leaves a timed-out connection as it is; what it answers later would belong to somebody else's question.
-			if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') connection.destroy();
-			if (error || before.length === 0) callback(error, result);
-			else {
-				const rest = (result as unknown as unknown[]).slice(before.length);
-				callback(null, rest.length === 1 ? rest[0] : rest);
-			}
-		});
+		return connection.query(
+			{ sql: packet, timeout: /^create /i.test(text) ? DDL_MS : STATEMENT_MS, ...(before.length === 0 ? { values } : {}) },
+			(error, result) => {
+				// mysql2 leaves a timed-out connection as it is; what it answers later would belong to somebody else's question.
+				if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') connection.destroy();
+				if (error || before.length === 0) callback(error, result);
+				else {
+					const rest = (result as unknown as unknown[]).slice(before.length);
+					callback(null, rest.length === 1 ? rest[0] : rest);
+				}
+			},
+		);
 	};
 	return {
 		query: ((text: string, values: unknown[], callback?: (error: unknown, rows: unknown) => void) => {
@@ -108,8 +113,9 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 	const address = parse(options.url);
 	const pool = createPool({
 		...address,
-		connectionLimit: options.poolSize,
-		maxIdle: options.poolSize,
+		// A migration holds one connection for its lock and works on another.
+		connectionLimit: Math.max(2, options.poolSize),
+		maxIdle: Math.max(2, options.poolSize),
 		connectTimeout: ACQUIRE_MS,
 		charset: 'utf8mb4',
 		timezone: 'Z',

@@ -117,6 +117,8 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 					try {
 						outcome = { value: await work(write) };
 					} catch (error) {
+						// On a full disk SQLite may end the whole transaction by itself: then all of the group failed, and for this reason.
+						if (!writer.inTransaction) throw error;
 						undo.run();
 						outcome = { error };
 					}

@@ -47,6 +47,7 @@ export const spine: readonly Step[] = [
 			foreign key (client_id) references client (id) on delete cascade,
 			foreign key (agent_id) references agent (id) on delete cascade)${t.end}`,
 	},
+	{ name: 'logical-id-agent', ddl: () => 'create index logical_id_agent on logical_id (agent_id)' },
 	{
 		name: 'host',
 		ddl: (t) => `create table if not exists host (
@@ -120,6 +121,7 @@ export const spine: readonly Step[] = [
 			acknowledged_success integer, completed_at bigint, due_at bigint,
 			foreign key (client_id) references client (id) on delete cascade,
 			foreign key (agent_id) references agent (id) on delete cascade,
+			foreign key (handle) references host (handle) on delete cascade,
 			check (status in ('pending', 'claimed', 'completed', 'failed', 'expired', 'cancelled')),
 			check (target_mode is null or target_mode <> 'spot' or target_pool_id is not null))${t.end}`,
 	},
@@ -147,7 +149,8 @@ export const spine: readonly Step[] = [
 		ddl: (t) => `create table if not exists event (
 			id ${t.autoId}, type varchar(64) not null, severity varchar(16) not null, client_id varchar(64), agent_id varchar(64),
 			instance_id varchar(64), message text not null, metadata text, request_id varchar(255), created_at bigint not null,
-			foreign key (client_id) references client (id) on delete cascade)${t.end}`,
+			foreign key (client_id) references client (id) on delete cascade,
+			foreign key (agent_id) references agent (id) on delete cascade)${t.end}`,
 	},
 	{ name: 'event-client', ddl: () => 'create index event_client on event (client_id, id)' },
 	{ name: 'event-agent', ddl: () => 'create index event_agent on event (agent_id, id)' },
@@ -157,7 +160,8 @@ export const spine: readonly Step[] = [
 			id varchar(64) not null primary key, client_id varchar(64) not null, agent_id varchar(64), type varchar(64) not null,
 			title varchar(255) not null, message text not null, severity varchar(16) not null, is_read integer not null, count integer not null,
 			created_at bigint not null, last_at bigint not null,
-			foreign key (client_id) references client (id) on delete cascade)${t.end}`,
+			foreign key (client_id) references client (id) on delete cascade,
+			foreign key (agent_id) references agent (id) on delete cascade)${t.end}`,
 	},
 	{ name: 'notification-client', ddl: () => 'create index notification_client on notification (client_id, last_at, id)' },
 	{ name: 'notification-repeat', ddl: () => 'create index notification_repeat on notification (agent_id, type, last_at)' },
@@ -181,8 +185,12 @@ export const spine: readonly Step[] = [
 			id ${t.autoId}, client_id varchar(64) not null, agent_id varchar(64) not null, handle varchar(64) not null,
 			deleted_snapshots integer not null, deleted_amis integer not null, failed integer not null, reported_at bigint not null,
 			foreign key (client_id) references client (id) on delete cascade,
-			foreign key (agent_id) references agent (id) on delete cascade)${t.end}`,
+			foreign key (agent_id) references agent (id) on delete cascade,
+			foreign key (handle) references host (handle) on delete cascade)${t.end}`,
 	},
+	{ name: 'cleanup-log-handle', ddl: () => 'create index cleanup_log_handle on cleanup_log (handle)' },
+	{ name: 'cleanup-log-agent', ddl: () => 'create index cleanup_log_agent on cleanup_log (agent_id)' },
+	{ name: 'cleanup-log-client', ddl: () => 'create index cleanup_log_client on cleanup_log (client_id)' },
 	{
 		name: 'service-clock',
 		ddl: (t) => `create table if not exists service_clock (
