@@ -1,5 +1,15 @@
 import { supersedeCommands } from '../store/commands.ts';
-import { type Agent, addHost, addLogicalId, type Host, hostByInstance, lockAgent, saveHost, setWatch } from '../store/hosts.ts';
+import {
+	type Agent,
+	addHost,
+	addLogicalId,
+	agentOfLogicalId,
+	type Host,
+	hostByInstance,
+	lockAgent,
+	saveHost,
+	setWatch,
+} from '../store/hosts.ts';
 import type { Mode, Role } from '../store/schema.ts';
 import { type Db, statement } from '../store/statement.ts';
 import type { Context } from './context.ts';
@@ -43,7 +53,7 @@ export const machineOfAgent = async (
 	const other = await lockAgent.first(tx, { id: found.agent_id });
 	const settled = await hostByInstance.first(tx, { client_id: agent.client_id, instance_id: named.instanceId });
 	if (other === undefined || settled?.agent_id !== other.id) throw new StaleRow();
-	if (mayMove && settled.role === 'candidate') return moved(tx, journal, settled, other, agent);
+	if (mayMove && (await isPlacedByGuess(tx, settled))) return moved(tx, journal, settled, other, agent);
 	if (mayMove && (await isFreshAndAlone(tx, other))) return folded(context, tx, journal, settled, other, agent);
 	journal.event(
 		'machine_conflict',
@@ -97,6 +107,12 @@ const isFreshAndAlone = async (tx: Db, agent: Agent): Promise<boolean> =>
 	agent.status !== 'deleted' &&
 	(await hostsOfAgent.all(tx, { agent_id: agent.id })).length === 1 &&
 	(await switchesOfAgent.all(tx, { agent_id: agent.id })).length === 0;
+
+/** Whether a machine came without a logical id of its own and only an order that fitted put it under its agent, where it never served. */
+const isPlacedByGuess = async (tx: Db, host: Host): Promise<boolean> =>
+	host.role === 'candidate' &&
+	host.generation === null &&
+	(await agentOfLogicalId.first(tx, { client_id: host.client_id, logical_id: host.instance_id }))?.id === host.agent_id;
 
 /** A candidate that a guess put under the wrong agent. */
 const moved = async (tx: Db, journal: Journal, host: Host, other: Agent, agent: Agent): Promise<Host> => {

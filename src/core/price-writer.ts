@@ -130,15 +130,24 @@ const rowsOf = (reports: readonly Reported[], stored: ReadonlySet<string>, now: 
 			});
 		}
 		if (prices.onDemandMicros !== null && prices.onDemandMicros > 0 && prices.type !== null && prices.region !== null) {
-			onDemand.set(`${prices.type} ${prices.region}`, {
-				instance_type: prices.type,
-				region: prices.region,
-				micros: prices.onDemandMicros,
-				observed_at: prices.observedAt,
-			});
+			const key = `${prices.type} ${prices.region}`;
+			if ((onDemand.get(key)?.observed_at ?? 0) <= prices.observedAt) {
+				onDemand.set(key, {
+					instance_type: prices.type,
+					region: prices.region,
+					micros: prices.onDemandMicros,
+					observed_at: prices.observedAt,
+				});
+			}
 		}
 		if (own && (prices.currentMicros !== null || prices.onDemandMicros !== null)) {
-			hosts.set(handle, { handle, spot_micros: prices.currentMicros, ondemand_micros: prices.onDemandMicros, reported_at: arrivedAt });
+			const earlier = hosts.get(handle);
+			hosts.set(handle, {
+				handle,
+				spot_micros: prices.currentMicros ?? earlier?.spot_micros ?? null,
+				ondemand_micros: prices.onDemandMicros ?? earlier?.ondemand_micros ?? null,
+				reported_at: arrivedAt,
+			});
 		}
 	}
 	// In key order, so that two daemons that report the same pools lock them in the same order.

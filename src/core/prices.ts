@@ -8,7 +8,7 @@ import type { Caller } from './caller.ts';
 import { callingHost, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';
-import { observedAt, type Prices, pointsOf, readPrices } from './price-points.ts';
+import { bucketOf, observedAt, type Prices, pointsOf, readPrices } from './price-points.ts';
 import type { PriceWriter } from './price-writer.ts';
 import { micros, usd } from './report.ts';
 import { note, withHost } from './routine.ts';
@@ -137,10 +137,10 @@ const pricesAround = async (context: Context, host: Host, since: number) => {
 	const key = { instance_type: host.instance_type, region: host.region };
 	const [pools, clean, listed] = await Promise.all([
 		poolsOf.all(context.store.read, key),
-		newestPrices.all(context.store.read, { ...key, since }),
+		newestPrices.all(context.store.read, { ...key, since: bucketOf(since) }),
 		onDemandPrice.first(context.store.read, key),
 	]);
-	return { pools, newest: new Map(clean.map((price) => [price.pool_id, price])), listed };
+	return { pools, newest: new Map(clean.filter((price) => price.observed_at >= since).map((price) => [price.pool_id, price])), listed };
 };
 
 const byPrice = (a: { price: number | null; id: string }, b: { price: number | null; id: string }): number =>

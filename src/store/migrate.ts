@@ -59,7 +59,8 @@ export const schemaState = async (store: Store): Promise<SchemaState> => {
 	const known = new Set(steps.map(([name]) => name));
 	const unknown = applied.filter((name) => !known.has(name));
 	const pending = steps.map(([name]) => name).filter((name) => !applied.includes(name));
-	const ours = applied.length > 0 || tables.every((name) => name === MIGRATION_TABLE || name === LOCK_TABLE);
+	// The table of records without a record: a first migration that runs at this moment, or was killed before its first record.
+	const ours = applied.length > 0 || tables.length === 0 || (foreign.length === 0 && tables.includes(MIGRATION_TABLE));
 	const state =
 		unknown.length > 0
 			? 'newer'

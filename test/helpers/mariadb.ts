@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { accessSync, closeSync, constants, cpSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -69,13 +69,14 @@ export const mariadbBinary = (): string | undefined => {
 const asUser = process.getuid?.() === 0 ? ['--user=root'] : [];
 const LOG_SIZE = '--innodb-log-file-size=16M';
 
-const prepareData = (folder: string): void => {
+const prepareData = (folder: string, temporary: string): void => {
 	const tool = find('mariadb-install-db', 'mysql_install_db');
 	if (tool === undefined) throw new Error('no mariadb-install-db beside the MariaDB server');
 	const args = [
 		'--no-defaults',
 		...asUser,
 		`--datadir=${folder}`,
+		`--tmpdir=${temporary}`,
 		'--auth-root-authentication-method=normal',
 		'--skip-test-db',
 		'--skip-name-resolve',
@@ -154,6 +155,9 @@ export const startMariadb = async (options: { template?: string | null; args?: r
 	const watch = watchOver(folder);
 	const data = join(folder, 'data');
 	const template = join(folder, 'template');
+	// A server that starts removes the temporary tables it finds, also those of another server that runs.
+	const temporary = join(folder, 'tmp');
+	mkdirSync(temporary);
 	const password = randomBytes(12).toString('hex');
 	let port = await freePort();
 	let running: Running | undefined;
@@ -171,7 +175,14 @@ export const startMariadb = async (options: { template?: string | null; args?: r
 
 	const start = async (): Promise<void> => {
 		const args = [
-			...['--no-defaults', ...asUser, `--datadir=${data}`, `--socket=${join(folder, 'socket')}`, `--pid-file=${join(folder, 'pid')}`],
+			...[
+				'--no-defaults',
+				...asUser,
+				`--datadir=${data}`,
+				`--tmpdir=${temporary}`,
+				`--socket=${join(folder, 'socket')}`,
+				`--pid-file=${join(folder, 'pid')}`,
+			],
 			...[`--port=${port}`, '--bind-address=127.0.0.1', '--skip-name-resolve', '--skip-log-bin', `--init-file=${join(folder, 'init.sql')}`],
 			...['--innodb-flush-log-at-trx-commit=1', '--innodb-buffer-pool-size=64M', LOG_SIZE, '--aria-pagecache-buffer-size=8M'],
 			...['--key-buffer-size=1M', '--performance-schema=OFF', '--max-connections=300', ...(options.args ?? [])],
@@ -202,7 +213,7 @@ export const startMariadb = async (options: { template?: string | null; args?: r
 
 	try {
 		if (options.template) cpSync(options.template, template, { recursive: true });
-		else prepareData(template);
+		else prepareData(template, temporary);
 		cpSync(template, data, { recursive: true });
 		const accounts = ["'root'@'localhost'", "'root'@'127.0.0.1'"].flatMap((who) => [
 			`CREATE USER IF NOT EXISTS ${who};`,

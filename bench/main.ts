@@ -1,0 +1,130 @@
+import { parseArgs } from 'node:util';
+import { median } from './drive.ts';
+import { timeHelp } from './help.ts';
+import { watchMemory } from './memory.ts';
+import { compare, floorFor, ROUTINES, type Timing } from './pairs.ts';
+import { machine } from './processes.ts';
+import { helpLine, type Line, markdown, memoryLine, notes, routineLines, switchLine } from './report.ts';
+import { type DatabaseName, makeFolder, startDaemon, startDatabase } from './servers.ts';
+import { driveSwitches, verifySwitches } from './switches.ts';
+import { AGENTS, CONNECTIONS, populate, type World } from './world.ts';
+
+const USAGE = `npm run bench -- [options]
+  --only LIST      of heartbeat,poll,pricing,switch,memory,help (all)
+  --database NAME  sqlite, mariadb or both (both)
+  --pairs N        pairs of floor and ours, and runs of switches (3)
+  --seconds N      measured, of each half of a pair (6)
+  --warm N         before the first pair; later ones take a quarter (4)
+  --memory N       seconds of load at each of two rates (20; the figure of the issue needs 300)
+  --folder PATH    where the SQLite file goes (the system's temporary folder)
+  --profile PATH   writes a CPU profile of each daemon there
+  --check          ends with 9 when a target is missed
+`;
+
+const WORK = [...ROUTINES, 'switch', 'memory', 'help'] as const;
+
+const { values: given } = parseArgs({
+	options: {
+		only: { type: 'string', default: WORK.join(',') },
+		database: { type: 'string', default: 'both' },
+		pairs: { type: 'string', default: '3' },
+		seconds: { type: 'string', default: '6' },
+		warm: { type: 'string', default: '4' },
+		memory: { type: 'string', default: '20' },
+		folder: { type: 'string' },
+		profile: { type: 'string' },
+		check: { type: 'boolean', default: false },
+		help: { type: 'boolean', default: false },
+	},
+});
+
+const positive = (name: 'pairs' | 'seconds' | 'warm' | 'memory'): number => {
+	const value = Number(given[name]);
+	if (!(value > 0)) throw new Error(`--${name} is not a positive number: ${given[name]}`);
+	return value;
+};
+
+const say = (text: string): boolean => process.stderr.write(`${text}\n`);
+
+const measure = async (name: DatabaseName, wanted: ReadonlySet<string>, folder: string, lines: Line[]): Promise<string> => {
+	const timing: Timing = { pairs: Math.ceil(positive('pairs')), seconds: positive('seconds'), warm: positive('warm') };
+	const nodeArgs = given.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${given.profile}`];
+	const add = (...more: Line[]): void => {
+		lines.push(...more);
+		for (const line of more) say(`${line.work}: ${line.figure}`);
+	};
+	const database = await startDatabase(name, folder);
+	try {
+		say(`${database.title}: registering ${AGENTS} agents`);
+		const daemon = await startDaemon(database, folder, nodeArgs);
+		const world = await populate(database, daemon);
+		const floor = await floorFor(world);
+		for (const routine of ROUTINES) {
+			if (wanted.has(routine)) add(...routineLines(name, routine, await compare(routine, world, floor, timing)));
+		}
+		await floor.stop();
+		let cycles = 0;
+		if (wanted.has('switch')) {
+			const { line, done } = await measureSwitches(name, world, timing);
+			cycles = done;
+			add(line);
+		}
+		await daemon.stop();
+		if (!wanted.has('memory')) return database.title;
+		for (const rate of ['realistic', 'full'] as const) {
+			const fresh = await startDaemon(database, folder, nodeArgs);
+			const { switches, ...run } = await watchMemory({ ...world, daemon: fresh }, rate, positive('memory'));
+			cycles += switches;
+			add(memoryLine(name, run));
+			await fresh.stop();
+		}
+		await verifySwitches(world, cycles);
+		return database.title;
+	} finally {
+		await database.stop();
+	}
+};
+
+const measureSwitches = async (name: DatabaseName, world: World, { pairs, warm, seconds }: Timing) => {
+	let { done } = await driveSwitches(world, warm);
+	const stretches = [];
+	for (let run = 0; run < pairs; run++) {
+		const { stretch, done: more } = await driveSwitches(world, seconds);
+		stretches.push(stretch);
+		done += more;
+	}
+	await verifySwitches(world, done);
+	const wanted = median(stretches.map((each) => each.perSecond));
+	const [middle] = stretches.sort((a, b) => Math.abs(a.perSecond - wanted) - Math.abs(b.perSecond - wanted));
+	if (middle === undefined) throw new Error('nothing was measured');
+	return { line: switchLine(name, middle), done };
+};
+
+const main = async (): Promise<void> => {
+	if (given.help) {
+		process.stdout.write(USAGE);
+		return;
+	}
+	const wanted = new Set(given.only.split(','));
+	for (const name of wanted) if (!WORK.some((known) => known === name)) throw new Error(`--only does not know "${name}"\n${USAGE}`);
+	const databases: DatabaseName[] = given.database === 'both' ? ['sqlite', 'mariadb'] : [given.database as DatabaseName];
+	if (!databases.every((name) => name === 'sqlite' || name === 'mariadb')) throw new Error(`--database does not know "${given.database}"`);
+	const folder = makeFolder(given.folder);
+	process.once('SIGINT', () => {
+		folder.remove();
+		process.exit(130);
+	});
+	const lines: Line[] = [];
+	const titles: string[] = [];
+	try {
+		const loads = [...wanted].some((name) => name !== 'help');
+		if (loads) for (const name of databases) titles.push(await measure(name, wanted, folder.path, lines));
+		if (wanted.has('help')) lines.push(helpLine(timeHelp()));
+	} finally {
+		folder.remove();
+	}
+	process.stdout.write(`\n${markdown(lines)}\n\n${notes(machine(), titles, AGENTS, CONNECTIONS)}\n`);
+	if (given.check && lines.some((line) => line.met === false)) process.exitCode = 9;
+};
+
+await main();

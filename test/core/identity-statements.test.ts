@@ -1,0 +1,107 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeEachDatabase } from '../helpers/databases.ts';
+import { openWorld, type World } from '../helpers/world.ts';
+import { type AgentScene, joinAgent, makeAgent, newMachine, orderSwitch } from './agent-scene.ts';
+
+/** Whoever changes one of these changes what a switch costs on every machine: see `npm run bench`. */
+const EXPECTED = {
+	registerNew: 13,
+	registerKnown: 7,
+	force: 16,
+	/** Of these one reads the host anew, since something about its agent has changed. */
+	firstPollAfterForce: 4,
+	emptyPollAfterClaim: 0,
+	ack: 4,
+	registerOrdered: 22,
+	report: 17,
+};
+
+describeEachDatabase('statements of a request', ({ freshUrl }) => {
+	let world: World;
+
+	beforeAll(async () => {
+		world = await openWorld(await freshUrl());
+	});
+	afterAll(() => world.close());
+
+	/** How many statements a piece of work takes, without those around a transaction. Time stands still, so nothing else runs. */
+	const count = async (work: () => Promise<{ status: number }>): Promise<number> => {
+		let status = 0;
+		const statements = await world.statements(async () => {
+			status = (await work()).status;
+		});
+		expect(status).toBe(200);
+		return statements.length;
+	};
+
+	/** An agent whose token and handle the daemon has met. */
+	const warm = async (): Promise<AgentScene> => {
+		const agent = await makeAgent(world);
+		await agent.client.config(agent.id);
+		return agent;
+	};
+
+	it('routine calls of an agent ask the database nothing', async () => {
+		const { client, id, instanceId } = await warm();
+		expect(await count(() => client.heartbeat(id, { instance_id: instanceId, status: 'online' }))).toBe(0);
+		expect(await count(() => client.poll(id))).toBe(0);
+		expect(await count(() => client.config(id))).toBe(0);
+		expect(await count(() => client.probe(id))).toBe(0);
+		expect(await count(() => client.terminations(id))).toBe(0);
+		expect(await count(() => client.call('listHostReplicas', { agent_id: id, status: 'launching' }))).toBe(0);
+		expect(await count(() => client.call('listHostReplicas', { agent_id: id, status: 'terminated' }))).toBe(0);
+	});
+
+	it('those of a standby and a zombie neither, but for the heartbeat of a candidate, which looks at the primary', async () => {
+		const agent = await warm();
+		await orderSwitch(agent.client, agent.instanceId, agent.id);
+		await joinAgent(agent, 'b');
+		const candidate = await joinAgent(agent, 'c');
+		for (const handle of [agent.id, candidate.handle]) {
+			await agent.client.config(handle);
+			expect(await count(() => agent.client.poll(handle))).toBe(0);
+			expect(await count(() => agent.client.config(handle))).toBe(0);
+		}
+		expect(await count(() => agent.client.heartbeat(agent.id))).toBe(0);
+		expect(await count(() => agent.client.heartbeat(candidate.handle))).toBe(5);
+	});
+
+	it('the terminate list costs one while something may end', async () => {
+		const agent = await warm();
+		await orderSwitch(agent.client, agent.instanceId, agent.id);
+		const next = await joinAgent(agent, 'b');
+		await agent.client.config(next.handle);
+		expect(await count(() => agent.client.terminations(next.handle))).toBe(1);
+	});
+
+	it('those that change something take a fixed number', async () => {
+		const { client, id, instanceId, logicalId } = await warm();
+		let command = '';
+		const counts = {
+			registerNew: await count(() => client.register(newMachine(), { logical_agent_id: `new-${instanceId}` })),
+			registerKnown: await count(() => client.register(instanceId, { logical_agent_id: logicalId })),
+			force: await count(async () => {
+				const reply = await client.force(instanceId, 'b');
+				command = String(reply.body.command_id);
+				return reply;
+			}),
+			firstPollAfterForce: await count(() => client.poll(id)),
+			emptyPollAfterClaim: await count(() => client.poll(id)),
+			ack: await count(() => client.ack(id, command)),
+			registerOrdered: await count(() => client.register(newMachine(), { logical_agent_id: logicalId, az: 'us-east-1b' })),
+		};
+		const other = await warm();
+		await orderSwitch(other.client, other.instanceId, other.id);
+		const report = await count(() => other.client.report(other.id, newMachine()));
+		expect({ ...counts, report }).toEqual(EXPECTED);
+	});
+
+	it('a pricing report takes the same for one pool as for a hundred', async () => {
+		const { client, id } = await warm();
+		const prices = (pools: number): Record<string, number> =>
+			Object.fromEntries(Array.from({ length: pools }, (_, n) => [`us-east-1-x${n}-1a`, 0.01 + n / 1000]));
+		await client.prices(id, prices(128));
+		const [one, many] = [await count(() => client.prices(id, prices(1))), await count(() => client.prices(id, prices(100)))];
+		expect({ one, many }).toEqual({ one: 4, many: 4 });
+	});
+});

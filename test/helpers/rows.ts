@@ -1,0 +1,67 @@
+import { sql } from 'kysely';
+import { systemClock } from '../../src/deps.ts';
+import { openStore, type Store } from '../../src/store/open.ts';
+import type { Tables } from '../../src/store/schema.ts';
+
+/** Every table; a missing or extra name does not compile. */
+const TABLES = Object.keys({
+	client: 1,
+	client_token: 1,
+	admin_token: 1,
+	agent: 1,
+	logical_id: 1,
+	host: 1,
+	host_liveness: 1,
+	host_price: 1,
+	pool: 1,
+	price_raw: 1,
+	price_clean: 1,
+	ondemand_price: 1,
+	command: 1,
+	switch_record: 1,
+	event: 1,
+	notification: 1,
+	audit: 1,
+	idempotency: 1,
+	cleanup_log: 1,
+	service_clock: 1,
+	change_log: 1,
+} satisfies Record<keyof Tables, 1>) as (keyof Tables)[];
+
+/** What time alone changes. */
+const RESTLESS = new Set<string>(['host_liveness', 'service_clock', 'change_log']);
+
+const steady = TABLES.filter((table) => !RESTLESS.has(table));
+
+/** A second pair of eyes on the database of a daemon. */
+export type Rows = {
+	readonly store: Store;
+	/** Rows of one table as they are. */
+	of<T extends keyof Tables>(table: T): Promise<Record<string, unknown>[]>;
+	/** Every row that a request, and not the clock, changes: to compare before and after. */
+	snapshot(): Promise<string>;
+	/** Every value of every column of every table. */
+	everything(): Promise<string>;
+	close(): Promise<void>;
+};
+
+export const openRows = async (url: string): Promise<Rows> => {
+	const store = await openStore({ url, poolSize: 2, clock: systemClock });
+	const of = async (table: keyof Tables): Promise<Record<string, unknown>[]> =>
+		(await sql<Record<string, unknown>>`select * from ${sql.table(table)}`.execute(store.read)).rows;
+	const dump = async (tables: readonly (keyof Tables)[], hide: ReadonlySet<string>): Promise<string> => {
+		const parts: string[] = [];
+		for (const table of tables) {
+			const rows = (await of(table)).map((row) => JSON.stringify(row, (key, value) => (hide.has(key) ? undefined : value)));
+			parts.push(`${table}\n${rows.sort().join('\n')}`);
+		}
+		return parts.join('\n');
+	};
+	return {
+		store,
+		of,
+		snapshot: () => dump(steady, new Set(['last_used_at', 'last_sync_at'])),
+		everything: () => dump(TABLES, new Set()),
+		close: () => store.close(),
+	};
+};

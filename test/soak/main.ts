@@ -1,0 +1,146 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { mariadbBinary, startMariadb } from '../helpers/mariadb.ts';
+import { CRASH_AGENTS, runCrashes } from './crash-scenario.ts';
+import { hasHistory, history, invented, type Market } from './market.ts';
+import { FULL_AGENTS, FULL_JOBS, runSpine } from './spine-scenario.ts';
+
+const HELP = `The long runs: ${Object.values(FULL_JOBS).reduce((sum, count) => sum + count, 0)} forced switches of 60 agents, checked after every event; and the
+daemon killed with -9 again and again under the same fleet. Each on SQLite and on a private MariaDB. Ends with 1 when anything was wrong.
+
+  npm run soak                                   everything, about 20 minutes
+  npm run soak -- --part spine --database sqlite --seed 7
+  npm run soak -- --part crash --kills 20
+
+  --part spine|crash           one part only; may be repeated
+  --database sqlite|mariadb    one database only; may be repeated
+  --seed N                     repeats an earlier run (default: the time); real time makes the crash run differ all the same
+  --kills N                    kills per database (200)
+  --speed N                    the fleet's time in the crash run, as a multiple of real time (30)
+  --minutes N                  real time after which one part gives up, or kills no more (20)
+`;
+
+type Kind = 'sqlite' | 'mariadb';
+type Row = { readonly part: string; readonly database: Kind; readonly seed: number; readonly seconds: string; readonly violations: number };
+
+const { values } = parseArgs({
+	options: {
+		part: { type: 'string', multiple: true },
+		database: { type: 'string', multiple: true },
+		seed: { type: 'string' },
+		kills: { type: 'string', default: '200' },
+		speed: { type: 'string', default: '30' },
+		minutes: { type: 'string', default: '20' },
+		help: { type: 'boolean', default: false },
+	},
+});
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+const fail = (text: string): never => {
+	process.stderr.write(`soak: ${text}\n`);
+	process.exit(2);
+};
+
+const chosen = <T extends string>(name: string, given: readonly string[] | undefined, all: readonly T[]): T[] => {
+	for (const one of given ?? []) if (!all.some((each) => each === one)) fail(`--${name} is ${all.join(' or ')}, not "${one}"`);
+	return given === undefined ? [...all] : all.filter((one) => given.includes(one));
+};
+
+const number = (name: 'kills' | 'speed' | 'minutes' | 'seed', text: string): number => {
+	const value = Number(text);
+	if (!Number.isFinite(value) || value < 0 || text.trim() === '') fail(`--${name} is a number, not "${text}"`);
+	return value;
+};
+
+const counts = (title: string, of: Readonly<Record<string, number>>): string =>
+	`  ${title.padEnd(24)}${Object.entries(of)
+		.map(([name, count]) => `${name} ${count}`)
+		.join(', ')}`;
+
+const withDatabase = async <T>(kind: Kind, work: (url: string) => Promise<T>): Promise<T> => {
+	if (kind === 'mariadb') {
+		const server = await startMariadb();
+		try {
+			return await work((await server.createDatabase()).url);
+		} finally {
+			await server.stop();
+		}
+	}
+	const folder = mkdtempSync(join(tmpdir(), 'spotctl-soak-'));
+	try {
+		return await work(`sqlite:${join(folder, 'soak.db')}`);
+	} finally {
+		rmSync(folder, { recursive: true, force: true });
+	}
+};
+
+const spine = async (kind: Kind, market: Market, seed: number, timeLimit: number): Promise<readonly string[]> => {
+	const result = await withDatabase(kind, (databaseUrl) =>
+		runSpine({ databaseUrl, market, seed, agents: FULL_AGENTS, jobs: FULL_JOBS, timeLimit }),
+	);
+	say(counts('switches', result.outcomes));
+	say(counts('counts', result.counts));
+	say(counts('simulated minutes', { '': Math.round(result.simulatedMs / 60_000) }));
+	return result.violations;
+};
+
+const crash = async (kind: Kind, market: Market, seed: number, timeLimit: number): Promise<readonly string[]> => {
+	const kills = number('kills', values.kills);
+	const speed = number('speed', values.speed);
+	const result = await withDatabase(kind, (databaseUrl) =>
+		runCrashes({
+			databaseUrl,
+			market,
+			seed,
+			agents: CRASH_AGENTS,
+			kills,
+			speed,
+			timeLimit,
+			onKill: (kill) => {
+				if (kill % 20 === 0) say(`  ${kill} kills`);
+			},
+		}),
+	);
+	say(counts('commands', result.outcomes));
+	say(counts('answered and found', result.answers));
+	say(counts('done, answer lost', result.unheard));
+	say(counts('counts', result.counts));
+	return result.counts['kills'] === kills
+		? result.violations
+		: [...result.violations, `only ${result.counts['kills']} of ${kills} kills in time`];
+};
+
+const PARTS = { spine, crash };
+
+const main = async (): Promise<number> => {
+	const parts = chosen('part', values.part, ['spine', 'crash']);
+	const kinds = chosen('database', values.database, ['sqlite', 'mariadb']);
+	const seed = values.seed === undefined ? Math.floor(Date.now() / 1_000) % 1_000_000 : number('seed', values.seed);
+	const timeLimit = number('minutes', values.minutes) * 60_000;
+	if (kinds.includes('mariadb') && mariadbBinary() === undefined)
+		fail('no MariaDB server on this machine (apt-get install mariadb-server); --database sqlite leaves it out');
+	const market = hasHistory ? await history() : invented(seed);
+	say(`soak: seed ${seed}, on ${market.name}${hasHistory ? '' : ' (the real one is not beside this checkout: ../shared/data)'}`);
+	const rows: Row[] = [];
+	for (const part of parts) {
+		for (const database of kinds) {
+			say(`\n${part} on ${database}, seed ${seed}`);
+			const began = performance.now();
+			const violations = await PARTS[part](database, market, seed, timeLimit).catch((error: unknown) => [
+				error instanceof Error ? (error.stack ?? error.message) : String(error),
+			]);
+			for (const violation of violations.slice(0, 30)) say(`  VIOLATION ${violation}`);
+			rows.push({ part, database, seed, seconds: ((performance.now() - began) / 1_000).toFixed(1), violations: violations.length });
+		}
+	}
+	say(`\n${'part'.padEnd(8)}${'database'.padEnd(10)}${'seed'.padStart(8)}${'seconds'.padStart(10)}${'violations'.padStart(12)}`);
+	for (const { part, database, seconds, violations } of rows)
+		say(`${part.padEnd(8)}${database.padEnd(10)}${String(seed).padStart(8)}${seconds.padStart(10)}${String(violations).padStart(12)}`);
+	return rows.some(({ violations }) => violations > 0) ? 1 : 0;
+};
+
+if (values.help) say(HELP);
+else process.exitCode = await main();
