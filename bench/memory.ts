@@ -116,7 +116,8 @@ const sendOn = (connections: readonly Connection[], load: Load) => {
 	const free = [...connections];
 	const waiting: Array<(connection: Connection) => void> = [];
 	const take = (): Promise<Connection> => {
-		const connection = free.pop();
+		// The one that rested longest: a connection on which nothing is ever sent is closed by the daemon.
+		const connection = free.shift();
 		return connection === undefined ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve(connection);
 	};
 	return async (): Promise<void> => {

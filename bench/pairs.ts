@@ -58,25 +58,26 @@ const middleOf = (stretches: readonly Stretch[]): Stretch => {
 	return middle;
 };
 
+/** One stretch on new connections, since servers close those that rest for as long as the other side is measured. */
+const stretch = async (port: number, load: Load, warm: number, seconds: number, pids: readonly number[]): Promise<Stretch> => {
+	const { connections, during, close } = await openConnections(port);
+	try {
+		await during(drive(connections, load, warm, pids));
+		return await during(drive(connections, load, seconds, pids));
+	} finally {
+		close();
+	}
+};
+
 /** Alternates floor and daemon under the same requests; the first pair warms both up fully, later ones only briefly. */
-export const compare = async (routine: Routine, world: World, floor: Server, timing: Timing): Promise<Compared> => {
-	const load = loadOf(routine, world.agents);
-	const floorSide = await openConnections(floor.port);
-	const ourSide = await openConnections(world.daemon.port);
-	const pids = [world.daemon.pid, ...world.database.pids];
+export const compare = async (routine: Routine, { agents, daemon, database }: World, floor: Server, timing: Timing): Promise<Compared> => {
+	const load = loadOf(routine, agents);
 	const floors: Stretch[] = [];
 	const ours: Stretch[] = [];
-	try {
-		for (let pair = 0; pair < timing.pairs; pair++) {
-			const warm = pair === 0 ? timing.warm : timing.warm / 4;
-			await floorSide.during(drive(floorSide.connections, load, warm, [floor.pid]));
-			floors.push(await floorSide.during(drive(floorSide.connections, load, timing.seconds, [floor.pid])));
-			await ourSide.during(drive(ourSide.connections, load, warm, pids));
-			ours.push(await ourSide.during(drive(ourSide.connections, load, timing.seconds, pids)));
-		}
-	} finally {
-		floorSide.close();
-		ourSide.close();
+	for (let pair = 0; pair < timing.pairs; pair++) {
+		const warm = pair === 0 ? timing.warm : timing.warm / 4;
+		floors.push(await stretch(floor.port, load, warm, timing.seconds, [floor.pid]));
+		ours.push(await stretch(daemon.port, load, warm, timing.seconds, [daemon.pid, ...database.pids]));
 	}
 	const shares = ours.map((each, pair) => each.perSecond / (floors[pair]?.perSecond ?? Number.NaN));
 	return { floor: middleOf(floors), ours: middleOf(ours), share: median(shares), shares };

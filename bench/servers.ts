@@ -109,7 +109,7 @@ export const startFloor = async (answers: FloorAnswers): Promise<Server> => {
 /** The daemon as it is built, with a configuration of its own. */
 export type Daemon = Server & { readonly url: string; readonly adminToken: string };
 
-/** Starts `node dist/bin/spotctl.js serve`; the log goes to a file. `nodeArgs` are for profiling. */
+/** Starts `node dist/bin/spotctl.js serve`; the log goes to a file. `nodeArgs` go to Node. */
 export const startDaemon = async (database: BenchDatabase, folder: string, nodeArgs: readonly string[]): Promise<Daemon> => {
 	const state = mkdtempSync(join(folder, 'state-'));
 	const logFile = join(state, 'daemon.log');

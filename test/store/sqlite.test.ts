@@ -137,15 +137,16 @@ describe('the file', () => {
 				stdio: ['ignore', 'pipe', 'inherit'],
 			});
 			let said = '';
+			const ended = new Promise<void>((done) => child.once('close', () => done()));
 			const enough = new Promise<void>((done) => {
 				child.stdout.setEncoding('utf8').on('data', (text: string) => {
 					said += text;
 					if (said.split('\n').length > after) done();
 				});
 			});
-			await enough;
+			await Promise.race([enough, ended]);
 			child.kill('SIGKILL');
-			await new Promise((done) => child.once('close', done));
+			await ended;
 			const answered = said.split('\n').slice(0, -1);
 			expect(answered.length).toBeGreaterThanOrEqual(after);
 			const again = await openStore({ url: `sqlite:${file}`, poolSize: 1, clock: systemClock });
