@@ -59,6 +59,12 @@ export const accounts = async ({ ec2, fleets, terminateCalls, witness }: World, 
 		if (proved.has(new_instance_id)) found.push(`${new_instance_id} stands for two commands`);
 		proved.add(new_instance_id);
 	}
+	// One launch for each switch that succeeded; beyond that only machines whose order ran out before anybody heard of them.
+	const late = books.commands.filter(
+		({ claimed_at, status }) => claimed_at !== null && (status === 'failed' || status === 'cancelled'),
+	).length;
+	if (launchedBy.size - proved.size > late)
+		found.push(`${launchedBy.size} machines were launched, ${proved.size} switches succeeded and ${late} claimed orders ended otherwise`);
 	const hosts = new Map(books.hosts.map((host) => [host.instance_id, host]));
 	for (const fleet of fleets) {
 		for (const host of fleet.hosts()) {

@@ -2,7 +2,7 @@ import { httpApi } from '../../src/contract/http-client.ts';
 import type { Api } from '../../src/contract/index.ts';
 import { SpotError } from '../../src/errors.ts';
 import type { Ec2 } from '../../src/fleet/ec2.ts';
-import { OPERATOR } from '../../src/fleet/ec2-types.ts';
+import { AWS, OPERATOR } from '../../src/fleet/ec2-types.ts';
 import type { Random } from '../../src/fleet/random.ts';
 import { type HostBook, openCommands, primaries, readBooks } from './books.ts';
 import type { Eyes } from './database.ts';
@@ -10,11 +10,11 @@ import type { Facts } from './facts.ts';
 
 /** Somebody who forces switches all the time, whether the daemon is there or not. */
 export type CrashOperator = {
-	/** One step: a forced switch, a change of settings, a kept machine ended. Never rejects for want of an answer. */
+	/** One step: a forced switch, a change of settings, a kept machine ended, another struck down. Never rejects for want of an answer. */
 	turn(): Promise<void>;
 	/** Handles of hosts with an order to fetch, as far as the operator knows. */
 	readonly expecting: ReadonlySet<string>;
-	readonly counts: { queued: number; refused: number; unanswered: number; settings: number };
+	readonly counts: { queued: number; refused: number; unanswered: number; settings: number; struck: number };
 	/** Answers that nobody should get. */
 	readonly refusals: readonly string[];
 };
@@ -39,9 +39,21 @@ export const createCrashOperator = (options: {
 	const { clientId, eyes, ec2, facts, random } = options;
 	const api: Api = httpApi(options.url, options.adminToken, { timeoutMs: 10_000 });
 	const expecting = new Set<string>();
-	const counts = { queued: 0, refused: 0, unanswered: 0, settings: 0 };
+	const counts = { queued: 0, refused: 0, unanswered: 0, settings: 0, struck: 0 };
 	const refusals: string[] = [];
 	const kept: string[] = [];
+
+	let looked = 0;
+
+	/** Machines die of their own now and then: only after they launched their successor, so that the agent lives on. */
+	const strike = (): void => {
+		for (const { kind, by } of ec2.ledger.slice(looked)) {
+			if (kind !== 'launch' || by.kind !== 'agent' || by.instanceId === null || !random.chance(0.1)) continue;
+			counts.struck++;
+			ec2.terminate(by.instanceId, AWS, 'hardware failure');
+		}
+		looked = ec2.ledger.length;
+	};
 
 	const pick = <T>(items: readonly T[]): T | undefined => items[random.between(0, items.length - 1)];
 
@@ -82,6 +94,7 @@ export const createCrashOperator = (options: {
 		counts,
 		refusals,
 		turn: async () => {
+			strike();
 			const books = await readBooks(eyes.db);
 			const busy = new Set(openCommands(books).map((command) => command.agent_id));
 			const main = primaries(books);

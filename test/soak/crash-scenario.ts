@@ -104,7 +104,7 @@ export const runCrashes = async (options: CrashOptions): Promise<CrashResult> =>
 			prices: feed,
 			type: market.types,
 			region: REGION,
-			faults: { diesBeforeReport: 0.5, saysOfflineOnTermination: 0.3, crashEveryMs: 3_600_000 },
+			faults: { diesBeforeReport: 0.5, saysOfflineOnTermination: 0.3, crashEveryMs: 3_600_000, launchFailure: 0.06 },
 			onRequest: (event: RequestEvent) => {
 				requests++;
 				if (event.outcome === 'failed') failed++;
@@ -263,6 +263,8 @@ export const runCrashes = async (options: CrashOptions): Promise<CrashResult> =>
 				open: openCommands(books).length,
 				launches: ec2.ledger.filter(({ kind, by }) => kind === 'launch' && by.kind === 'agent').length,
 				...roles,
+				'no capacity': ec2.ledger.filter(({ kind }) => kind === 'refused').length,
+				'struck down': operator.counts.struck,
 				'operator unanswered': operator.counts.unanswered,
 				'operator refused': operator.counts.refused,
 				'settled after ms': Math.round(performance.now() - settling),
