@@ -14,7 +14,14 @@ export const GROUPS: readonly Group[] = [
 	{ name: 'admin-tokens', summary: 'Tokens of operators', load: async () => (await import('./admin-tokens/index.ts')).adminTokensCommand },
 	{ name: 'agents', summary: 'Agents and their settings', load: async () => (await import('./agents/index.ts')).agentsCommand },
 	{ name: 'instances', summary: 'Machines, and switching them', load: async () => (await import('./instances/index.ts')).instancesCommand },
+	{ name: 'replicas', summary: 'Standby machines of agents', load: async () => (await import('./replicas/index.ts')).replicasCommand },
+	{
+		name: 'emergencies',
+		summary: 'Machines lost or taken back, and how their agents move',
+		load: async () => (await import('./emergencies/index.ts')).emergenciesCommand,
+	},
 	{ name: 'commands', summary: 'Orders to agents', load: async () => (await import('./commands/index.ts')).commandsCommand },
+	{ name: 'jobs', summary: 'Background work of the daemons', load: async () => (await import('./jobs/index.ts')).jobsCommand },
 	{ name: 'config', summary: 'The configuration in force', load: async () => (await import('./config/index.ts')).configCommand },
 	{ name: 'db', summary: 'The database: schema and integrity', load: async () => (await import('./db/index.ts')).dbCommand },
 ];

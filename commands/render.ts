@@ -11,22 +11,31 @@ export type Column<Row> = {
 	/** Its heading; in CSV, in lower case with underscores. */
 	readonly title: string;
 	readonly value: (row: Row) => Cell;
-	/** How a terminal shows it; elsewhere it is the value itself. */
-	readonly as?: 'time' | 'usd' | 'percent' | 'seconds' | 'prose';
+	/** How a terminal shows it, `now` being UTC milliseconds; elsewhere it is the value itself. */
+	readonly as?: 'time' | 'usd' | 'percent' | 'seconds' | 'prose' | ((cell: NonNullable<Cell>, now: number) => string);
 	/** Only with `-o wide`, and in CSV. */
 	readonly wide?: boolean;
 	readonly tone?: (row: Row) => Tone | undefined;
 };
+
+/** What belongs to one row of a section: indented below it on a terminal, `title: text: text`; lines of their own when piped. */
+export type Under<Row> = { readonly title: string; readonly lines: (row: Row) => readonly (readonly string[])[] };
 
 /** A list inside a single answer, shown below it. */
 export type Section = {
 	readonly title: string;
 	readonly columns: readonly Column<never>[];
 	readonly rows: readonly unknown[];
+	readonly under?: Under<never> | undefined;
 };
 
 /** A section whose columns fit its rows. */
-export const section = <Row>(title: string, rows: readonly Row[], columns: readonly Column<Row>[]): Section => ({ title, columns, rows });
+export const section = <Row>(title: string, rows: readonly Row[], columns: readonly Column<Row>[], under?: Under<Row>): Section => ({
+	title,
+	columns,
+	rows,
+	under,
+});
 
 /** What decides how things are printed. */
 export type View = {
@@ -155,13 +164,18 @@ const linesFor = <Data>(fields: readonly Column<Data>[], data: Data, now: number
 		.join('');
 };
 
+const underOf = ({ under }: Section, row: unknown): string[][] =>
+	under === undefined ? [] : (under as Under<unknown>).lines(row).map((texts) => [under.title, ...texts]);
+
 const drawn = <Data>(view: View, { data, fields, sections = [] }: OneSpec<Data>, paint: Painter): string => {
 	const shown = fields.filter((field) => view.format === 'wide' || !field.wide);
 	const head = shown.length === 0 ? '' : linesFor(shown, data, view.now, paint);
-	const below = sections.map(({ title, columns, rows }) => {
-		if (rows.length === 0) return '';
-		const sink = tableSink(columns as readonly Column<unknown>[], view.now, paint);
-		return `\n${paint('dim', `${title}:`)}\n${sink.rows(rows)}${sink.end()}`;
+	const below = sections.map((each) => {
+		if (each.rows.length === 0) return '';
+		const sink = tableSink(each.columns as readonly Column<unknown>[], view.now, paint, (row) =>
+			underOf(each, row).map((texts) => safe(texts.join(': '))),
+		);
+		return `\n${paint('dim', `${each.title}:`)}\n${sink.rows(each.rows)}${sink.end()}`;
 	});
 	return head + below.join('');
 };
@@ -169,13 +183,13 @@ const drawn = <Data>(view: View, { data, fields, sections = [] }: OneSpec<Data>,
 const piped = <Data>(view: View, { data, fields, sections = [] }: OneSpec<Data>): string => {
 	const shown = fields.filter((field) => view.format === 'wide' || !field.wide);
 	const head = shown.map((field) => `${nameOf(field.title)}\t${safe(plainText(field.value(data)))}\n`).join('');
-	const below = sections.map(({ title, columns, rows }) =>
-		rows
-			.map((row) => [nameOf(title), ...columns.map((column) => safe(plainText((column as Column<unknown>).value(row))))].join('\t'))
-			.map((line) => `${line}\n`)
-			.join(''),
+	const below = sections.flatMap((each) =>
+		each.rows.flatMap((row) => [
+			[nameOf(each.title), ...each.columns.map((column) => plainText((column as Column<unknown>).value(row)))],
+			...underOf(each, row).map(([what, ...texts]) => [nameOf(`${each.title} ${what}`), ...texts]),
+		]),
 	);
-	return head + below.join('');
+	return head + below.map((texts) => `${texts.map(safe).join('\t')}\n`).join('');
 };
 
 const oneText = async <Data>(view: View, spec: OneSpec<Data>): Promise<string> => {

@@ -24,6 +24,7 @@ const MOST_COLUMNS = 60;
 /** A value as a person reads it. */
 export const cellText = (cell: Cell, as: Column<unknown>['as'], now: number): string => {
 	if (cell === null || cell === undefined || cell === '') return '-';
+	if (typeof as === 'function') return safe(as(cell, now));
 	if (typeof cell === 'boolean') return cell ? 'yes' : 'no';
 	if (as === 'time' && typeof cell === 'string') return relative(safe(cell), now);
 	if (as === 'usd' && typeof cell === 'number') return `$${cell.toFixed(4)}`;
@@ -47,8 +48,16 @@ const isNumeric = <Row>({ value }: Column<Row>, rows: readonly Row[]): boolean =
 	return known.length > 0 && known.every((cell) => typeof cell === 'number');
 };
 
-/** An aligned table with a heading, for a terminal. Long lists are drawn in pieces, each at least as wide as the one before. */
-export const tableSink = <Row>(columns: readonly Column<Row>[], now: number, paint: Painter): Sink<Row> => {
+/**
+ * An aligned table with a heading, for a terminal; what `under` says of a row is indented below it. Long lists are drawn in pieces, each
+ * at least as wide as the one before.
+ */
+export const tableSink = <Row>(
+	columns: readonly Column<Row>[],
+	now: number,
+	paint: Painter,
+	under: (row: Row) => readonly string[] = () => [],
+): Sink<Row> => {
 	let waiting: Row[] = [];
 	let heading = [columns.map((column) => column.title.toUpperCase())];
 	const widths = columns.map(() => 0);
@@ -69,7 +78,10 @@ export const tableSink = <Row>(columns: readonly Column<Row>[], now: number, pai
 			return `${filled.join('  ')}\n`;
 		};
 		const head = heading.map((titles) => line(titles, () => 'dim'));
-		const body = waiting.map((row, index) => line(cells[index] ?? [], (at) => columns[at]?.tone?.(row)));
+		const body = waiting.flatMap((row, index) => [
+			line(cells[index] ?? [], (at) => columns[at]?.tone?.(row)),
+			...under(row).map((text) => `    ${paint('dim', text)}\n`),
+		]);
 		waiting = [];
 		heading = [];
 		return [...head, ...body].join('');

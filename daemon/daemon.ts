@@ -181,7 +181,7 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
 		const settings = { ...config.server, failedAuthPerMinute: config.security.failedAuthPerMinute };
 		const app = createApp({ core, settings, log, metrics, clock, ids, daemonHandlers });
 		undo.push(() => core.stop());
-		await core.start({ jobs: config.jobs.enabled });
+		await core.start({ jobs: config.jobs.enabled, alone: sqlite });
 		undo.push(() => drain(app, clock, config.server.drainTimeout, log));
 		const address = await listen(app, config.server.host, config.server.port);
 

@@ -144,7 +144,7 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 	};
 
 	const finish = (call: Call, payload: unknown): void => {
-		let answered = status;
+		let answered = operation.statusOf?.(payload as never) ?? status;
 		try {
 			const { reply } = call;
 			const raw = payload instanceof RawAnswer ? payload : null;

@@ -30,8 +30,13 @@ const HELP: Readonly<Record<string, string>> = {
 	agent_registrations_total: 'Registrations of machines',
 	instance_promotions_total: 'Machines that became the primary of their agent',
 	instance_promotion_failures_total: 'Promotions that could not be carried out',
+	emergency_events_total: 'Emergencies opened: notices of AWS and silent primaries',
+	emergency_promotion_attempts_total: 'Replicas promoted in an emergency',
+	emergency_promotion_success_total: 'Failovers whose new primary was heard',
 	switch_attempts_total: 'Switches ordered',
 	switch_success_total: 'Switches that ended well',
+	job_runs_total: 'Runs of background jobs that ended',
+	job_failures_total: 'Runs of background jobs that failed',
 	optimistic_lock_conflicts_total: 'Changes refused because an agent had moved on meanwhile',
 };
 

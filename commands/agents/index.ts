@@ -7,6 +7,7 @@ import { listAgentsCommand } from './list.ts';
 import { restoreAgentCommand } from './restore.ts';
 import { setAgentCommand } from './set.ts';
 import { showAgentCommand } from './show.ts';
+import { simulateNoticeCommand } from './simulate-notice.ts';
 
 export const agentsCommand = (context: Context): Command =>
 	new Command('agents')
@@ -16,4 +17,5 @@ export const agentsCommand = (context: Context): Command =>
 		.addCommand(enableAgentCommand(context))
 		.addCommand(disableAgentCommand(context))
 		.addCommand(deleteAgentCommand(context))
-		.addCommand(restoreAgentCommand(context));
+		.addCommand(restoreAgentCommand(context))
+		.addCommand(simulateNoticeCommand(context));

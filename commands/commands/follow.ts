@@ -31,7 +31,8 @@ const endedBadly = ({ id, status, message, outcome }: Row): SpotError =>
 		},
 	);
 
-const isPassing = (error: unknown): error is SpotError =>
+/** A daemon that does not answer just now: a restart, or too many questions at once. */
+export const isPassing = (error: unknown): error is SpotError =>
 	error instanceof SpotError && (error.kind === 'unavailable' || error.kind === 'limited');
 
 const stillOpen = (row: Row, timeout: number): SpotError =>

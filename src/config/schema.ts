@@ -58,6 +58,26 @@ const commands = z.object({
 	expireScheduled: duration('1s', '30d').prefault('24h').describe('age at which a scheduled command nobody took expires'),
 });
 
+const emergency = z.object({
+	override: flag()
+		.prefault(true)
+		.describe('lets emergencies act whatever auto-switch and manual replica are set to; off: only for agents where one of them is on'),
+});
+
+const failover = z.object({
+	silentAfter: duration('0s', '1h')
+		.prefault('180s')
+		.describe('silence of a primary after which its ready replica is promoted over it; 0 never does'),
+	launchWithin: duration('5s', '10m')
+		.prefault('45s')
+		.describe('how long a fetched launch order may take to name its machine in an emergency'),
+	readyWithin: duration('5s', '30m').prefault('60s').describe('how long a launched replica may take to become ready in an emergency'),
+	retireRepeated: duration('1m', '24h')
+		.prefault('30m')
+		.describe('a replica made for a rebalance signal retires this long after the last repeat of a host that repeats it (v4)'),
+	retireSingle: duration('1m', '7d').prefault('2h').describe('the same after the one report of a host that does not repeat it (classic)'),
+});
+
 const jobs = z.object({
 	enabled: flag().prefault(true).describe('runs the background jobs inside this daemon'),
 });
@@ -99,6 +119,8 @@ export const configSchema = z.object({
 	security: security.prefault({}).describe('Tokens and keys'),
 	agents: agents.prefault({}).describe('Agents on EC2 instances'),
 	commands: commands.prefault({}).describe('Orders to agents'),
+	emergency: emergency.prefault({}).describe('Notices of AWS'),
+	failover: failover.prefault({}).describe('From a notice to the next primary'),
 	jobs: jobs.prefault({}).describe('Background work'),
 	log: log.prefault({}).describe('Logging of the daemon'),
 	client: client.prefault({}).describe('What the operator commands use'),

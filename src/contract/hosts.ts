@@ -214,18 +214,6 @@ export const cleanupReport = operation({
 	}),
 });
 
-/** #58. Part 1 answers what is true of an agent without replicas: an empty list. */
-export const listHostReplicas = operation({
-	id: 'replicas.list_for_host',
-	method: 'GET',
-	path: '/api/agents/{agent_id}/replicas',
-	access: 'agent',
-	summary: 'Replicas of the agent as this host may see them',
-	input: z.object({ agent_id: id, status: z.string().max(64).optional(), include_terminated: z.string().max(16).optional() }),
-	output: z.object({ replicas: z.array(z.object({ id: z.string() })), total: z.number().int() }),
-	routine: true,
-});
-
 /** #56 */
 export const instancesToTerminate = operation({
 	id: 'terminations.list',

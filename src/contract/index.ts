@@ -1,10 +1,13 @@
 import * as agents from './agents.ts';
 import * as clients from './clients.ts';
 import * as commands from './commands.ts';
+import * as emergencies from './emergencies.ts';
 import * as hosts from './hosts.ts';
 import * as instances from './instances.ts';
+import * as jobs from './jobs.ts';
 import type { Accepted, Given, Operation, Payload } from './operation.ts';
 import * as prices from './prices.ts';
+import * as replicas from './replicas.ts';
 import * as system from './system.ts';
 import * as tokens from './tokens.ts';
 
@@ -25,6 +28,9 @@ export const operations = {
 	...only(instances),
 	...only(commands),
 	...only(prices),
+	...only(replicas),
+	...only(emergencies),
+	...only(jobs),
 	...only(system),
 } as const;
 

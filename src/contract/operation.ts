@@ -35,6 +35,8 @@ export type Operation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
 	readonly rendering: Rendering;
 	/** Status of a success; 200 unless stated. */
 	readonly status: number;
+	/** The status of one answer, where a success is not always the same one (#54: 201 with a replica, 200 without). */
+	readonly statusOf?: (payload: never) => number;
 	/** One of the 14 endpoints of R3, bare for the credential-less dashboard. */
 	readonly legacyBare: boolean;
 	/** Called by every agent all the time: logged at debug. */
@@ -48,7 +50,7 @@ export type Operation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
 type Declared<I extends z.ZodObject, O extends z.ZodType, R extends Rendering> = Pick<
 	Operation<I, O>,
 	'id' | 'method' | 'path' | 'access' | 'summary' | 'input' | 'output'
-> & { rendering?: R } & Partial<Pick<Operation, 'status' | 'legacyBare' | 'routine' | 'idempotent' | 'daemonOnly'>>;
+> & { rendering?: R } & Partial<Pick<Operation, 'status' | 'statusOf' | 'legacyBare' | 'routine' | 'idempotent' | 'daemonOnly'>>;
 
 /** Declares an operation once; the defaults are an object answer with status 200. */
 export const operation = <I extends z.ZodObject, O extends z.ZodType, const R extends Rendering = 'object'>(

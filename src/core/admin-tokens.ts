@@ -6,7 +6,7 @@ import { type AdminToken, addAdminToken, adminTokenByHash, allAdminTokens } from
 import { actorOf, type Caller } from './caller.ts';
 import type { Context } from './context.ts';
 import type { CoreDeps } from './core-deps.ts';
-import { openJournal } from './journal.ts';
+import { openJournal, writeJournals } from './journal.ts';
 import { hashToken, prefixOf } from './secrets.ts';
 import { tokenState } from './tokens.ts';
 
@@ -132,6 +132,6 @@ export const ensureAdminToken = (
 		await addAdminToken(tx, row);
 		const journal = openJournal(deps.clock, deps.ids, 'spotctl serve', null);
 		journal.audit('admin_tokens.create', 'admin_token', row.id, null, null, { name, scope: 'admin', by: 'spotctl serve' });
-		await journal.write(tx);
+		await writeJournals(tx, [journal]);
 		return { token, created: token !== existing };
 	});

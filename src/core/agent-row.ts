@@ -1,10 +1,13 @@
-import { type Agent, saveAgent } from '../store/hosts.ts';
+import { type Agent, saveAgent, saveAgentState } from '../store/hosts.ts';
 import type { Db } from '../store/statement.ts';
-import { StaleRow } from './unit.ts';
 
-/** Writes changes to an agent under its version check; throws StaleRow (the unit begins again) when somebody wrote it since. */
+/** The columns that change with what happens, not with what somebody sets. */
+const STATE: ReadonlySet<string> = new Set(['generation', 'status', 'last_switch_at', 'terminated_at', 'attention_at']);
+
+/** Writes changes to an agent under its version check; the unit begins again when somebody wrote it since. */
 export const saveAgentOrRetry = async (tx: Db, agent: Agent, changes: Partial<Agent>, now: number): Promise<Agent> => {
 	const saved: Agent = { ...agent, ...changes, version: agent.version + 1, updated_at: now };
-	if ((await saveAgent.run(tx, { ...saved, seen_version: agent.version })) === 0) throw new StaleRow();
+	const stateOnly = Object.keys(changes).every((name) => STATE.has(name));
+	await (stateOnly ? saveAgentState : saveAgent).must(tx, { ...saved, seen_version: agent.version });
 	return saved;
 };

@@ -12,6 +12,7 @@ import { agentDeleted } from './calling-host.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { pageOf, readCursor } from './paging.ts';
+import { endReplica, lockedWork, reconcile, reconcileAgent } from './reconcile.ts';
 import { usd } from './report.ts';
 import { configFor } from './settings.ts';
 
@@ -287,7 +288,34 @@ const change = async (context: Context, tx: Db, journal: Journal, agentId: strin
 		{ metadata: { ...different, config_version: saved.config_version } },
 	);
 	journal.changed('agent', agent.id);
+	if (saved.manual_replica_enabled !== agent.manual_replica_enabled || saved.enabled !== agent.enabled)
+		return { agent: await replicaMode(context, tx, journal, saved, notes), changed, notes };
 	return { agent: saved, changed, notes };
+};
+
+/** What a mode that was turned on or off means for the replica, in the same transaction (spec section 4). */
+const replicaMode = async (context: Context, tx: Db, journal: Journal, agent: Agent, notes: string[]): Promise<Agent> => {
+	const work = await lockedWork(context, tx, journal, agent.id);
+	if (work === null) return agent;
+	const isNeeded = work.emergency !== null && work.emergency.promoted_at === null;
+	if (agent.manual_replica_enabled === 0 && work.replica !== null) {
+		if (isNeeded) notes.push('the replica stays while an emergency needs it');
+		else {
+			await endReplica(work, { status: 'terminated', why: 'manual replica was turned off', machine: 'ended' });
+			notes.push('the replica was terminated');
+			journal.event('replicas_disabled', `${agent.logical_agent_id} keeps no replica any more`, {
+				clientId: agent.client_id,
+				agentId: agent.id,
+			});
+		}
+	}
+	const had = work.replica;
+	await reconcile(work);
+	if (agent.manual_replica_enabled === 1 && had === null) {
+		if (work.replica !== null) notes.push(`a replica in ${work.replica.pool_id} was ordered`);
+		else if (work.canLaunch === false) notes.push('this agent has never asked for launch orders: it cannot launch a replica');
+	}
+	return work.agent;
 };
 
 const stored = ({ agent, changed, notes }: { agent: Agent; changed: string[]; notes: string[] }): Output<'changeConfig'> => {
@@ -397,6 +425,7 @@ export const deleteAgent =
 				.execute();
 			const primary = await primaryOf.first(tx, { agent_id: agent.id });
 			if (primary !== undefined) await setWatch.later(tx, { handle: primary.handle, watch_at: null });
+			await reconcileAgent(context, tx, journal, agent.id);
 			const about = { clientId: agent.client_id, agentId: agent.id };
 			journal.event('agent_deleted', `${agent.logical_agent_id} was deleted`, about, { severity: 'warning' });
 			journal.notify('agent_deleted', 'Agent deleted', `${agent.logical_agent_id} was deleted`, about);

@@ -1,10 +1,21 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
-import { type Command, claimNext, commandByClaim, commandById, noteAcknowledged, saveCommand, undoClaim } from '../store/commands.ts';
-import { type Agent, type Host, lockAgent, lockAgentOfHandle, type View } from '../store/hosts.ts';
+import {
+	type Command,
+	claimNext,
+	commandByClaim,
+	commandById,
+	noteAcknowledged,
+	noteSuccess,
+	type Offered,
+	saveCommand,
+	stateOfClaim,
+	undoClaim,
+} from '../store/commands.ts';
+import { type Agent, type Host, lockAgent, lockRowOfHandle, type View } from '../store/hosts.ts';
 import { listCommandRows } from '../store/lists.ts';
-import { type Db, together } from '../store/statement.ts';
+import type { Db } from '../store/statement.ts';
 import { agentIdOf } from './agent-id.ts';
 import { type Caller, clientScope } from './caller.ts';
 import { callingHostWith, speaksForAgent } from './calling-host.ts';
@@ -14,7 +25,6 @@ import { disputeGuess } from './dispute.ts';
 import type { Journal } from './journal.ts';
 import { pageOf, readCursor } from './paging.ts';
 import { note, withHost } from './routine.ts';
-import { StaleRow } from './unit.ts';
 
 type Poll = Output<'pendingCommands'>;
 
@@ -36,7 +46,7 @@ export const pendingCommands =
 			return speaksForAgent(caller) ? waiting(context, host) : claim(context, host, caller);
 		});
 
-const offered = (command: Command): Poll => ({
+const offered = (command: Offered): Poll => ({
 	commands: [
 		{
 			id: command.id,
@@ -59,15 +69,12 @@ const claim = async (context: Context, host: View, caller: Caller): Promise<Poll
 	const claimId = context.ids.uuid();
 	const now = context.clock.now();
 	const since = context.directory.cache.moment();
-	const claimed = await context.store.transact(async (tx) => {
-		// The agent is locked first: a promotion that overtakes the claim must find the command either pending or claimed, never in between.
-		const [, , [command]] = await together(tx, [
-			lockAgentOfHandle.of({ handle: host.handle }),
-			claimNext.of({ handle: host.handle, claim_id: claimId, now, lease: context.settings.leaseMs }),
-			commandByClaim.of({ claim_id: claimId }),
-		]);
-		return command;
-	});
+	// The agent is locked first: a promotion that overtakes the claim must find the command either pending or claimed, never in between.
+	const [, , [claimed]] = await context.store.transactTogether([
+		lockRowOfHandle.of({ handle: host.handle }),
+		claimNext.of({ handle: host.handle, claim_id: claimId, now, lease: context.settings.leaseMs }),
+		commandByClaim.of({ claim_id: claimId }),
+	]);
 	// One open switch at most: after a claim, or none to be had, the next poll has nothing to ask for until somebody queues another.
 	if (claimed?.command_type !== 'create_replica' && context.directory.cache.get(host.handle) === host)
 		context.directory.cache.put(host.handle, host.agent_id, { ...host, pending: 0 }, since);
@@ -127,6 +134,10 @@ const acknowledge = async (
 	commandId: string,
 	outcome: Outcome,
 ): Promise<Output<'commandExecuted'>> => {
+	if (outcome.success === true && !speaksForAgent(caller)) {
+		const status = await confirmed(context, caller, handle, commandId, outcome.message);
+		if (status !== null) return { success: true, command_status: status };
+	}
 	const result = await context.unit(caller, async (tx, journal) => {
 		const { calling, also } = await callingHostWith(tx, handle, caller, [commandById.of({ id: commandId })]);
 		const { agent, host } = calling;
@@ -138,6 +149,19 @@ const acknowledge = async (
 	});
 	if (!speaksForAgent(caller)) context.liveness.seen(result.host.handle, result.host.client_id, 'other');
 	return { success: true, command_status: result.status };
+};
+
+/** A success that the books hold already needs no decision: one packet. Null when it is anything else. */
+const confirmed = async (context: Context, caller: Caller, handle: string, id: string, message: string | null): Promise<string | null> => {
+	const host = await context.directory.hostOf(handle, caller);
+	const now = context.clock.now();
+	const [, [state]] = await context.store.transactTogether([
+		noteSuccess.of({ id, handle: host.handle, now, message }),
+		stateOfClaim.of({ id, handle: host.handle }),
+	]);
+	if (state?.status !== 'completed' || state.acknowledged_at !== now) return null;
+	context.liveness.seen(host.handle, host.client_id, 'other');
+	return state.status;
 };
 
 /** What an acknowledgement means: only the claimant's counts, only while the command is open, and never against evidence. */
@@ -159,7 +183,7 @@ const settle = async (
 		message: outcome.message ?? command.message,
 	};
 	const save = async (row: Command): Promise<string> => {
-		if ((await saveCommand.run(tx, { ...row, seen_status: command.status })) === 0) throw new StaleRow();
+		await saveCommand.must(tx, { ...row, seen_status: command.status });
 		return row.status;
 	};
 	if (command.status !== 'claimed') {
@@ -245,7 +269,7 @@ export const cancelCommand =
 				completed_at: context.clock.now(),
 				due_at: null,
 			};
-			if ((await saveCommand.run(tx, { ...cancelled, seen_status: command.status })) === 0) throw new StaleRow();
+			await saveCommand.must(tx, { ...cancelled, seen_status: command.status });
 			const about = { clientId: command.client_id, agentId: agent.id, instanceId: command.instance_id };
 			journal.event(
 				'command_cancelled',

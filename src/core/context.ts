@@ -3,13 +3,14 @@ import type { Counters } from './counters.ts';
 import type { Directory } from './directory.ts';
 import type { Feed } from './feed.ts';
 import type { Liveness } from './liveness.ts';
-import type { Unit } from './unit.ts';
+import type { Unit, Units } from './unit.ts';
 
 /** Everything a handler may use. */
 export type Context = CoreDeps & {
 	readonly origin: string;
 	readonly feed: Feed;
 	readonly unit: Unit;
+	readonly units: Units;
 	readonly directory: Directory;
 	readonly liveness: Liveness;
 	/** What /metrics counts outside a transaction; inside one, the journal counts. */

@@ -1,5 +1,6 @@
 import type { Clock, Ids } from '../deps.ts';
 import type { Store } from '../store/open.ts';
+import type { FailoverSettings } from './failover-plan.ts';
 
 /** What the core needs from outside. */
 export type CoreDeps = {
@@ -16,6 +17,7 @@ export type CoreSettings = {
 	readonly terminateWaitSeconds: number;
 	readonly leaseMs: number;
 	readonly expireMs: { readonly emergency: number; readonly manual: number; readonly model: number; readonly scheduled: number };
+	readonly failover: FailoverSettings;
 	readonly adminToken: string | null;
 	/** 32 bytes, or null: tokens cannot be shown again. */
 	readonly tokenRevealKey: Buffer | null;

@@ -2,7 +2,7 @@ import type { Config } from '../config/schema.ts';
 import type { CoreSettings } from './core-deps.ts';
 
 /** The part of the configuration that the core reads. */
-export const coreSettings = ({ agents, commands, security }: Config): CoreSettings => ({
+export const coreSettings = ({ agents, commands, emergency, failover, security }: Config): CoreSettings => ({
 	heartbeatTimeoutMs: agents.heartbeatTimeout,
 	terminateWaitSeconds: Math.max(1, Math.round(agents.terminateWait / 1000)),
 	leaseMs: commands.lease,
@@ -11,6 +11,14 @@ export const coreSettings = ({ agents, commands, security }: Config): CoreSettin
 		manual: commands.expireManual,
 		model: commands.expireModel,
 		scheduled: commands.expireScheduled,
+	},
+	failover: {
+		launchMs: failover.launchWithin,
+		readyMs: failover.readyWithin,
+		silentAfterMs: failover.silentAfter,
+		retireRepeatedMs: failover.retireRepeated,
+		retireSingleMs: failover.retireSingle,
+		override: emergency.override,
 	},
 	adminToken: security.adminToken ?? null,
 	tokenRevealKey: security.tokenRevealKey === undefined ? null : Buffer.from(security.tokenRevealKey, 'base64url'),

@@ -11,40 +11,47 @@ import type { Context } from './context.ts';
 import type { CoreDeps } from './core-deps.ts';
 import { createCounters } from './counters.ts';
 import { createDirectory } from './directory.ts';
+import * as emergencies from './emergencies.ts';
 import { createFeed } from './feed.ts';
 import { forceSwitch } from './force-switch.ts';
-import { idempotent, pruneAnswers } from './idempotency.ts';
+import { idempotent } from './idempotency.ts';
 import type { Core } from './index.ts';
 import * as instances from './instances.ts';
+import * as jobHandlers from './job-handlers.ts';
+import { JOBS } from './jobs.ts';
 import { createLiveness } from './liveness.ts';
+import { createNoticeLane } from './notice-lane.ts';
+import * as notices from './notices.ts';
 import { createPriceWriter } from './price-writer.ts';
 import * as prices from './prices.ts';
 import { registerHost } from './register.ts';
+import * as replicas from './replicas.ts';
 import * as routine from './routine.ts';
-import { markServing, sweepCommands, sweepOffline } from './sweeps.ts';
+import { createScheduler, type Job } from './scheduler.ts';
+import { markServing } from './sweeps.ts';
 import { switchReport } from './switch-report.ts';
 import * as terminations from './terminations.ts';
 import * as tokens from './tokens.ts';
-import { createUnit } from './unit.ts';
+import { createUnit, createUnits } from './unit.ts';
 
 const SERVING_MS = 1_000;
-const OFFLINE_MS = 1_000;
-const COMMANDS_MS = 1_000;
 const TOUCH_MS = 10_000;
-const PRUNE_MS = 60_000;
 
 /** Puts the product together from its dependencies; nothing runs before `start`. */
-export const createCore = (deps: CoreDeps): Core => {
+export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core => {
 	const { store, clock, ids } = deps;
 	const origin = ids.uuid();
 	const counters = createCounters();
 	const feed = createFeed(store, clock, origin);
 	const directory = createDirectory(store, feed);
 	const liveness = createLiveness(store, clock);
-	const unit = createUnit(store, clock, ids, origin, feed, counters);
-	const context: Context = { ...deps, origin, feed, unit, directory, liveness, counters };
+	const units = createUnits(store, clock, ids, origin, feed, counters);
+	const unit = createUnit(units);
+	const context: Context = { ...deps, origin, feed, unit, units, directory, liveness, counters };
 	const auth = createAuth(store, clock, feed, deps.settings.adminToken);
 	const writer = createPriceWriter(store, clock);
+	const lane = createNoticeLane(context);
+	const scheduler = createScheduler(context, jobs);
 	const stops: Array<() => void> = [];
 	const running = new Set<Promise<unknown>>();
 
@@ -72,7 +79,6 @@ export const createCore = (deps: CoreDeps): Core => {
 		listOwnAgents: agents.listOwnAgents(context),
 		hostEnded: routine.hostEnded(context),
 		cleanupReport: routine.cleanupReport(context),
-		listHostReplicas: routine.listHostReplicas(context),
 		instancesToTerminate: terminations.instancesToTerminate(context),
 		terminationReport: once(context, 'terminationReport', terminations.terminationReport(context)),
 		listAgents: agents.listAgents(context),
@@ -101,6 +107,30 @@ export const createCore = (deps: CoreDeps): Core => {
 		cancelCommand: commands.cancelCommand(context),
 		pricingReport: prices.pricingReport(context, writer),
 		decide: prices.decide(context, writer),
+		replicaConfig: replicas.replicaConfig(context),
+		listHostReplicas: replicas.listHostReplicas(context),
+		createReplica: replicas.createReplica(context),
+		attachReplica: replicas.attachReplica(context),
+		deleteReplica: replicas.deleteReplica(context),
+		promoteReplica: replicas.promoteReplicaRoute(context),
+		replicaStatus: replicas.replicaStatus(context),
+		replicaSync: replicas.replicaSync(context),
+		listClientReplicas: replicas.listClientReplicas(context),
+		listReplicas: replicas.listReplicas(context),
+		showReplica: replicas.showReplica(context),
+		rebalanceRecommendation: notices.rebalanceRecommendation(context, lane),
+		createEmergencyReplica: notices.createEmergencyReplica(context, lane),
+		terminationImminent: notices.terminationImminent(context, lane),
+		rebalanceNotice: notices.rebalanceNotice(context, lane),
+		terminationNotice: notices.terminationNotice(context, lane),
+		simulateNotice: notices.simulateNotice(context, lane),
+		emergencyStatus: emergencies.emergencyStatus(context),
+		listEmergencies: emergencies.listEmergencies(context),
+		showEmergency: emergencies.showEmergency(context),
+		listJobs: jobHandlers.listJobs(context, jobs),
+		runJob: jobHandlers.runJob(context, jobs),
+		pauseJob: jobHandlers.pauseJob(context, jobs),
+		resumeJob: jobHandlers.resumeJob(context, jobs),
 	};
 
 	/** Runs a piece of background work again and again; a run that is still under way is not doubled, trouble is logged. */
@@ -128,20 +158,17 @@ export const createCore = (deps: CoreDeps): Core => {
 			store.dialect.isOrphan(error)
 				? new SpotError('conflict', 'CONFLICT', 'what this belongs to was deleted at the same time', { cause: error })
 				: asUnavailable(store.dialect, error),
-		start: async ({ jobs }) => {
+		start: async ({ jobs: withJobs, alone = false }) => {
 			await feed.refresh();
 			stops.push(feed.start(), liveness.start());
 			await markServing(context);
 			repeat('serving', SERVING_MS, () => markServing(context));
 			repeat('tokens', TOUCH_MS, () => auth.flush());
-			if (!jobs) return;
-			repeat('offline', OFFLINE_MS, () => sweepOffline(context));
-			repeat('commands', COMMANDS_MS, () => sweepCommands(context));
-			repeat('changes', PRUNE_MS, () => feed.prune());
-			repeat('answers', PRUNE_MS, () => pruneAnswers(context));
+			if (withJobs) await scheduler.start(alone);
 		},
 		stop: async () => {
 			for (const stop of stops.splice(0)) stop();
+			await scheduler.stop();
 			await Promise.allSettled([...running]);
 			await writer.idle();
 			await liveness.flush();

@@ -25,7 +25,8 @@ export type Feed = {
 	changedHere(changes: ReadonlyArray<{ readonly topic: Topic; readonly key: string }>): void;
 	start(): () => void;
 	lastFreshAt(): number;
-	prune(): Promise<number>;
+	/** Forgets old changes, through the store of whoever may; returns how many. */
+	prune(store: Store): Promise<number>;
 };
 
 /**
@@ -92,6 +93,6 @@ export const createFeed = (store: Store, clock: Clock, origin: string): Feed => 
 		},
 		start: () => clock.every(POLL_MS, () => void refresh().catch(() => undefined)),
 		lastFreshAt: () => freshAt,
-		prune: () => store.transact((tx) => pruneChanges(tx, clock.now() - KEEP_MS)),
+		prune: (within) => within.transact((tx) => pruneChanges(tx, clock.now() - KEEP_MS)),
 	};
 };

@@ -12,8 +12,8 @@ export type Core = {
 	authenticate(token: string): Principal | Promise<Principal>;
 	/** What an error of a handler means to its caller: a SpotError, or the same error when it is a bug. */
 	explain(error: unknown): unknown;
-	/** Starts what runs beside requests: cache refresh, coalesced writes; sweeps when `jobs`. */
-	start(options: { readonly jobs: boolean }): Promise<void>;
+	/** Starts what runs beside requests: cache refresh, coalesced writes; background jobs when `jobs`, as their only daemon when `alone`. */
+	start(options: { readonly jobs: boolean; readonly alone?: boolean }): Promise<void>;
 	/** Writes what is buffered and stops. */
 	stop(): Promise<void>;
 	/** Numbers for /metrics that the core counts: name of the metric to value. */

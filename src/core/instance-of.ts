@@ -1,10 +1,10 @@
 import { SpotError } from '../errors.ts';
 import { type Host, hostByInstance } from '../store/hosts.ts';
-import { type Db, statement } from '../store/statement.ts';
+import { atMost, type Db, statement } from '../store/statement.ts';
 import { type Caller, clientScope } from './caller.ts';
 
 const hostsByInstance = statement<{ instance_id: string }>()((db, v) =>
-	db.selectFrom('host').selectAll().where('instance_id', '=', v('instance_id')).limit(20),
+	db.selectFrom('host').selectAll().where('instance_id', '=', v('instance_id')).limit(atMost(20)),
 );
 
 /**

@@ -1,5 +1,5 @@
 import type { Clock, Ids } from '../deps.ts';
-import { type NewAudit, type NewChange, type NewEvent, type NewNotification, writeJournal } from '../store/journal.ts';
+import { type NewAudit, type NewChange, type NewEvent, type NewNotification, type Written, writeJournal } from '../store/journal.ts';
 import type { Severity } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { actorOf, type Caller } from './caller.ts';
@@ -25,7 +25,8 @@ export type Journal = {
 	count(name: string, by?: number): void;
 	readonly changes: readonly NewChange[];
 	readonly counted: ReadonlyMap<string, number>;
-	write(tx: Db): Promise<void>;
+	/** What it has to say, in the order in which it was said. */
+	readonly written: Written;
 };
 
 /** Opens the journal of one transaction. */
@@ -84,6 +85,15 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 		},
 		changes,
 		counted,
-		write: (tx) => writeJournal(tx, { events, notifications, audits, changes }),
+		written: { events, notifications, audits, changes },
 	};
 };
+
+/** Writes journals at the end of their transaction. */
+export const writeJournals = (tx: Db, journals: readonly Journal[]): Promise<void> =>
+	writeJournal(tx, {
+		events: journals.flatMap(({ written }) => written.events),
+		notifications: journals.flatMap(({ written }) => written.notifications),
+		audits: journals.flatMap(({ written }) => written.audits),
+		changes: journals.flatMap(({ written }) => written.changes),
+	});

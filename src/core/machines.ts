@@ -1,17 +1,7 @@
 import { supersedeCommands } from '../store/commands.ts';
-import {
-	type Agent,
-	addHost,
-	addLogicalId,
-	agentOfLogicalId,
-	type Host,
-	hostByInstance,
-	lockAgent,
-	saveHost,
-	setWatch,
-} from '../store/hosts.ts';
+import { type Agent, addLogicalId, agentOfLogicalId, type Host, hostByInstance, lockAgent, saveHost, setWatch } from '../store/hosts.ts';
 import type { Mode, Role } from '../store/schema.ts';
-import { type Db, statement } from '../store/statement.ts';
+import { atMost, type Db, statement } from '../store/statement.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { StaleRow } from './unit.ts';
@@ -28,14 +18,14 @@ export type Named = {
 };
 
 const hostsOfAgent = statement<{ agent_id: string }>()((db, v) =>
-	db.selectFrom('host').select('handle').where('agent_id', '=', v('agent_id')).limit(2),
+	db.selectFrom('host').select('handle').where('agent_id', '=', v('agent_id')).limit(atMost(2)),
 );
 const switchesOfAgent = statement<{ agent_id: string }>()((db, v) =>
-	db.selectFrom('switch_record').select('id').where('agent_id', '=', v('agent_id')).limit(1),
+	db.selectFrom('switch_record').select('id').where('agent_id', '=', v('agent_id')).limit(atMost(1)),
 );
 
 /**
- * The host row of a machine that `agent` says is its own: the one it has, a new one in role `named`, or (T8 of identity.md) one that
+ * The host row of a machine that `agent` says is its own: the one it has (`found`), a new one in role `named` that is not stored yet, or (T8 of identity.md) one that
  * registered elsewhere meanwhile, which only the word of somebody whose report counts can move (`mayMove`). Null when the machine is
  * another agent's and stays there; an event tells.
  */
@@ -46,15 +36,16 @@ export const machineOfAgent = async (
 	agent: Agent,
 	named: Named,
 	mayMove: boolean,
-): Promise<Host | null> => {
-	const found = await hostByInstance.first(tx, { client_id: agent.client_id, instance_id: named.instanceId });
-	if (found === undefined) return addNamed(context, tx, agent, named, 'named');
-	if (found.agent_id === agent.id) return { ...found, mode: found.mode ?? named.mode, pool_id: found.pool_id ?? named.poolId };
+	found: Host | undefined,
+): Promise<{ readonly machine: Host; readonly isNew: boolean } | null> => {
+	if (found === undefined) return { machine: namedHost(context, agent, named, 'named'), isNew: true };
+	const known = (machine: Host) => ({ machine, isNew: false });
+	if (found.agent_id === agent.id) return known({ ...found, mode: found.mode ?? named.mode, pool_id: found.pool_id ?? named.poolId });
 	const other = await lockAgent.first(tx, { id: found.agent_id });
 	const settled = await hostByInstance.first(tx, { client_id: agent.client_id, instance_id: named.instanceId });
 	if (other === undefined || settled?.agent_id !== other.id) throw new StaleRow();
-	if (mayMove && (await isPlacedByGuess(tx, settled))) return moved(tx, journal, settled, other, agent);
-	if (mayMove && (await isFreshAndAlone(tx, other))) return folded(context, tx, journal, settled, other, agent);
+	if (mayMove && (await isPlacedByGuess(tx, settled))) return known(await moved(tx, journal, settled, other, agent));
+	if (mayMove && (await isFreshAndAlone(tx, other))) return known(await folded(context, tx, journal, settled, other, agent));
 	journal.event(
 		'machine_conflict',
 		`${agent.logical_agent_id} says ${named.instanceId} is its new machine, but it is the ${settled.role} of ${other.logical_agent_id}; nothing moved`,
@@ -64,10 +55,10 @@ export const machineOfAgent = async (
 	return null;
 };
 
-/** Adds a host row for a machine that is only named so far. */
-export const addNamed = async (context: Context, tx: Db, agent: Agent, named: Named, role: Role): Promise<Host> => {
+/** The host row of a machine that is only named so far; the caller stores it. */
+export const namedHost = (context: Context, agent: Agent, named: Named, role: Role): Host => {
 	const now = context.clock.now();
-	const host: Host = {
+	return {
 		handle: context.ids.uuid(),
 		client_id: agent.client_id,
 		agent_id: agent.id,
@@ -89,16 +80,18 @@ export const addNamed = async (context: Context, tx: Db, agent: Agent, named: Na
 		said_offline_at: null,
 		zombie_at: role === 'zombie' ? now : null,
 		hold: 0,
+		hold_until: null,
 		guess_command_id: null,
+		guess_replica_id: null,
 		tentative_command_id: null,
+		tentative_replica_id: null,
 		takes_back: 0,
 		termination_attempted_at: null,
+		ending_told_at: null,
 		terminated_at: null,
 		last_switch_at: null,
 		created_at: now,
 	};
-	await addHost.later(tx, host);
-	return host;
 };
 
 const isFreshAndAlone = async (tx: Db, agent: Agent): Promise<boolean> =>
@@ -138,6 +131,19 @@ const folded = async (context: Context, tx: Db, journal: Journal, host: Host, ot
 	// What it was ordered to do is void: it is not this agent's primary yet, and if it launched something that is one too many.
 	await supersedeCommands.later(tx, { agent_id: other.id, except: '', now: context.clock.now() });
 	for (const table of ['event', 'notification', 'cleanup_log', 'command'] as const)
+		await tx.updateTable(table).set({ agent_id: agent.id }).where('agent_id', '=', other.id).execute();
+	// It was alone and fresh: whatever was ordered for it is for nobody now.
+	await tx
+		.updateTable('replica')
+		.set({ agent_id: agent.id, live_of: null, status: 'failed', ended_at: context.clock.now() })
+		.where('live_of', '=', other.id)
+		.execute();
+	await tx
+		.updateTable('emergency')
+		.set({ agent_id: agent.id, open_of: null, step: 'ended', outcome: 'overtaken', ended_at: context.clock.now() })
+		.where('open_of', '=', other.id)
+		.execute();
+	for (const table of ['replica', 'emergency'] as const)
 		await tx.updateTable(table).set({ agent_id: agent.id }).where('agent_id', '=', other.id).execute();
 	const names = await tx.selectFrom('logical_id').select('logical_id').where('agent_id', '=', other.id).execute();
 	await tx.deleteFrom('agent').where('id', '=', other.id).execute();

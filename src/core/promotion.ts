@@ -1,10 +1,11 @@
 import { addSwitch, type Command, type SwitchRecord, saveCommand, supersedeCommands } from '../store/commands.ts';
-import { type Agent, type Host, saveAgent, saveHost, setLiveness, setWatch } from '../store/hosts.ts';
+import { type Emergency, emergencyAtPromotion, openEmergencyOf } from '../store/emergencies.ts';
+import { type Agent, addHost, type Host, saveAgentState, saveHost, setLiveness, setRole, setWatch } from '../store/hosts.ts';
+import { replicaAtPromotion } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { NAMED_PATIENCE_MS } from './silence.ts';
-import { StaleRow } from './unit.ts';
 
 /** Why another machine becomes the primary. */
 export type Reason =
@@ -15,17 +16,31 @@ export type Reason =
 	/** The primary fell silent while another machine lives (T3). */
 	| 'takeover'
 	/** A guess by registration was disputed, and the guessed machine fell silent (T9). */
-	| 'taken-back';
+	| 'taken-back'
+	/** An operator, or an agent in a person's name, promoted the replica (T6). */
+	| 'operator'
+	/** AWS takes the primary back (T6). */
+	| 'notice'
+	/** The primary is silent while its ready replica calls (`failover.silentAfter`). */
+	| 'silence';
 
 export type Promotion = {
 	readonly agent: Agent;
 	readonly from: Host | null;
 	readonly to: Host;
+	/** The new primary has no row yet: nobody knew of the machine before. */
+	readonly isNew?: boolean;
 	readonly reason: Reason;
 	/** What becomes of the old primary. */
-	readonly old: { readonly role: 'zombie' | 'terminated' | 'candidate'; readonly hold: boolean; readonly terminatedAt: number | null };
+	readonly old: {
+		readonly role: 'zombie' | 'terminated' | 'candidate' | 'replica';
+		readonly hold: boolean;
+		readonly terminatedAt: number | null;
+	};
 	/** The command this fulfils, closed in the same transaction. */
 	readonly command: Command | null;
+	/** The open emergency of the agent where whoever promotes holds it, and writes what becomes of it. */
+	readonly emergency?: Emergency | null;
 	/** What the switch history says, as far as known. */
 	readonly record: Partial<SwitchRecord>;
 };
@@ -33,8 +48,8 @@ export type Promotion = {
 /**
  * The one place where the primary of an agent changes (decided 7): one transaction, guarded by the agent's version and by the unique
  * key on `primary_of`. Raises the generation, so that nothing the old host claimed or says later counts; ends every other command of
- * the agent; the new host starts to act and the old one stops with the next call each makes. Throws StaleRow when the agent changed
- * since it was read. Returns the agent and host as they are now.
+ * the agent; the new host starts to act and the old one stops with the next call each makes. The unit begins again when
+ * the agent changed since it was read. Returns the agent and host as they are now.
  */
 export const promote = async (
 	context: Context,
@@ -47,19 +62,23 @@ export const promote = async (
 	// An order that keeps the old machine although this agent terminates: nobody but an operator may end it.
 	const kept = old.role === 'zombie' && command?.terminate_wait_seconds === 0 && agent.auto_terminate_enabled === 1;
 	const hold = old.hold || kept;
+	// Whatever has an emergency has something due: nothing is read for the agents where nothing is going on.
+	const held = promotion.emergency !== undefined;
+	const emergency = held || agent.attention_at === null ? promotion.emergency : await openEmergencyOf.first(tx, { agent_id: agent.id });
 	if (from !== null) {
 		const terminated = old.role === 'terminated';
-		await saveHost.later(tx, {
-			...from,
+		await setRole.later(tx, {
+			handle: from.handle,
 			role: old.role,
 			primary_of: null,
 			zombie_at: old.role === 'zombie' ? now : from.zombie_at,
 			hold: hold ? 1 : 0,
+			hold_until: old.role === 'zombie' ? holdUntil(from, emergency) : null,
 			terminated_at: terminated ? (old.terminatedAt ?? now) : null,
 			termination_attempted_at: null,
 			takes_back: 0,
 		});
-		await setWatch.later(tx, { handle: from.handle, watch_at: null });
+		await setWatch.later(tx, { handle: from.handle, watch_at: old.role === 'replica' ? now : null });
 	}
 	const host: Host = {
 		...to,
@@ -71,12 +90,14 @@ export const promote = async (
 		terminated_at: null,
 		termination_attempted_at: null,
 		hold: 0,
+		hold_until: null,
 		takes_back: 0,
 		tentative_command_id: null,
+		tentative_replica_id: null,
 		guess_command_id: promotion.reason === 'registration' ? (command?.id ?? null) : null,
 		last_switch_at: now,
 	};
-	await saveHost.later(tx, host);
+	await (promotion.isNew ? addHost : saveHost).later(tx, host);
 	const registered = host.registered_at !== null;
 	const status = agent.status === 'deleted' ? 'deleted' : registered ? (agent.enabled === 1 ? 'online' : 'disabled') : 'switching';
 	const promoted: Agent = {
@@ -86,12 +107,16 @@ export const promote = async (
 		status,
 		last_switch_at: now,
 		terminated_at: null,
+		attention_at: agent.manual_replica_enabled === 1 || agent.attention_at !== null || (emergency ?? null) !== null ? now : null,
 		updated_at: now,
 	};
-	if ((await saveAgent.run(tx, { ...promoted, seen_version: agent.version })) === 0) throw new StaleRow();
 	await watch(context, tx, host, registered, status === 'deleted', now);
 	await supersedeCommands.later(tx, { agent_id: agent.id, except: command?.id ?? '', now });
-	if (command !== null) await complete(tx, command, host, promotion.reason, now);
+	await replicaAtPromotion.later(tx, { agent_id: agent.id, handle: host.handle, now });
+	if (!held && emergency !== undefined && emergency !== null)
+		await emergencyAtPromotion.later(tx, { agent_id: agent.id, handle: host.handle, instance_id: host.instance_id, now });
+	await saveAgentState.must(tx, { ...promoted, seen_version: agent.version });
+	if (command !== null) await saveCommand.must(tx, { ...completed(command, host, promotion.reason, now), seen_status: command.status });
 	const record = recordOf(context, promotion, host, now);
 	await addSwitch.later(tx, record);
 	tell(journal, { ...promotion, old: { ...old, hold } }, host);
@@ -118,23 +143,20 @@ const watch = async (context: Context, tx: Db, host: Host, registered: boolean, 
 	});
 };
 
-const complete = async (tx: Db, command: Command, host: Host, reason: Reason, now: number): Promise<void> => {
-	const closed: Command = {
-		...command,
-		status: 'completed',
-		outcome: reason,
-		message: null,
-		open_switch_of: null,
-		awaits_machine: 0,
-		new_instance_id: host.instance_id,
-		new_handle: host.handle,
-		launched_at: command.launched_at ?? now,
-		reported_at: reason === 'report' ? now : command.reported_at,
-		completed_at: command.status === 'completed' ? command.completed_at : now,
-		due_at: null,
-	};
-	if ((await saveCommand.run(tx, { ...closed, seen_status: command.status })) === 0) throw new StaleRow();
-};
+const completed = (command: Command, host: Host, reason: Reason, now: number): Command => ({
+	...command,
+	status: 'completed',
+	outcome: reason,
+	message: null,
+	open_switch_of: null,
+	awaits_machine: 0,
+	new_instance_id: host.instance_id,
+	new_handle: host.handle,
+	launched_at: command.launched_at ?? now,
+	reported_at: reason === 'report' ? now : command.reported_at,
+	completed_at: command.status === 'completed' ? command.completed_at : now,
+	due_at: null,
+});
 
 const recordOf = (context: Context, promotion: Promotion, host: Host, now: number): SwitchRecord => {
 	const { agent, from, command, record } = promotion;
@@ -155,7 +177,7 @@ const recordOf = (context: Context, promotion: Promotion, host: Host, now: numbe
 		new_spot_micros: null,
 		ondemand_micros: null,
 		impact_micros: null,
-		trigger_type: command?.trigger_type ?? (promotion.reason === 'report' ? 'agent' : promotion.reason),
+		trigger_type: command?.trigger_type ?? TRIGGERS[promotion.reason],
 		initiated_at: command?.claimed_at ?? null,
 		launched_at: null,
 		ready_at: null,
@@ -172,16 +194,44 @@ const recordOf = (context: Context, promotion: Promotion, host: Host, now: numbe
 	};
 };
 
+/** What the history calls the cause where no command says it. */
+const TRIGGERS: Readonly<Record<Reason, string>> = {
+	registration: 'registration',
+	report: 'agent',
+	takeover: 'takeover',
+	'taken-back': 'taken-back',
+	operator: 'manual',
+	notice: 'emergency',
+	silence: 'emergency',
+};
+
+/** AWS ends what it takes back; its end is left to AWS until this long after the deadline. */
+const HOLD_AFTER_MS = 10 * 60_000;
+/** AWS does not bill the first hour of a machine it takes back: to end it ourselves would only cost money. */
+const FIRST_HOUR_MS = 3_600_000;
+const NOTICE_MS = 120_000;
+
+/** Until when a machine that got a signal is left to AWS; null when nothing was signalled for it. */
+export const holdUntil = (host: Host, emergency: Emergency | null | undefined): number | null => {
+	if (emergency === undefined || emergency === null || emergency.kind === 'silent-primary' || emergency.handle !== host.handle) return null;
+	const firstHour = emergency.received_at - host.created_at < FIRST_HOUR_MS ? host.created_at + FIRST_HOUR_MS : 0;
+	const deadline = emergency.kind === 'termination' ? (emergency.deadline_at ?? emergency.received_at + NOTICE_MS) + HOLD_AFTER_MS : 0;
+	return Math.max(firstHour, deadline) || null;
+};
+
 const WORDS: Readonly<Record<Reason, string>> = {
 	registration: 'it registered and fits the switch that was ordered',
 	report: 'its predecessor reported the switch',
 	takeover: 'the primary fell silent',
 	'taken-back': 'the machine that had taken over fell silent',
+	operator: 'an operator promoted the replica',
+	notice: 'AWS takes its predecessor back',
+	silence: 'the primary fell silent, and its replica was ready',
 };
 
 const tell = (journal: Journal, { agent, from, reason, command, old }: Promotion, host: Host): void => {
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
-	const severity = reason === 'takeover' || reason === 'taken-back' ? 'warning' : 'info';
+	const severity = ['takeover', 'taken-back', 'notice', 'silence'].includes(reason) ? 'warning' : 'info';
 	const left = from === null ? '' : ` instead of ${from.instance_id} (now ${old.role}${old.hold ? ', on hold' : ''})`;
 	journal.event('switch_completed', `${host.instance_id} is the primary of ${agent.logical_agent_id}${left}: ${WORDS[reason]}`, about, {
 		severity,

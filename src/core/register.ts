@@ -1,14 +1,6 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import {
-	type Command,
-	nameMachine,
-	openSwitchOfInstance,
-	ordersOfAgent,
-	ordersOfSelfNamed,
-	ordersTaken,
-	saveCommand,
-} from '../store/commands.ts';
+import { nameMachine, ordersOfAgent, ordersOfSelfNamed, ordersTaken, shortenLease } from '../store/commands.ts';
 import {
 	type Agent,
 	addAgent,
@@ -24,15 +16,19 @@ import {
 	saveHost,
 	setLiveness,
 } from '../store/hosts.ts';
+import { launchesOfAgent, launchesOfSelfNamed, nameLaunched, type Replica } from '../store/replicas.ts';
 import type { Role } from '../store/schema.ts';
 import { type Db, together } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
 import type { Caller } from './caller.ts';
 import { checkLimits } from './client-limits.ts';
 import type { Context } from './context.ts';
+import type { Situation } from './failover-plan.ts';
 import type { Journal } from './journal.ts';
-import { fits, type Machine, orderState, readOrders, tentativeOf } from './orders.ts';
+import { byAge, fits, type Machine, type Order, orderOfReplica, orderOfSwitch, readOrders, tentativeOf } from './orders.ts';
 import { promote } from './promotion.ts';
+import { lockedWork, reconcile } from './reconcile.ts';
+import { attach, becomeReady } from './replica-machine.ts';
 import { configFor, defaultSettings } from './settings.ts';
 import { primaryIsSilent } from './silence.ts';
 import { takeOverIfSilent } from './takeover.ts';
@@ -95,25 +91,22 @@ export const registerHost =
 const registered = async (work: Work): Promise<Result> => {
 	const { tx, said } = work;
 	const machine = { client_id: said.clientId, instance_id: said.instance_id };
-	const [[own], [found], [open]] = await together(tx, [
-		lockAgentOfInstance.of(machine),
-		hostByInstance.of(machine),
-		openSwitchOfInstance.of(machine),
-	]);
-	if (own !== undefined) return again(work, own, found, open);
+	const [[own], [found]] = await together(tx, [lockAgentOfInstance.of(machine), hostByInstance.of(machine)]);
+	if (own !== undefined) return again(work, own, found);
 	const named = await lockAgentOfLogicalId.first(tx, { client_id: said.clientId, logical_id: said.logicalId });
 	if (named?.status === 'deleted') return { agent: named, host: await join(work, named, 'candidate', {}) };
 	if (named !== undefined) {
-		const orders = await ordersOfAgent.all(tx, { client_id: said.clientId, agent_id: named.id, now: work.now });
-		return newcomer(work, named, orders);
+		const of = { client_id: said.clientId, agent_id: named.id, now: work.now };
+		const [switches, launches] = await together(tx, [ordersOfAgent.of(of), launchesOfAgent.of(of)]);
+		return newcomer(work, named, byAge([...switches.map(orderOfSwitch), ...launches.map(orderOfReplica)]));
 	}
 	if (said.logicalId === said.instance_id) {
 		const chosen = await chosenOrder(tx, said.clientId, await ordersForSelfNamed(work));
-		const owner = chosen === undefined ? undefined : await lockAgent.first(tx, { id: chosen.agent_id });
+		const owner = chosen === undefined ? undefined : await lockAgent.first(tx, { id: chosen.agentId });
 		if (owner !== undefined) {
 			// Another machine may have taken the order while the lock was waited for; then this one belongs to another.
 			const orders = await ordersForSelfNamed(work);
-			if ((await chosenOrder(tx, said.clientId, orders))?.agent_id !== owner.id) throw new StaleRow();
+			if ((await chosenOrder(tx, said.clientId, orders))?.agentId !== owner.id) throw new StaleRow();
 			await addLogicalId.later(tx, { client_id: said.clientId, logical_id: said.logicalId, agent_id: owner.id });
 			return newcomer(work, owner, orders);
 		}
@@ -122,24 +115,31 @@ const registered = async (work: Work): Promise<Result> => {
 };
 
 /** Which orders other candidates stand for; asked only where it can matter. */
-const takenOf = async (tx: Db, clientId: string, orders: readonly Command[]): Promise<ReadonlySet<string>> =>
-	orders.length < 2 ? new Set() : ordersTaken(tx, clientId, orders);
+const takenOf = async (tx: Db, clientId: string, orders: readonly Order[]): Promise<ReadonlySet<string>> =>
+	orders.length < 2
+		? new Set()
+		: ordersTaken(
+				tx,
+				clientId,
+				orders.map((order) => order.id),
+			);
 
 /** The orders of self-named agents that a machine without a logical id of its own could be from. */
-const ordersForSelfNamed = async ({ tx, said, now }: Work): Promise<Command[]> =>
-	(
-		await ordersOfSelfNamed.all(tx, {
-			client_id: said.clientId,
-			now,
-			instance_type: said.instance_type ?? '',
-			region: said.region ?? '',
-			az: said.az ?? '',
-		})
-	).filter((order) => fits(order, machineOf(said), now));
+const ordersForSelfNamed = async ({ tx, said, now }: Work): Promise<Order[]> => {
+	const machine = {
+		client_id: said.clientId,
+		now,
+		instance_type: said.instance_type ?? '',
+		region: said.region ?? '',
+		az: said.az ?? '',
+	};
+	const [switches, launches] = await together(tx, [ordersOfSelfNamed.of(machine), launchesOfSelfNamed.of(machine)]);
+	return byAge([...switches.map(orderOfSwitch), ...launches.map(orderOfReplica)]).filter((order) => fits(order, machineOf(said), now));
+};
 
 /** The order a self-named machine most likely belongs to: the one it will stand for, else the oldest open one, else the oldest. */
-const chosenOrder = async (tx: Db, clientId: string, orders: readonly Command[]): Promise<Command | undefined> =>
-	tentativeOf(orders, await takenOf(tx, clientId, orders)) ?? orders.find((each) => orderState(each) === 'open') ?? orders[0];
+const chosenOrder = async (tx: Db, clientId: string, orders: readonly Order[]): Promise<Order | undefined> =>
+	tentativeOf(orders, await takenOf(tx, clientId, orders)) ?? orders.find((each) => each.state === 'open') ?? orders[0];
 
 const machineOf = (said: Registration): Machine => ({
 	clientId: said.clientId,
@@ -187,7 +187,7 @@ const heard = (work: Work, handle: string, watched: boolean): Promise<unknown> =
 	});
 
 /** R1: the machine is known; its row decides, its logical id can only add an alias. */
-const again = async (work: Work, agent: Agent, found: Host | undefined, open: Command | undefined): Promise<Result> => {
+const again = async (work: Work, agent: Agent, found: Host | undefined): Promise<Result> => {
 	const { context, tx, journal, said, now } = work;
 	if (found?.agent_id !== agent.id) throw new StaleRow();
 	const role: Role = found.role === 'terminated' ? 'zombie' : found.role === 'named' ? 'candidate' : found.role;
@@ -197,7 +197,7 @@ const again = async (work: Work, agent: Agent, found: Host | undefined, open: Co
 		...(found.role === 'terminated' ? { terminated_at: null, zombie_at: found.zombie_at ?? now } : {}),
 	};
 	await saveHost.later(tx, host);
-	await heard(work, host.handle, role === 'primary' && agent.status !== 'deleted');
+	await heard(work, host.handle, (role === 'primary' || role === 'replica') && agent.status !== 'deleted');
 	if (said.logicalId !== agent.logical_agent_id) await alias(work, agent);
 	journal.changed('agent', agent.id);
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
@@ -206,28 +206,31 @@ const again = async (work: Work, agent: Agent, found: Host | undefined, open: Co
 	});
 	if (agent.status === 'deleted') return { agent, host };
 	if (role === 'primary') {
-		await shortenLease(work, host, open);
+		// A claimed command of a process that has ended waits five more minutes for evidence, not for its whole lease.
+		await shortenLease.later(tx, {
+			agent_id: agent.id,
+			handle: host.handle,
+			until: now + RESTART_WINDOW_MS,
+			message: 'the agent restarted while it had this command',
+		});
 		return { agent: await alive(context, tx, journal, agent), host };
+	}
+	if (role === 'replica') {
+		// T5: a replica whose own agent registers is ready.
+		const situation = await lockedWork(context, tx, journal, agent.id);
+		if (situation?.replica?.handle !== host.handle) return { agent, host };
+		situation.replicaHost = host;
+		situation.replicaHeardAt = now;
+		situation.replicaSilent = false;
+		await becomeReady(situation);
+		await reconcile(situation);
+		return asItIs(situation, host);
 	}
 	if (role === 'candidate' || host.takes_back === 1) {
 		const taken = await takeOverIfSilent(context, tx, journal, agent, host.handle);
 		if (taken !== null) return taken.host.handle === host.handle ? taken : { agent: taken.agent, host };
 	}
 	return { agent, host };
-};
-
-/** A claimed command of a process that has ended waits five more minutes for evidence, not for its whole lease. */
-const shortenLease = async (work: Work, host: Host, open: Command | undefined): Promise<void> => {
-	if (open?.status !== 'claimed' || open.handle !== host.handle || open.lease_until === null) return;
-	const until = Math.min(open.lease_until, work.now + RESTART_WINDOW_MS);
-	if (until === open.lease_until) return;
-	await saveCommand.run(work.tx, {
-		...open,
-		lease_until: until,
-		due_at: until,
-		message: 'the agent restarted while it had this command',
-		seen_status: 'claimed',
-	});
 };
 
 const alias = async ({ tx, journal, said }: Work, agent: Agent): Promise<void> => {
@@ -247,8 +250,11 @@ const alias = async ({ tx, journal, said }: Work, agent: Agent): Promise<void> =
 /** Marks an agent whose primary was heard as alive, with one event and one notification if it had been offline. */
 export const alive = async (context: Context, tx: Db, journal: Journal, agent: Agent): Promise<Agent> => {
 	const status = agent.enabled === 1 ? 'online' : 'disabled';
-	if (agent.status === status && agent.terminated_at === null) return agent;
-	const saved = await saveAgentOrRetry(tx, agent, { status, terminated_at: null }, context.clock.now());
+	const now = context.clock.now();
+	// Whatever waited for this host to call is looked at again: its replica, an emergency for its silence.
+	const due = agent.manual_replica_enabled === 1 || agent.attention_at !== null;
+	if (agent.status === status && agent.terminated_at === null && !due) return agent;
+	const saved = await saveAgentOrRetry(tx, agent, { status, terminated_at: null, attention_at: due ? now : null }, now);
 	const about = { clientId: agent.client_id, agentId: agent.id };
 	if (agent.status === 'offline') {
 		journal.event('agent_back_online', `${agent.logical_agent_id} is back`, about);
@@ -280,10 +286,14 @@ const blank = (work: Work, agentId: string, handle: string, role: Role): Host =>
 	said_offline_at: null,
 	zombie_at: null,
 	hold: 0,
+	hold_until: null,
 	guess_command_id: null,
+	guess_replica_id: null,
 	tentative_command_id: null,
+	tentative_replica_id: null,
 	takes_back: 0,
 	termination_attempted_at: null,
+	ending_told_at: null,
 	terminated_at: null,
 	last_switch_at: null,
 	created_at: work.now,
@@ -299,7 +309,7 @@ const join = async (work: Work, agent: Agent, role: Role, extra: Partial<Host>):
 };
 
 /** R4 to R8 for a machine nobody has heard of, under an agent that lives. */
-const newcomer = async (work: Work, agent: Agent, orders: readonly Command[]): Promise<Result> => {
+const newcomer = async (work: Work, agent: Agent, orders: readonly Order[]): Promise<Result> => {
 	const { context, tx, journal, said, now } = work;
 	const primary = await primaryOf.first(tx, { agent_id: agent.id });
 	const silent = primary !== undefined && (await primaryIsSilent(context, tx, primary));
@@ -307,38 +317,65 @@ const newcomer = async (work: Work, agent: Agent, orders: readonly Command[]): P
 	const reading = readOrders(orders, machineOf(said), now, taken, !silent);
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: said.instance_id };
 	if (reading.kind === 'ordered' && primary !== undefined) {
-		const { order } = reading;
-		const to = await join(work, agent, 'candidate', said.mode === null ? { mode: order.target_mode, pool_id: order.target_pool_id } : {});
+		if (reading.order.of === 'replica') return launched(work, agent, reading.order.replica);
+		const { command } = reading.order;
+		const to = await join(
+			work,
+			agent,
+			'candidate',
+			said.mode === null ? { mode: command.target_mode, pool_id: command.target_pool_id } : {},
+		);
 		return promote(context, tx, journal, {
 			agent,
 			from: primary,
 			to,
 			reason: 'registration',
 			old: { role: 'zombie', hold: false, terminatedAt: null },
-			command: order,
+			command,
 			record: {},
 		});
 	}
 	if (reading.kind === 'extra') {
 		const host = await join(work, agent, 'zombie', { zombie_at: now });
-		await nameMachine.later(tx, { id: reading.order.id, instance_id: host.instance_id });
-		const message = `${said.instance_id} was launched for a switch of ${agent.logical_agent_id} that another promotion had overtaken; it will be terminated`;
-		journal.event('extra_machine', message, about, { severity: 'warning', metadata: { command_id: reading.order.id } });
+		const { order } = reading;
+		await (order.of === 'switch' ? nameMachine : nameLaunched).later(tx, { id: order.id, instance_id: host.instance_id });
+		const message = `${said.instance_id} was launched for a ${order.of} of ${agent.logical_agent_id} that another promotion had overtaken; it will be terminated`;
+		journal.event('extra_machine', message, about, { severity: 'warning', metadata: { order_id: order.id } });
 		journal.notify('extra_machine', 'Extra machine', message, about, 'warning');
 		return { agent, host };
 	}
-	const tentative = reading.kind === 'undecided' ? (reading.tentative?.id ?? null) : null;
-	const host = await join(work, agent, 'candidate', { tentative_command_id: tentative });
+	const tentative = reading.kind === 'undecided' ? reading.tentative : null;
+	const host = await join(work, agent, 'candidate', {
+		tentative_command_id: tentative?.of === 'switch' ? tentative.id : null,
+		tentative_replica_id: tentative?.of === 'replica' ? tentative.id : null,
+	});
 	const known = await takeOverIfSilent(context, tx, journal, agent, host.handle);
 	if (known !== null) return known.host.handle === host.handle ? known : { agent: known.agent, host };
 	const why = reading.kind === 'undecided' ? 'several orders could have launched it' : 'nothing was ordered that it could be';
 	const message = `${said.instance_id} registered for ${agent.logical_agent_id}, whose primary is ${primary?.instance_id ?? 'unknown'}: ${why}; it stays passive`;
 	journal.event(reading.kind === 'undecided' ? 'undecided_host' : 'unexpected_host', message, about, {
 		severity: 'warning',
-		metadata: { tentative_command_id: tentative },
+		metadata: { tentative_order_id: tentative?.id ?? null },
 	});
 	if (reading.kind === 'unexpected') journal.notify('unexpected_host', 'Unexpected machine', message, about, 'warning');
 	return { agent, host };
+};
+
+/** R5: the machine of a launch that was handed out; its own agent runs, so it is ready, and an emergency that waits promotes it at once. */
+const launched = async (work: Work, agent: Agent, replica: Replica): Promise<Result> => {
+	const { context, tx, journal, said } = work;
+	const situation = await lockedWork(context, tx, journal, agent.id);
+	if (situation?.replica?.id !== replica.id || situation.replica.handle !== null) throw new StaleRow();
+	const host = await join(work, agent, 'replica', said.mode === null ? { mode: replica.mode, pool_id: replica.pool_id } : {});
+	await attach(situation, host, false, true);
+	await reconcile(situation);
+	return asItIs(situation, host);
+};
+
+/** The host as its agent's situation has left it. */
+const asItIs = ({ agent, primary, replicaHost }: Situation, host: Host): Result => {
+	const now = [primary, replicaHost].find((each) => each?.handle === host.handle);
+	return { agent, host: now ?? host };
 };
 
 /** R3: the first machine of a new agent; its handle is the agent's id. */
@@ -358,6 +395,7 @@ const firstHost = async (work: Work): Promise<Result> => {
 		last_switch_at: null,
 		last_cleanup_at: null,
 		terminated_at: null,
+		attention_at: null,
 		deleted_at: null,
 		installed_at: now,
 		created_at: now,

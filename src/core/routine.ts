@@ -1,12 +1,15 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
 import { hostByInstance, lockAgentOfInstance, saveHost, setWatch, type View } from '../store/hosts.ts';
-import { together } from '../store/statement.ts';
+import { confirmEnd } from '../store/replicas.ts';
+import { type Db, together } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
 import { type Caller, clientOf } from './caller.ts';
 import { agentDeleted, callingHost, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
+import type { Journal } from './journal.ts';
 import type { SignOfLife } from './liveness.ts';
+import { changeEmergency, endReplica, lockedWork, openEmergency, reconcile, reconcileAgent } from './reconcile.ts';
 import { alive } from './register.ts';
 import { configFor } from './settings.ts';
 import { takeOverIfSilent } from './takeover.ts';
@@ -38,13 +41,15 @@ export const heartbeat =
 			context.liveness.seen(host.handle, host.client_id, 'heartbeat');
 			const off = input.status !== null && input.status !== undefined && OFF.has(input.status);
 			if (host.role !== 'primary') {
+				// A standby's call matters while its primary is silent, or when it says something new.
+				const stands = host.role === 'candidate' || host.takes_back === 1 || (host.role === 'replica' && host.status === 'offline');
 				const news = off !== (host.said_offline_at !== null) || host.role === 'terminated';
-				if (!news && host.role !== 'candidate' && host.takes_back === 0) return answer(host, input);
+				if (!news && !stands) return answer(host, input);
 				return standby(context, host, caller, off).then(() => answer(host, input));
 			}
 			const settled = host.status === 'online' || host.status === 'disabled';
 			const foreign = input.instance_id !== null && input.instance_id !== undefined && input.instance_id !== host.instance_id;
-			if (settled && !off && !foreign) return answer(host, input);
+			if (settled && !off && !foreign && host.awaited_handle !== host.handle) return answer(host, input);
 			return changed(context, host, caller, off, foreign ? (input.instance_id ?? null) : null).then(() => answer(host, input));
 		});
 
@@ -82,8 +87,18 @@ const changed = (context: Context, host: View, caller: Caller, off: boolean, for
 		}
 		await setWatch.later(tx, { handle: current.host.handle, watch_at: context.clock.now() });
 		if (current.host.said_offline_at !== null) await saveHost.later(tx, { ...current.host, said_offline_at: null });
-		await alive(context, tx, journal, agent);
+		const saved = await alive(context, tx, journal, agent);
+		if (saved.attention_at !== null) await confirm(context, tx, journal, saved.id, current.host.handle);
 	});
+
+/** The first heartbeat of the primary after its promotion is what a failover ends with; whatever else was due is done with it. */
+const confirm = async (context: Context, tx: Db, journal: Journal, agentId: string, handle: string): Promise<void> => {
+	const work = await lockedWork(context, tx, journal, agentId);
+	if (work === null) return;
+	const { emergency, now } = work;
+	if (emergency !== null && emergency.promoted_at !== null && emergency.new_handle === handle) changeEmergency(work, { confirmed_at: now });
+	await reconcile(work);
+};
 
 /** A machine that is booked as terminated and still calls a minute later was not: a call proves it lives (identity.md section 5). */
 const REVIVE_MS = 60_000;
@@ -109,7 +124,9 @@ const standby = (context: Context, view: View, caller: Caller, off: boolean): Pr
 				severity: 'warning',
 			});
 		}
-		if (!off) await takeOverIfSilent(context, tx, journal, agent, host.handle);
+		if (off) return;
+		const taken = await takeOverIfSilent(context, tx, journal, agent, host.handle);
+		if (taken === null && host.role === 'replica') await reconcileAgent(context, tx, journal, agent.id);
 	});
 
 /** #42: every host reads the settings, only the primary of a living agent reads `enabled: true`. */
@@ -154,16 +171,6 @@ export const probeAgent =
 			return strange(error);
 		}
 	};
-
-/** #58. There are no replicas before part 2: every host reads the empty list; a deleted agent only through its two polls. */
-export const listHostReplicas =
-	(context: Context) =>
-	(input: Valid<'listHostReplicas'>, caller: Caller): Output<'listHostReplicas'> | Promise<Output<'listHostReplicas'>> =>
-		withHost(context, input.agent_id, caller, (host) => {
-			if (host.status === 'deleted' && input.status !== 'launching' && input.status !== 'terminated') throw agentDeleted(host.agent_id);
-			note(context, host, caller, input.status === 'launching' ? 'replicas' : 'other');
-			return { replicas: [], total: 0 };
-		});
 
 /** #51 */
 export const cleanupReport =
@@ -258,6 +265,7 @@ export const hostEnded =
 			if (host.role === 'primary') {
 				await saveAgentOrRetry(tx, agent, { status: 'offline', terminated_at: now }, now);
 				await setWatch.later(tx, { handle: host.handle, watch_at: null });
+				await failOver(context, tx, journal, agent.id, reason);
 				journal.notify(
 					'agent_terminated',
 					'Agent terminated',
@@ -265,8 +273,10 @@ export const hostEnded =
 					about,
 					'warning',
 				);
-			} else if (host.role !== 'terminated') {
+			} else if (host.role === 'replica') await loseReplica(context, tx, journal, agent.id, host.handle, reason);
+			else if (host.role !== 'terminated') {
 				await saveHost.later(tx, { ...host, role: 'terminated', terminated_at: now });
+				await confirmEnd.later(tx, { handle: host.handle, now });
 			}
 			journal.event('instance_ended', `${host.instance_id} (${host.role}) of ${agent.logical_agent_id} ended: ${reason}`, about, {
 				severity: 'warning',
@@ -276,3 +286,30 @@ export const hostEnded =
 		});
 		return { success: true };
 	};
+
+/** The primary says that its instance ended: what would follow a notice follows now, with no time left. */
+const failOver = async (context: Context, tx: Db, journal: Journal, agentId: string, reason: string): Promise<void> => {
+	const work = await lockedWork(context, tx, journal, agentId);
+	if (work === null) return;
+	const { emergency, primary, now } = work;
+	if (emergency === null || emergency.handle !== primary.handle || emergency.kind !== 'termination') {
+		// Without anybody who could take over there is nothing to decide: the agent is offline, and its notification says why.
+		if (work.replica === null && emergency === null) return;
+		await openEmergency(work, {
+			kind: 'termination',
+			notice_at: null,
+			deadline_at: now,
+			signal_at: now,
+			notice_key: `termination ${primary.instance_id} ended ${now}`,
+			why: `the instance ended: ${reason}`,
+		});
+	}
+	await reconcile(work);
+};
+
+const loseReplica = async (context: Context, tx: Db, journal: Journal, agentId: string, handle: string, reason: string): Promise<void> => {
+	const work = await lockedWork(context, tx, journal, agentId);
+	if (work === null || work.replica?.handle !== handle) return;
+	await endReplica(work, { status: 'terminated', why: `its instance ended: ${reason}`, machine: 'ended', confirmed: true });
+	await reconcile(work);
+};

@@ -1,9 +1,11 @@
 import { type Command, dueCommands, saveCommand } from '../store/commands.ts';
-import { hostByHandle, livenessOf, lockAgent, overdueHosts, serviceClock, setWatch } from '../store/hosts.ts';
+import { endlessHosts, hostByHandle, livenessOf, lockAgent, overdueHosts, saveHost, serviceClock, setWatch } from '../store/hosts.ts';
+import { forgottenAgents } from '../store/situations.ts';
 import type { Db } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
+import { reconcileAgent } from './reconcile.ts';
 import { GAP_MS, isSilent, servingSince, WRITE_LAG_MS } from './silence.ts';
 import { takeOverIfSilent } from './takeover.ts';
 
@@ -54,6 +56,8 @@ const judge = async (context: Context, tx: Db, journal: Journal, agentId: string
 	const heard = Math.max(liveness.watch_at, context.liveness.pending(handle)?.seen_at ?? 0);
 	if (!isSilent(heard, since, now, context.settings.heartbeatTimeoutMs)) return false;
 	await setWatch.later(tx, { handle, watch_at: null });
+	// A standby that fell silent stands by no more.
+	if (host.role === 'replica') await reconcileAgent(context, tx, journal, agent.id);
 	if (agent.status === 'deleted' || agent.status === 'offline' || host.role !== 'primary') return false;
 	const saved = await saveAgentOrRetry(tx, agent, { status: 'offline' }, now);
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
@@ -65,7 +69,8 @@ const judge = async (context: Context, tx: Db, journal: Journal, agentId: string
 	journal.notify('agent_offline', never ? 'New machine never called' : 'Agent offline', message, about, 'warning');
 	journal.changed('agent', agent.id);
 	journal.count('agents_marked_offline_total');
-	await takeOverIfSilent(context, tx, journal, saved, null);
+	const taken = await takeOverIfSilent(context, tx, journal, saved, null);
+	if (taken === null) await reconcileAgent(context, tx, journal, agent.id);
 	return true;
 };
 
@@ -111,4 +116,58 @@ const expire = async (context: Context, tx: Db, journal: Journal, id: string, ag
 	journal.changed('agent', agent.id);
 	journal.count(unclaimed ? 'commands_expired_total' : 'commands_unconfirmed_total');
 	return true;
+};
+
+/** A machine that was to end and has not for this long costs money that nobody sees. */
+const ENDLESS_MS = 3_600_000;
+
+/**
+ * Tells a person, once, of machines that were to end an hour ago and did not: nobody fetches the terminate list, the setting is off, or they
+ * are on hold. Nothing is terminated by it. Returns how many.
+ */
+export const sweepTerminations = async (context: Context): Promise<number> => {
+	let told = 0;
+	for (const role of ['zombie', 'ended'] as const) {
+		for (;;) {
+			const found = await endlessHosts.all(context.store.read, { role, before: context.clock.now() - ENDLESS_MS });
+			for (const { handle, agent_id } of found) {
+				if (await context.unit(null, (tx, journal) => tellEndless(context, tx, journal, handle, agent_id))) told += 1;
+			}
+			if (found.length < 200) break;
+		}
+	}
+	return told;
+};
+
+const tellEndless = async (context: Context, tx: Db, journal: Journal, handle: string, agentId: string): Promise<boolean> => {
+	const agent = await lockAgent.first(tx, { id: agentId });
+	const host = await hostByHandle.first(tx, { handle });
+	if (agent === undefined || host === undefined || host.agent_id !== agent.id || host.ending_told_at !== null) return false;
+	if (host.role !== 'zombie' && host.role !== 'ended') return false;
+	const now = context.clock.now();
+	await saveHost.later(tx, { ...host, ending_told_at: now });
+	const why =
+		host.hold === 1
+			? `it is on hold; let it end: spotctl instances release ${host.instance_id}`
+			: host.role === 'zombie' && agent.auto_terminate_enabled === 0
+				? 'auto-terminate is off for its agent'
+				: 'nobody has confirmed its end; look whether it runs in EC2';
+	const message = `${host.instance_id} of ${agent.logical_agent_id} (${host.role}) still costs money ${Math.round((now - (host.zombie_at ?? now)) / 60_000)} minutes after it was to end: ${why}`;
+	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
+	journal.event('machine_endless', message, about, { severity: 'warning' });
+	journal.notify('machine_endless', 'A machine does not end', message, about, 'warning');
+	return true;
+};
+
+/**
+ * A net under the coordinator: an emergency or a launch that is open while nothing would look at its agent again is looked at. Finds nothing
+ * unless something is wrong, and says so. Returns how many.
+ */
+export const sweepEmergencies = async (context: Context): Promise<number> => {
+	const lost = await forgottenAgents.all(context.store.read, {});
+	for (const { id } of lost) {
+		context.log.warn({ agent_id: id }, 'an emergency is open and nothing was due for its agent; it is looked at now');
+		await context.unit(null, (tx, journal) => reconcileAgent(context, tx, journal, id));
+	}
+	return lost.length;
 };

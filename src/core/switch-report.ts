@@ -10,7 +10,7 @@ import {
 	switchOf,
 	switchOfCommand,
 } from '../store/commands.ts';
-import { type Agent, type Host, hostByHandle, primaryOf, saveHost } from '../store/hosts.ts';
+import { type Agent, addHost, type Host, hostByHandle, hostNamedBy, primaryOf, saveHost } from '../store/hosts.ts';
 import type { Db } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
 import { callingHostWith, speaksForAgent } from './calling-host.ts';
@@ -23,7 +23,6 @@ import { promote } from './promotion.ts';
 import { commandOf, impactOf, known, type Report, readReport, usd } from './report.ts';
 import { primaryIsSilent } from './silence.ts';
 import { takeOverIfSilent } from './takeover.ts';
-import { StaleRow } from './unit.ts';
 
 type Answer = Output<'switchReport'>;
 
@@ -36,6 +35,8 @@ type Work = {
 	readonly agent: Agent;
 	readonly host: Host;
 	readonly now: number;
+	/** The machine it names has no row yet. */
+	readonly isNew?: boolean;
 };
 
 const answer = (action: string, message: string, record: SwitchRecord | null): Answer => ({
@@ -55,19 +56,22 @@ export const switchReport =
 	async (input: Valid<'switchReport'>, caller: Caller): Promise<Answer> => {
 		const report = readReport(input, context.clock.now());
 		const result = await context.unit(caller, async (tx, journal) => {
-			const { calling, also } = await callingHostWith(tx, input.agent_id, caller, [claimsOfHost.of({ handle: input.agent_id })]);
+			const { calling, also } = await callingHostWith(tx, input.agent_id, caller, [
+				claimsOfHost.of({ handle: input.agent_id }),
+				hostNamedBy.of({ handle: input.agent_id, instance_id: report.newId ?? '' }),
+			]);
 			const { agent, host } = calling;
 			// An operator's report is about the primary, whose handle is known only now.
 			const claims = host.handle === input.agent_id ? also[0] : await claimsOfHost.all(tx, { handle: host.handle });
 			if (speaksForAgent(caller))
 				journal.audit('switches.report', 'agent', agent.id, agent.client_id, null, { old: report.oldId, new: report.newId });
-			return { host, answer: await carryOut({ context, tx, journal, report, agent, host, now: context.clock.now() }, claims) };
+			return { host, answer: await carryOut({ context, tx, journal, report, agent, host, now: context.clock.now() }, claims, also[1][0]) };
 		});
 		if (!speaksForAgent(caller)) context.liveness.seen(result.host.handle, result.host.client_id, 'other');
 		return result.answer;
 	};
 
-const carryOut = async (work: Work, claims: readonly Command[]): Promise<Answer> => {
+const carryOut = async (work: Work, claims: readonly Command[], named: Host | undefined): Promise<Answer> => {
 	const { tx, report, agent, host } = work;
 	const command = commandOf(claims, report);
 	if (!report.success) return failed(work, command);
@@ -81,11 +85,13 @@ const carryOut = async (work: Work, claims: readonly Command[]): Promise<Answer>
 			(command === null ? undefined : await switchOfCommand.first(tx, { agent_id: agent.id, command_id: command.id })));
 	if (earlier !== undefined && earlier.new_instance_id === newId) return filled(work, earlier, command);
 	const counts = command !== null || host.role === 'primary';
-	const machine = await machineOfAgent(work.context, tx, work.journal, agent, namedMachine(report, newId, host, command), counts);
-	if (machine === null) return answer('conflict', `${newId} belongs to another agent; nothing moved`, null);
+	const what = namedMachine(report, newId, host, command);
+	const placed = await machineOfAgent(work.context, tx, work.journal, agent, what, counts, named);
+	if (placed === null) return answer('conflict', `${newId} belongs to another agent; nothing moved`, null);
+	const { machine, isNew } = placed;
 	if (machine.role === 'terminated') return answer('none', `${newId} has already ended; nothing moved`, null);
 	if (machine.role === 'primary') return takenOver(work, machine, command);
-	return decide(work, machine, command);
+	return decide({ ...work, isNew }, machine, command);
 };
 
 const namedMachine = (report: Report, newId: string, host: Host, command: Command | null): Named => ({
@@ -119,11 +125,12 @@ const decide = async (work: Work, machine: Host, command: Command | null): Promi
 };
 
 const switched = async (work: Work, from: Host, to: Host, command: Command | null): Promise<Answer> => {
-	const { context, tx, journal, agent, report } = work;
+	const { context, tx, journal, agent, report, isNew = false } = work;
 	const { record } = await promote(context, tx, journal, {
 		agent,
 		from,
 		to,
+		isNew,
 		reason: 'report',
 		old: { role: report.oldTerminatedAt === null ? 'zombie' : 'terminated', hold: false, terminatedAt: report.oldTerminatedAt },
 		command,
@@ -151,7 +158,7 @@ const completed = (record: Partial<SwitchRecord>, from: Host, to: Host): Partial
 
 /** A registration had been taken for the ordered machine; the claimant knows better. */
 const corrected = async (work: Work, guess: Host, machine: Host, command: Command): Promise<Answer> => {
-	const { context, tx, journal, agent, host, report, now } = work;
+	const { context, tx, journal, agent, host, report, now, isNew = false } = work;
 	const wrong = await switchOfCommand.first(tx, { agent_id: agent.id, command_id: command.id });
 	if (wrong !== undefined)
 		await saveSwitch.later(tx, {
@@ -165,6 +172,7 @@ const corrected = async (work: Work, guess: Host, machine: Host, command: Comman
 		agent,
 		from: guess,
 		to: machine,
+		isNew,
 		reason: 'report',
 		old: { role: 'candidate', hold: false, terminatedAt: null },
 		command,
@@ -204,7 +212,7 @@ const filled = async (work: Work, earlier: SwitchRecord, command: Command | null
 	await saveSwitch.later(tx, record);
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	if (command !== null && command.reported_at === null && command.status === 'completed') {
-		if ((await saveCommand.run(tx, { ...command, reported_at: now, seen_status: command.status })) === 0) throw new StaleRow();
+		await saveCommand.must(tx, { ...command, reported_at: now, seen_status: command.status });
 	}
 	journal.changed('agent', agent.id);
 	return answer(earlier.evidence === 'report' ? 'already_recorded' : 'recorded', 'the switch is in the books', record);
@@ -257,8 +265,9 @@ const takenOver = async (work: Work, machine: Host, command: Command | null): Pr
  * take over from a silent one; a standby that reports only names it.
  */
 const recorded = async (work: Work, machine: Host, command: Command | null, surplus: boolean): Promise<Answer> => {
-	const { context, tx, journal, agent, host, report, now } = work;
+	const { context, tx, journal, agent, host, report, now, isNew = false } = work;
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: machine.instance_id };
+	if (isNew) await addHost.later(tx, machine);
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	if (command !== null) await nameMachine.later(tx, { id: command.id, instance_id: machine.instance_id });
 	journal.changed('agent', agent.id);
@@ -300,7 +309,7 @@ const failed = async (work: Work, command: Command | null): Promise<Answer> => {
 			completed_at: now,
 			due_at: null,
 		};
-		if ((await saveCommand.run(tx, { ...closed, seen_status: 'claimed' })) === 0) throw new StaleRow();
+		await saveCommand.must(tx, { ...closed, seen_status: 'claimed' });
 	} else if (command !== null) await disputeGuess(tx, journal, agent, host, command);
 	journal.count('switch_failures_total');
 	journal.event('switch_failed', `the switch of ${agent.logical_agent_id} failed: ${message}`, about, {

@@ -52,7 +52,7 @@ export type Quote = { readonly micros: number | null; readonly observedAt: numbe
 export type Facts = {
 	readonly agent: Agent;
 	readonly host: Host;
-	readonly open: Command | undefined;
+	readonly open: Pick<Command, 'id' | 'status'> | undefined;
 	readonly liveness: HostLivenessTable | undefined;
 	readonly pool: PoolTable | undefined;
 	readonly from: number | null;

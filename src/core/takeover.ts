@@ -1,5 +1,6 @@
 import { type Command, commandById } from '../store/commands.ts';
 import { type Agent, type Host, hostsInRole, primaryOf } from '../store/hosts.ts';
+import { liveReplicaOf, saveReplica } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
@@ -39,12 +40,13 @@ export const takeOverIfSilent = async (
 	if (heir === undefined) return null;
 	const { seen_at: _, ...to } = heir;
 	const command = predecessor === undefined ? await tentativeOrder(tx, to) : null;
+	const launch = predecessor === undefined && command === null && (await tentativeLaunch(tx, to));
 	return promote(context, tx, journal, {
 		agent,
 		from: primary,
 		to,
 		reason: predecessor === undefined ? 'takeover' : 'taken-back',
-		old: { role: 'zombie', hold: command === null, terminatedAt: null },
+		old: { role: 'zombie', hold: command === null && !launch, terminatedAt: null },
 		command,
 		record: {},
 	});
@@ -52,6 +54,22 @@ export const takeOverIfSilent = async (
 
 const oldest = <H extends Host>(hosts: readonly H[]): H | undefined =>
 	[...hosts].sort((a, b) => a.created_at - b.created_at || (a.handle < b.handle ? -1 : 1))[0];
+
+/** A candidate that stands for the launch of the live replica is that replica now, and is promoted as such. */
+const tentativeLaunch = async (tx: Db, host: Host): Promise<boolean> => {
+	if (host.tentative_replica_id === null) return false;
+	const replica = await liveReplicaOf.first(tx, { agent_id: host.agent_id });
+	if (replica?.id !== host.tentative_replica_id || replica.handle !== null) return false;
+	await saveReplica.must(tx, {
+		...replica,
+		handle: host.handle,
+		instance_id: host.instance_id,
+		guess: 1,
+		awaits_machine: 0,
+		seen_status: replica.status,
+	});
+	return true;
+};
 
 const tentativeOrder = async (tx: Db, host: Host): Promise<Command | null> => {
 	if (host.tentative_command_id === null) return null;

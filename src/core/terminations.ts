@@ -1,11 +1,14 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
 import { type Host, hostByInstance, lockAgent, saveHost, type View } from '../store/hosts.ts';
-import { type Db, statement } from '../store/statement.ts';
+import { confirmEnd } from '../store/replicas.ts';
+import { atMost, type Db, statement } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
 import { callingHost, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';
+import type { Journal } from './journal.ts';
+import { endReplica, lockedWork, reconcile } from './reconcile.ts';
 import { plausible } from './report.ts';
 import { note, withHost } from './routine.ts';
 
@@ -25,9 +28,10 @@ const endingHosts = statement<{ agent_id: string }>()((db, v) =>
 		.where('h.agent_id', '=', v('agent_id'))
 		.where('h.role', 'in', ['zombie', 'ended'])
 		.orderBy('h.hold')
+		.orderBy('h.hold_until')
 		.orderBy('h.zombie_at')
 		.orderBy('h.handle')
-		.limit(200),
+		.limit(atMost(200)),
 );
 
 type Ending = Host & { auto_terminate_enabled: number; terminate_wait_seconds: number; status: string; primary_handle: string | null };
@@ -36,6 +40,7 @@ type Ending = Host & { auto_terminate_enabled: number; terminate_wait_seconds: n
 export const isDue = (host: Ending, now: number): boolean =>
 	/^i-/.test(host.instance_id) &&
 	host.hold === 0 &&
+	(host.hold_until ?? 0) <= now &&
 	(host.role === 'ended' || (host.zombie_at !== null && now - host.zombie_at >= host.terminate_wait_seconds * 1000));
 
 const hidden = (host: Host, now: number): boolean =>
@@ -85,7 +90,7 @@ const list = async (context: Context, host: View, empty: List): Promise<List> =>
 			: [],
 		auto_terminate_enabled: allowed,
 		terminate_wait_seconds: first.terminate_wait_seconds,
-		held: mine.filter((row) => row.hold === 1).length + (allowed ? 0 : due.length),
+		held: mine.filter((row) => row.hold === 1 || (row.hold_until ?? 0) > now).length + (allowed ? 0 : due.length),
 	};
 };
 
@@ -111,7 +116,9 @@ export const terminationReport =
 			const now = context.clock.now();
 			const about = { clientId: agent.client_id, agentId: agent.id, instanceId: target.instance_id };
 			if (target.role === 'terminated') return { success: true, message: 'recorded already' };
-			if (succeeded) {
+			if (succeeded && target.role === 'replica') await loseReplica(context, tx, journal, agent.id, target.handle);
+			else if (succeeded) {
+				await confirmEnd.later(tx, { handle: target.handle, now });
 				await saveHost.later(tx, {
 					...target,
 					role: 'terminated',
@@ -148,6 +155,14 @@ export const terminationReport =
 			};
 		});
 
+/** The machine of a live replica is gone: its slot is free, and what the mode or an emergency needs is ordered. */
+const loseReplica = async (context: Context, tx: Db, journal: Journal, agentId: string, handle: string): Promise<void> => {
+	const work = await lockedWork(context, tx, journal, agentId);
+	if (work === null || work.replica?.handle !== handle) return;
+	await endReplica(work, { status: 'terminated', why: 'its machine was terminated', machine: 'ended', confirmed: true });
+	await reconcile(work);
+};
+
 /** Lets an operator keep a zombie, or release one that silence or a dispute put on hold. Errors: 404, 409 NOT_A_ZOMBIE. */
 export const holdInstance =
 	(context: Context) =>
@@ -161,7 +176,12 @@ export const holdInstance =
 					hint: `see: spotctl instances show ${host.instance_id}`,
 				});
 			}
-			await saveHost.later(tx, { ...host, hold: input.hold ? 1 : 0, takes_back: input.hold ? host.takes_back : 0 });
+			await saveHost.later(tx, {
+				...host,
+				hold: input.hold ? 1 : 0,
+				hold_until: input.hold ? host.hold_until : null,
+				takes_back: input.hold ? host.takes_back : 0,
+			});
 			journal.audit('instances.hold', 'instance', host.instance_id, host.client_id, { hold: host.hold === 1 }, { hold: input.hold });
 			journal.event(
 				input.hold ? 'instance_held' : 'instance_released',

@@ -5,47 +5,47 @@ import type { Db } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
 import type { Counters } from './counters.ts';
 import type { Feed } from './feed.ts';
-import { type Journal, openJournal } from './journal.ts';
+import { type Journal, openJournal, writeJournals } from './journal.ts';
+
+/** For whom a transaction works; null: for nobody but the daemon. */
+export type For = Pick<Caller, 'requestId' | 'principal' | 'remember'> | null;
 
 /**
  * One transaction with its journal: `work` may run again from the start (deadlock, a unique key that somebody else took first), so it
  * must not change anything but the database. Caches hear of the changes after the commit and before the caller is answered.
  */
-export type Unit = <T>(
-	caller: Pick<Caller, 'requestId' | 'principal' | 'remember'> | null,
-	work: (tx: Db, journal: Journal) => Promise<T>,
-) => Promise<T>;
+export type Unit = <T>(caller: For, work: (tx: Db, journal: Journal) => Promise<T>) => Promise<T>;
+
+/** The same for several callers in one transaction, each with a journal of its own; `urgent` ones wait behind nothing routine. */
+export type Units = <T>(callers: readonly For[], urgent: boolean, work: (tx: Db, journals: readonly Journal[]) => Promise<T>) => Promise<T>;
 
 /** How often a transaction that lost a race against a unique key or a version is begun again. */
 const ATTEMPTS = 4;
 
-/** Thrown inside a unit when a conditional update matched nothing: the rows read are out of date, begin again. */
-export class StaleRow extends Error {}
+export { StaleRow } from '../store/dialect.ts';
 
-export const createUnit =
-	(store: Store, clock: Clock, ids: Ids, origin: string, feed: Feed, counters: Counters): Unit =>
-	async (caller, work) => {
+export const createUnits =
+	(store: Store, clock: Clock, ids: Ids, origin: string, feed: Feed, counters: Counters): Units =>
+	async (callers, urgent, work) => {
 		for (let attempt = 1; ; attempt++) {
-			let journal: Journal | null = null;
+			let journals: readonly Journal[] = [];
 			try {
 				const value = await store.transact(async (tx) => {
-					journal = openJournal(clock, ids, origin, caller);
-					const result = await work(tx, journal);
-					await caller?.remember?.(tx, result);
-					await journal.write(tx);
+					journals = callers.map((caller) => openJournal(clock, ids, origin, caller));
+					const result = await work(tx, journals);
+					for (const caller of callers) await caller?.remember?.(tx, result);
+					await writeJournals(tx, journals);
 					return result;
-				});
-				const written = journal as Journal | null;
-				if (written !== null) {
-					feed.changedHere(written.changes);
-					for (const [name, by] of written.counted) counters.add(name, by);
+				}, urgent);
+				for (const { changes, counted } of journals) {
+					feed.changedHere(changes);
+					for (const [name, by] of counted) counters.add(name, by);
 				}
 				return value;
 			} catch (error) {
 				// The commit may have arrived although its answer did not: what it would have changed must not be believed.
-				const attempted = journal as Journal | null;
-				if (attempted !== null) feed.changedHere(attempted.changes);
-				const raced = error instanceof StaleRow || store.dialect.isDuplicate(error) || store.dialect.isOrphan(error);
+				for (const { changes } of journals) feed.changedHere(changes);
+				const raced = store.dialect.isStale(error) || store.dialect.isDuplicate(error) || store.dialect.isOrphan(error);
 				if (!raced) throw error;
 				counters.add('optimistic_lock_conflicts_total', 1);
 				if (attempt >= ATTEMPTS)
@@ -56,3 +56,12 @@ export const createUnit =
 			}
 		}
 	};
+
+/** One caller's transactions. */
+export const createUnit =
+	(units: Units): Unit =>
+	(caller, work) =>
+		units([caller], false, (tx, [journal]) => {
+			if (journal === undefined) throw new Error('no journal');
+			return work(tx, journal);
+		});

@@ -170,6 +170,11 @@ export abstract class AgentBase {
 		return this.place.clock.now();
 	}
 
+	/** Now, as it is written into a request. */
+	protected get stampedNow(): number {
+		return this.place.clock.utc(this.now());
+	}
+
 	/** This process, for the EC2 ledger. */
 	protected get actor(): Actor {
 		return { kind: 'agent', instanceId: this.place.instanceId, agentId: typeof this.agentId === 'string' ? this.agentId : null };

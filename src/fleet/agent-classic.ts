@@ -60,7 +60,7 @@ export class ClassicAgent extends SwitchingAgent {
 			ec2: place.ec2,
 			machine: () => this.machine,
 			actor: () => this.actor,
-			now: () => this.now(),
+			stampedNow: () => this.stampedNow,
 			path: (rest) => this.path(rest),
 			call: (thread, method, path, body) => this.call(thread, method, path, body),
 			launch: (thread, az, reason) => this.launch(thread, { az, mode: 'spot', reason }),
@@ -155,7 +155,7 @@ export class ClassicAgent extends SwitchingAgent {
 				mode,
 				pool_id: isSpot && pools.length > 0 ? `${instanceType}.${az}` : null,
 			},
-			pricing: classicPricing(pools, az, isSpot, this.#onDemand, isoOffset(this.now())),
+			pricing: classicPricing(pools, az, isSpot, this.#onDemand, isoOffset(this.stampedNow)),
 		});
 	}
 
@@ -172,7 +172,7 @@ export class ClassicAgent extends SwitchingAgent {
 		const failover = await this.call(thread, 'POST', this.path('termination-imminent'), {
 			instance_id: id,
 			termination_time: action.time,
-			detected_at: isoOffset(this.now()),
+			detected_at: isoOffset(this.stampedNow),
 		});
 		if (failover === undefined || !isTruthy(failover)) return this.log('no answer to the termination notice');
 		if (isTruthy(get(failover, 'success'))) this.stop();
@@ -190,19 +190,19 @@ export class ClassicAgent extends SwitchingAgent {
 		this.#rebalanceReported = true;
 		const signal = { signal_type: 'rebalance-recommendation', instance_id: id };
 		await this.call(thread, 'POST', this.path('create-emergency-replica'), signal);
-		await this.call(thread, 'POST', this.path('rebalance-recommendation'), { instance_id: id, detected_at: isoOffset(this.now()) });
+		await this.call(thread, 'POST', this.path('rebalance-recommendation'), { instance_id: id, detected_at: isoOffset(this.stampedNow) });
 	}
 
 	async #cleanUp(thread: SimThread): Promise<void> {
 		if (this.now() - this.#cleanedAt >= this.#settings.cleanupMs) {
-			const at = this.now();
+			const at = this.stampedNow;
 			const cutoff = (days: number): string => isoOffset(at - days * DAY);
 			await this.call(thread, 'POST', this.path('cleanup-report'), {
 				timestamp: isoOffset(at),
 				snapshots: { type: 'snapshots', deleted: [], failed: [], cutoff_date: cutoff(SNAPSHOT_DAYS) },
 				amis: { type: 'amis', deleted_amis: [], deleted_snapshots: [], failed: [], cutoff_date: cutoff(AMI_DAYS) },
 			});
-			this.#cleanedAt = at;
+			this.#cleanedAt = this.now();
 		}
 		await this.#terminateListed(thread);
 	}
@@ -219,7 +219,7 @@ export class ClassicAgent extends SwitchingAgent {
 				instance_id: id,
 				success: problem === null,
 				error: problem,
-				terminated_at: problem === null ? isoOffset(this.now()) : null,
+				terminated_at: problem === null ? isoOffset(this.stampedNow) : null,
 			});
 		}
 	}

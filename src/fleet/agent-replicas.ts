@@ -9,7 +9,8 @@ export type ReplicaHands = {
 	readonly ec2: Ec2;
 	machine(): Instance;
 	actor(): Actor;
-	now(): number;
+	/** Now, as it is written into a request. */
+	stampedNow(): number;
 	path(rest: string): string;
 	call(thread: SimThread, method: Call['method'], path: string, body?: Dict): Promise<unknown>;
 	launch(thread: SimThread, az: string, reason: string): Promise<string>;
@@ -134,6 +135,6 @@ export class ReplicaWork {
 	}
 
 	#stamp(): string {
-		return isoOffset(this.#hands.now());
+		return isoOffset(this.#hands.stampedNow());
 	}
 }

@@ -56,7 +56,7 @@ export abstract class SwitchingAgent extends AgentBase {
 		const targetMode = get(command, 'target_mode');
 		const targetPool = get(command, 'target_pool_id');
 		const timing: Record<string, string | null> = {
-			switch_initiated_at: stamp(this.now()),
+			switch_initiated_at: stamp(this.stampedNow),
 			...(isClassic && { new_instance_launched_at: null }),
 			new_instance_ready_at: null,
 			traffic_switched_at: null,
@@ -67,16 +67,16 @@ export abstract class SwitchingAgent extends AgentBase {
 
 		const newId = await this.#launchFor(thread, targetMode, targetPool, isClassic);
 		if (newId === undefined) return false;
-		if (isClassic) timing.new_instance_launched_at = stamp(this.now());
+		if (isClassic) timing.new_instance_launched_at = stamp(this.stampedNow);
 		if (!(await this.#isUp(thread, newId))) return false;
-		timing.new_instance_ready_at = stamp(this.now());
+		timing.new_instance_ready_at = stamp(this.stampedNow);
 		const fresh = this.place.ec2.describe(newId);
 
 		await thread.sleep(TRAFFIC_SWITCH_MS);
-		timing.traffic_switched_at = stamp(this.now());
+		timing.traffic_switched_at = stamp(this.stampedNow);
 		if (style.terminateWaitMs > 0) {
 			await thread.sleep(style.terminateWaitMs);
-			if (await this.#endOwnMachine(thread)) timing.old_instance_terminated_at = stamp(this.now());
+			if (await this.#endOwnMachine(thread)) timing.old_instance_terminated_at = stamp(this.stampedNow);
 		}
 
 		const report = {

@@ -18,13 +18,18 @@ export type SimClockOptions = {
 	windowMs?: number;
 	/** Awaited after each timer of a program on {@link SimClock.asDepsClock}, so that what it set off can end. */
 	settle?: () => Promise<void>;
+	/**
+	 * With {@link SimClock.runRealTime}: instants on the wire are real ones, so that a daemon on real time reads a deadline 120 s ahead of
+	 * a fleet at thirty times real time as one 4 s ahead. Default false: simulated instants go out as they are.
+	 */
+	realStamps?: boolean;
 	/** Real milliseconds after which a task is taken to wait on a simulated timer, which then fires early. */
 	stallMs?: number;
 	/** Real time. */
 	real?: Clock;
 };
 
-type Live = { readonly simulated: number; readonly elapsed: number; readonly speed: number };
+type Live = { readonly simulated: number; readonly elapsed: number; readonly wall: number; readonly speed: number };
 
 /**
  * Simulated time. Tasks run in order of their instants, each awaited to its end, calls included, before the next one starts;
@@ -38,6 +43,7 @@ export class SimClock implements Scheduler {
 	readonly #stallMs: number;
 	readonly #settle: () => Promise<void>;
 	readonly #real: Clock;
+	readonly #realStamps: boolean;
 	#now: number;
 	#seq = 0;
 	#live: Live | undefined;
@@ -55,6 +61,7 @@ export class SimClock implements Scheduler {
 		this.#stallMs = options.stallMs ?? 250;
 		this.#settle = options.settle ?? twoTurns;
 		this.#real = options.real ?? systemClock;
+		this.#realStamps = options.realStamps ?? false;
 	}
 
 	/** Simulated UTC milliseconds, whole. */
@@ -62,6 +69,11 @@ export class SimClock implements Scheduler {
 		const live = this.#live;
 		if (live) this.#now = Math.max(this.#now, Math.floor(live.simulated + (this.#real.elapsed() - live.elapsed) * live.speed));
 		return this.#now;
+	}
+
+	utc(at: number): number {
+		const live = this.#live;
+		return live && this.#realStamps ? Math.round(live.wall + (at - live.simulated) / live.speed) : at;
 	}
 
 	/** Tasks run; tasks that needed an early timer; the worst delay of a task in real-time driving, simulated milliseconds. */
@@ -106,7 +118,7 @@ export class SimClock implements Scheduler {
 		const failures: unknown[] = [];
 		const stop = (): void => this.#wake();
 		signal.addEventListener('abort', stop);
-		this.#live = { simulated: this.#now, elapsed: this.#real.elapsed(), speed };
+		this.#live = { simulated: this.#now, elapsed: this.#real.elapsed(), wall: this.#real.now(), speed };
 		try {
 			while (!signal.aborted && failures.length === 0) {
 				for (let next = this.#timeline.peek(); next && next.at <= this.now(); next = this.#timeline.peek()) {

@@ -153,6 +153,12 @@ export class Ec2 {
 		else this.#full.add(`${mode} ${pool}`);
 	}
 
+	/** A pool has no capacity for `ms` simulated milliseconds; whoever asks for it meanwhile is refused. */
+	shortage(pool: string, ms: number, mode: Mode = 'spot'): void {
+		this.setCapacity(pool, false, mode);
+		this.#options.clock.schedule(ms, () => this.setCapacity(pool, true, mode), `${pool}/capacity`);
+	}
+
 	/** True from `running` plus the status check time on, while the machine is up. */
 	statusOk(id: string): boolean {
 		return this.describe(id).state === 'running' && this.#options.clock.now() >= (this.#statusOkAt.get(id) ?? Infinity);
@@ -187,12 +193,13 @@ export class Ec2 {
 	notices(id: string): Notices {
 		const notices = this.#notices.get(id);
 		const now = this.#options.clock.now();
+		const stamp = (at: number): string => awsTime(this.#options.clock.utc(at));
 		const visible = (kind: NoticeKind): Notice | undefined => (notices?.[kind] && notices[kind].from <= now ? notices[kind] : undefined);
 		const termination = visible('termination');
 		const rebalance = visible('rebalance');
 		return {
-			action: termination ? { action: 'terminate', time: awsTime(termination.deadline) } : null,
-			rebalance: rebalance ? { noticeTime: awsTime(rebalance.from) } : null,
+			action: termination ? { action: 'terminate', time: stamp(termination.deadline) } : null,
+			rebalance: rebalance ? { noticeTime: stamp(rebalance.from) } : null,
 		};
 	}
 

@@ -8,7 +8,7 @@ import { type AgentSettings, Host } from './host.ts';
 import type { PriceFeed } from './prices.ts';
 import type { Dict } from './python.ts';
 import { createRandom, type Random } from './random.ts';
-import { type Call, type Fetcher, type Link, poolFetcher } from './transport.ts';
+import { balancedFetcher, type Call, type Fetcher, type Link, poolFetcher } from './transport.ts';
 
 /** One request of an agent and what became of it. */
 export type RequestEvent = {
@@ -28,12 +28,16 @@ export type RequestEvent = {
 	readonly outcome: Outcome;
 	/** The body of the answer as text; empty when there was none. */
 	readonly answer: string;
+	/** The Retry-After header of the answer. */
+	readonly retryAfter: string | null;
 };
 
 /** A fleet to create. Only the clock, the daemon, the market and the agents must be given. */
 export type FleetOptions = {
-	/** The daemon's URL. Classic and 3.2 drop a path in it, v4 and the scripts keep it (clients.md). */
+	/** The daemon's URL. Classic and 3.2 drop a path in it, v4 and the scripts keep it (clients.md). Of several daemons: a load balancer's, see `urls`. */
 	baseUrl: string;
+	/** The daemons behind `baseUrl`: requests go to them in turn, and past one that refuses the connection. Only `baseUrl` when absent. */
+	urls?: readonly string[];
 	/** The client's token. */
 	token: string;
 	clock: SimClock;
@@ -111,7 +115,7 @@ export const createFleet = (options: FleetOptions): Fleet => {
 	const random = createRandom(options.seed);
 	const zones = [...new Set(types.flatMap((type) => prices.zones(type)))].sort();
 	const ec2 = options.ec2 ?? new Ec2({ clock, random: random.fork('ec2'), zones });
-	const fetcher = options.fetcher ?? poolFetcher(baseUrl, options.connections);
+	const fetcher = options.fetcher ?? balancedFetcher((options.urls ?? [baseUrl]).map((url) => poolFetcher(url, options.connections)));
 	const prefix = new URL(baseUrl).pathname.replace(/\/+$/, '');
 	const requests = new Counters();
 	const hosts = new Map<string, Host>();
@@ -141,16 +145,16 @@ export const createFleet = (options: FleetOptions): Fleet => {
 			const fate = fateOf(call, route);
 			const about = { at: clock.now(), instanceId, kind, method, path, route, headers, sent };
 			if (fate === 'request') {
-				record({ ...about, status: null, outcome: 'lost_request', answer: '' });
+				record({ ...about, status: null, outcome: 'lost_request', answer: '', retryAfter: null });
 				return { lostAfterMs: faults.lossMs };
 			}
 			try {
 				const reply = await fetcher.send(call);
 				const outcome = fate === 'response' ? 'lost_response' : reply.status;
-				record({ ...about, status: reply.status, outcome, answer: reply.text });
+				record({ ...about, status: reply.status, outcome, answer: reply.text, retryAfter: reply.retryAfter ?? null });
 				return fate === 'response' ? { lostAfterMs: faults.lossMs } : reply;
 			} catch (error) {
-				record({ ...about, status: null, outcome: 'failed', answer: '' });
+				record({ ...about, status: null, outcome: 'failed', answer: '', retryAfter: null });
 				options.onLog?.({ at: clock.now(), instanceId, message: `request failed: ${method} ${path}: ${String(error)}` });
 				return { lostAfterMs: 0 };
 			}

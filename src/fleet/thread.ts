@@ -2,6 +2,8 @@
 export type Scheduler = {
 	/** UTC milliseconds. */
 	now(): number;
+	/** An instant of this clock as the world outside reads it: what goes on the wire. */
+	utc(at: number): number;
 	/** Runs `task` after `delayMs`; the clock waits for the promise it returns. */
 	schedule(delayMs: number, task: () => unknown, name?: string): Scheduled;
 	cancel(scheduled: Scheduled): void;

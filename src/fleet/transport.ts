@@ -1,4 +1,5 @@
 import type { Dict } from './python.ts';
+import type { Random } from './random.ts';
 
 /** One HTTP request. `path` starts with a slash and carries any prefix of the base URL the caller keeps. */
 export type Call = {
@@ -9,11 +10,19 @@ export type Call = {
 };
 
 /** What came back: an answer, or nothing after `lostAfterMs` simulated milliseconds. */
-export type Reply = { readonly status: number; readonly text: string } | { readonly lostAfterMs: number };
+export type Reply = Answer | { readonly lostAfterMs: number };
+
+/** An answer of a server. */
+export type Answer = {
+	readonly status: number;
+	readonly text: string;
+	/** The Retry-After header, as sent. */
+	readonly retryAfter?: string | null;
+};
 
 /** Sends requests to one server. Rejects when there is no answer. */
 export type Fetcher = {
-	send(call: Call): Promise<{ status: number; text: string }>;
+	send(call: Call): Promise<Answer>;
 	close(): Promise<void>;
 };
 
@@ -35,13 +44,46 @@ export const poolFetcher = (baseUrl: string, connections = 32): Fetcher => {
 		send: async ({ method, path, headers, body }) => {
 			pool ??= open();
 			const answer = await (await pool).request({ method, path, headers, body: body === null ? null : JSON.stringify(body) });
-			return { status: answer.statusCode, text: await answer.body.text() };
+			const [retryAfter = null] = [answer.headers['retry-after']].flat();
+			return { status: answer.statusCode, text: await answer.body.text(), retryAfter };
 		},
 		close: async () => {
 			await (await pool)?.close();
 			pool = undefined;
 		},
 	};
+};
+
+const isRefused = (error: unknown): boolean =>
+	typeof error === 'object' && error !== null && 'code' in error && error.code === 'ECONNREFUSED';
+
+/**
+ * What a load balancer does: requests go to the servers in turn, or to one at random, and on to the next when a connection is refused. A
+ * connection that breaks under a request is not repeated: the request may have been served.
+ */
+export const balancedFetcher = (servers: readonly Fetcher[], random: Random | null = null): Fetcher => {
+	let turn = 0;
+	return {
+		send: async (call) => {
+			const first = random === null ? turn++ : random.between(0, servers.length - 1);
+			for (let attempt = 0; ; attempt++) {
+				try {
+					return await at(servers, first + attempt).send(call);
+				} catch (error) {
+					if (attempt + 1 >= servers.length || !isRefused(error)) throw error;
+				}
+			}
+		},
+		close: async () => {
+			for (const server of servers) await server.close();
+		},
+	};
+};
+
+const at = (servers: readonly Fetcher[], index: number): Fetcher => {
+	const server = servers[index % servers.length];
+	if (server === undefined) throw new Error('no server to send to');
+	return server;
 };
 
 /** An agent's `requests.Session`: its headers are shared by all its threads and last as long as the process. */

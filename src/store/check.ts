@@ -32,6 +32,20 @@ const INVARIANTS: ReadonlyArray<readonly [string, RawBuilder<{ id: string }>]> =
 		sql`select id from command where (command_type = 'switch' and status in ('pending', 'claimed') and (open_switch_of is null or open_switch_of <> agent_id))
 			or (status not in ('pending', 'claimed') and open_switch_of is not null)`,
 	],
+	[
+		"a live replica is the one of its agent, and an ended one is nobody's",
+		sql`select id from replica where (status in ('launching', 'syncing', 'ready') and (live_of is null or live_of <> agent_id))
+			or (status not in ('launching', 'syncing', 'ready') and live_of is not null)`,
+	],
+	[
+		'an open emergency is the one of its agent, and something is due for it',
+		sql`select e.id as id from emergency e join agent a on a.id = e.agent_id where (e.open_of is not null and (e.open_of <> e.agent_id or a.attention_at is null))
+			or (e.open_of is null and e.outcome is null)`,
+	],
+	[
+		'the machine of a live replica is a replica of its agent',
+		sql`select r.id as id from replica r join host h on h.handle = r.handle where r.live_of is not null and (h.role <> 'replica' or h.agent_id <> r.agent_id)`,
+	],
 	['a switch to spot names its pool', sql`select id from command where target_mode = 'spot' and target_pool_id is null`],
 ];
 

@@ -9,17 +9,18 @@ export const commandById = statement<{ id: string }>()((db, v) => db.selectFrom(
 
 /** The pending or claimed switch of an agent: at most one, the unique key sees to it. */
 export const openSwitchOf = statement<{ agent_id: string }>()((db, v) =>
-	db.selectFrom('command').selectAll().where('open_switch_of', '=', v('agent_id')),
+	db.selectFrom('command').select(['id', 'status']).where('open_switch_of', '=', v('agent_id')),
 );
 
-/** The open switch of the agent a machine belongs to. */
-export const openSwitchOfInstance = statement<{ client_id: string; instance_id: string }>()((db, v) =>
+/** Cuts the lease of a host's claimed switch to `until` if it ran longer; its process has ended. */
+export const shortenLease = statement<{ agent_id: string; handle: string; until: number; message: string }>()((db, v) =>
 	db
-		.selectFrom('command')
-		.selectAll()
-		.where('open_switch_of', '=', (eb) =>
-			eb.selectFrom('host').select('agent_id').where('client_id', '=', v('client_id')).where('instance_id', '=', v('instance_id')),
-		),
+		.updateTable('command')
+		.set({ lease_until: v('until'), due_at: v('until'), message: v('message') })
+		.where('open_switch_of', '=', v('agent_id'))
+		.where('handle', '=', v('handle'))
+		.where('status', '=', 'claimed')
+		.where('lease_until', '>', v('until')),
 );
 
 export const addCommand = statement<Command>()((db, v) =>
@@ -103,6 +104,22 @@ export const noteAcknowledged = statement<{
 		.where('acknowledged_at', 'is', null),
 );
 
+/** Notes that the claimant of a command which is done already says so too: the usual order, since agents report before they acknowledge. */
+export const noteSuccess = statement<{ id: string; handle: string; now: number; message: string | null }>()((db, v) =>
+	db
+		.updateTable('command')
+		.set((eb) => ({ acknowledged_at: v('now'), acknowledged_success: 1, message: eb.fn.coalesce(eb.val(v('message')), 'message') }))
+		.where('id', '=', v('id'))
+		.where('handle', '=', v('handle'))
+		.where('status', '=', 'completed')
+		.where('acknowledged_at', 'is', null),
+);
+
+/** How far a command of a host is. */
+export const stateOfClaim = statement<{ id: string; handle: string }>()((db, v) =>
+	db.selectFrom('command').select(['status', 'acknowledged_at']).where('id', '=', v('id')).where('handle', '=', v('handle')),
+);
+
 /**
  * Claims the first pending command of a host, by priority then age: one conditional update that succeeds only while the caller is the
  * primary of the command's generation (identity.md section 6). The lease is `lease` plus the command's own terminate wait.
@@ -139,8 +156,23 @@ export const claimNext = statement<{ handle: string; claim_id: string; now: numb
 		.limit(sql.lit(1)),
 );
 
+/** What the host that gets a command is told of it. */
+export type Offered = Pick<Command, (typeof OFFERED)[number]>;
+const OFFERED = [
+	'id',
+	'command_type',
+	'instance_id',
+	'target_mode',
+	'target_pool_id',
+	'priority',
+	'terminate_wait_seconds',
+	'created_at',
+	'expires_at',
+	'request_id',
+] as const;
+
 export const commandByClaim = statement<{ claim_id: string }>()((db, v) =>
-	db.selectFrom('command').selectAll().where('claim_id', '=', v('claim_id')),
+	db.selectFrom('command').select(OFFERED).where('claim_id', '=', v('claim_id')),
 );
 
 /** Puts a claim back whose answer was never written: only that very claim, and only while nothing else happened to it. */
@@ -196,17 +228,16 @@ export const nameMachine = statement<{ id: string; instance_id: string }>()((db,
 		.where('awaits_machine', '=', 1),
 );
 
-/** Those of some orders of a client that a candidate stands for already (identity.md R6). */
-export const ordersTaken = async (db: Db, clientId: string, orders: readonly Command[]): Promise<ReadonlySet<string>> => {
-	const ids = orders.map((order) => order.id);
+/** Those of some orders (switches and replicas) of a client that a candidate stands for already (identity.md R6). */
+export const ordersTaken = async (db: Db, clientId: string, ids: readonly string[]): Promise<ReadonlySet<string>> => {
 	const rows = await db
 		.selectFrom('host')
-		.select('tentative_command_id')
+		.select(['tentative_command_id', 'tentative_replica_id'])
 		.where('client_id', '=', clientId)
 		.where('role', '=', 'candidate')
-		.where('tentative_command_id', 'in', ids)
+		.where((eb) => eb.or([eb('tentative_command_id', 'in', ids), eb('tentative_replica_id', 'in', ids)]))
 		.execute();
-	return new Set(rows.flatMap((row) => row.tentative_command_id ?? []));
+	return new Set(rows.flatMap((row) => [row.tentative_command_id ?? [], row.tentative_replica_id ?? []].flat()));
 };
 
 /** Orders of an agent whose machine is not known yet and whose lease runs: open, void or ended badly (identity.md section 3). */
@@ -219,7 +250,7 @@ export const ordersOfAgent = statement<{ client_id: string; agent_id: string; no
 		.where('lease_until', '>', v('now'))
 		.where('agent_id', '=', v('agent_id'))
 		.orderBy('claimed_at')
-		.limit(50),
+		.limit(sql.lit(50)),
 );
 
 /** The same for every self-named agent of a client, for a machine of this type, region and zone ('' where it does not say). */
@@ -240,7 +271,7 @@ export const ordersOfSelfNamed = statement<{ client_id: string; now: number; ins
 			.where((eb) => eb.or([eb('command.region', 'is', null), eb(eb.val(v('region')), 'in', ['', eb.ref('command.region')])]))
 			.where((eb) => eb.or([eb('command.target_az', 'is', null), eb(eb.val(v('az')), 'in', ['', eb.ref('command.target_az')])]))
 			.orderBy('command.claimed_at')
-			.limit(500),
+			.limit(sql.lit(500)),
 );
 
 /** The newest claims of a host, whatever became of them: what a switch report without a command id may be about. */
@@ -251,12 +282,12 @@ export const claimsOfHost = statement<{ handle: string }>()((db, v) =>
 		.where('handle', '=', v('handle'))
 		.where('claimed_at', 'is not', null)
 		.orderBy('claimed_at', 'desc')
-		.limit(20),
+		.limit(sql.lit(20)),
 );
 
 /** Commands whose expiry or lease is over, oldest first. */
 export const dueCommands = statement<{ now: number }>()((db, v) =>
-	db.selectFrom('command').selectAll().where('due_at', '<=', v('now')).orderBy('due_at').limit(200),
+	db.selectFrom('command').selectAll().where('due_at', '<=', v('now')).orderBy('due_at').limit(sql.lit(200)),
 );
 
 export const switchOf = statement<{ agent_id: string; old_instance_id: string; new_instance_id: string }>()((db, v) =>
@@ -267,7 +298,7 @@ export const switchOf = statement<{ agent_id: string; old_instance_id: string; n
 		.where('old_instance_id', '=', v('old_instance_id'))
 		.where('new_instance_id', '=', v('new_instance_id'))
 		.orderBy('created_at', 'desc')
-		.limit(1),
+		.limit(sql.lit(1)),
 );
 
 export const switchOfCommand = statement<{ agent_id: string; command_id: string }>()((db, v) =>
@@ -277,7 +308,7 @@ export const switchOfCommand = statement<{ agent_id: string; command_id: string 
 		.where('agent_id', '=', v('agent_id'))
 		.where('command_id', '=', v('command_id'))
 		.orderBy('created_at', 'desc')
-		.limit(1),
+		.limit(sql.lit(1)),
 );
 
 const switchColumns = [

@@ -1,6 +1,9 @@
 import { type Kysely, type RawBuilder, SqliteAdapter, sql } from 'kysely';
 import type { Tables } from './schema.ts';
 
+/** A conditional update matched nothing: the rows it was made from are out of date. Whoever began the transaction may begin it again. */
+export class StaleRow extends Error {}
+
 /** What differs between the databases, one value each; nothing outside this file asks which one it is. */
 export type Dialect = {
 	readonly name: 'sqlite' | 'mysql';
@@ -14,8 +17,17 @@ export type Dialect = {
 	readonly forUpdate: RawBuilder<unknown>;
 	/** Where the rows of an insert come from when one parameter holds them all, so that its text is the same for any number. */
 	readonly manyRows: { from(columns: number): string; bind(rows: ReadonlyArray<readonly unknown[]>): unknown };
+	/** A name that may be a word of the language. */
+	quote(name: string): string;
+	/** What stands around one parameter that holds a list, and how the list is bound to it. */
+	readonly list: readonly [string, string];
+	bindList(values: readonly string[]): unknown;
+	/** The database's own clock, UTC milliseconds as `Store.leaseNow` counts them; null where it has none and the time is always bound. */
+	readonly databaseNow: RawBuilder<number | null>;
 	/** Whether statements can wait for the next packet, and several travel in one. */
 	readonly defers: boolean;
+	/** A conditional update that had to match a row matched none (see `must` in statement.ts). */
+	isStale(error: unknown): boolean;
 	/** A unique key refused the row. */
 	isDuplicate(error: unknown): boolean;
 	/** A foreign key refused the row: what it belongs to was deleted meanwhile. */
@@ -41,7 +53,12 @@ export const sqlite: Dialect = {
 		from: (columns) => `select ${Array.from({ length: columns }, (_, index) => `value->>${index}`).join(',')} from json_each(?) where true`,
 		bind: (rows) => JSON.stringify(rows),
 	},
+	quote: (name) => `"${name}"`,
+	list: ['(select value from json_each(', '))'],
+	bindList: (values) => JSON.stringify(values),
+	databaseNow: sql`null`,
 	defers: false,
+	isStale: (error) => error instanceof StaleRow,
 	isDuplicate: (error) => ['SQLITE_CONSTRAINT_UNIQUE', 'SQLITE_CONSTRAINT_PRIMARYKEY'].includes(codeOf(error)),
 	isOrphan: (error) => codeOf(error) === 'SQLITE_CONSTRAINT_FOREIGNKEY',
 	isBusy: (error) => codeOf(error).startsWith('SQLITE_BUSY') || codeOf(error) === 'SQLITE_LOCKED',
@@ -62,7 +79,14 @@ export const mysql: Dialect = {
 	greatest: (a, b) => sql<number>`greatest(${a}, ${b})`,
 	forUpdate: sql`for update`,
 	manyRows: { from: () => 'values ?', bind: (rows) => rows },
+	quote: (name) => `\`${name}\``,
+	list: ['(', ')'],
+	bindList: (values) => values,
+	// Not unix_timestamp(now()): in the hour that a zone's winter repeats, it is an hour behind.
+	databaseNow: sql`timestampdiff(microsecond, '1970-01-01', utc_timestamp(3)) div 1000`,
 	defers: true,
+	// Subquery returns more than one row: the guard of `must`.
+	isStale: (error) => error instanceof StaleRow || numberOf(error) === 1242,
 	isDuplicate: (error) => numberOf(error) === 1062 || numberOf(error) === 1586,
 	isOrphan: (error) => numberOf(error) === 1452,
 	isBusy: (error) => [1205, 1213, 1020].includes(numberOf(error)),

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { multiRow } from './multi-row.ts';
-import type { AgentTable, HostLivenessTable, HostTable, Role } from './schema.ts';
+import type { AgentTable, HostLivenessTable, HostTable, ReplicaTable, Role } from './schema.ts';
 import { type Db, statement } from './statement.ts';
 
 export type Agent = AgentTable;
@@ -42,12 +42,30 @@ export const lockAgentOfHandle = statement<{ handle: string }>()((db, v, dialect
 		.modifyEnd(dialect.forUpdate),
 );
 
+/** The same, for whoever needs only the lock. */
+export const lockRowOfHandle = statement<{ handle: string }>()((db, v, dialect) =>
+	db
+		.selectFrom('agent')
+		.select('id')
+		.where('id', '=', (eb) => eb.selectFrom('host').select('agent_id').where('handle', '=', v('handle')))
+		.modifyEnd(dialect.forUpdate),
+);
+
 export const agentById = statement<{ id: string }>()((db, v) => db.selectFrom('agent').selectAll().where('id', '=', v('id')));
 
 export const hostByHandle = statement<{ handle: string }>()((db, v) => db.selectFrom('host').selectAll().where('handle', '=', v('handle')));
 
 export const hostByInstance = statement<{ client_id: string; instance_id: string }>()((db, v) =>
 	db.selectFrom('host').selectAll().where('client_id', '=', v('client_id')).where('instance_id', '=', v('instance_id')),
+);
+
+/** The machine that the host behind a handle names by its id: of the same client. */
+export const hostNamedBy = statement<{ handle: string; instance_id: string }>()((db, v) =>
+	db
+		.selectFrom('host')
+		.selectAll()
+		.where('client_id', '=', (eb) => eb.selectFrom('host as h').select('h.client_id').where('h.handle', '=', v('handle')))
+		.where('instance_id', '=', v('instance_id')),
 );
 
 /** The current primary of an agent. */
@@ -91,10 +109,14 @@ export const addHost = statement<Host>()((db, v) =>
 		said_offline_at: v('said_offline_at'),
 		zombie_at: v('zombie_at'),
 		hold: v('hold'),
+		hold_until: v('hold_until'),
 		guess_command_id: v('guess_command_id'),
+		guess_replica_id: v('guess_replica_id'),
 		tentative_command_id: v('tentative_command_id'),
+		tentative_replica_id: v('tentative_replica_id'),
 		takes_back: v('takes_back'),
 		termination_attempted_at: v('termination_attempted_at'),
+		ending_told_at: v('ending_told_at'),
 		terminated_at: v('terminated_at'),
 		last_switch_at: v('last_switch_at'),
 		created_at: v('created_at'),
@@ -124,10 +146,14 @@ export const saveHost = statement<Host>()((db, v) =>
 			said_offline_at: v('said_offline_at'),
 			zombie_at: v('zombie_at'),
 			hold: v('hold'),
+			hold_until: v('hold_until'),
 			guess_command_id: v('guess_command_id'),
+			guess_replica_id: v('guess_replica_id'),
 			tentative_command_id: v('tentative_command_id'),
+			tentative_replica_id: v('tentative_replica_id'),
 			takes_back: v('takes_back'),
 			termination_attempted_at: v('termination_attempted_at'),
+			ending_told_at: v('ending_told_at'),
 			terminated_at: v('terminated_at'),
 			last_switch_at: v('last_switch_at'),
 		})
@@ -157,6 +183,7 @@ export const addAgent = statement<Agent>()((db, v) =>
 		last_switch_at: v('last_switch_at'),
 		last_cleanup_at: v('last_cleanup_at'),
 		terminated_at: v('terminated_at'),
+		attention_at: v('attention_at'),
 		deleted_at: v('deleted_at'),
 		installed_at: v('installed_at'),
 		created_at: v('created_at'),
@@ -186,11 +213,55 @@ export const saveAgent = statement<Agent & { seen_version: number }>()((db, v) =
 			last_switch_at: v('last_switch_at'),
 			last_cleanup_at: v('last_cleanup_at'),
 			terminated_at: v('terminated_at'),
+			attention_at: v('attention_at'),
 			deleted_at: v('deleted_at'),
 			updated_at: v('updated_at'),
 		})
 		.where('id', '=', v('id'))
 		.where('version', '=', v('seen_version')),
+);
+
+/** What a change of primary, or of liveness, writes of an agent: {@link saveAgent} with a quarter of its columns, for the hot paths. */
+export const saveAgentState = statement<
+	Pick<Agent, 'id' | 'generation' | 'version' | 'status' | 'last_switch_at' | 'terminated_at' | 'attention_at' | 'updated_at'> & {
+		seen_version: number;
+	}
+>()((db, v) =>
+	db
+		.updateTable('agent')
+		.set({
+			generation: v('generation'),
+			version: v('version'),
+			status: v('status'),
+			last_switch_at: v('last_switch_at'),
+			terminated_at: v('terminated_at'),
+			attention_at: v('attention_at'),
+			updated_at: v('updated_at'),
+		})
+		.where('id', '=', v('id'))
+		.where('version', '=', v('seen_version')),
+);
+
+/** What a change of role writes of the host that leaves it: the rest of its row stays. */
+export const setRole = statement<
+	Pick<
+		Host,
+		'handle' | 'role' | 'primary_of' | 'zombie_at' | 'hold' | 'hold_until' | 'takes_back' | 'termination_attempted_at' | 'terminated_at'
+	>
+>()((db, v) =>
+	db
+		.updateTable('host')
+		.set({
+			role: v('role'),
+			primary_of: v('primary_of'),
+			zombie_at: v('zombie_at'),
+			hold: v('hold'),
+			hold_until: v('hold_until'),
+			takes_back: v('takes_back'),
+			termination_attempted_at: v('termination_attempted_at'),
+			terminated_at: v('terminated_at'),
+		})
+		.where('handle', '=', v('handle')),
 );
 
 export const addLogicalId = statement<{ client_id: string; logical_id: string; agent_id: string }>()((db, v) =>
@@ -208,7 +279,7 @@ export const hostsInRole = statement<{ agent_id: string; role: Role }>()((db, v)
 		.where('host.role', '=', v('role'))
 		.orderBy('host_liveness.seen_at', 'desc')
 		.orderBy('host.handle')
-		.limit(200),
+		.limit(sql.lit(200)),
 );
 
 const LIVENESS = [
@@ -273,6 +344,18 @@ export const mergeLiveness = (tx: Db, dialect: 'sqlite' | 'mysql', rows: readonl
 		rows.map((row) => seenColumns.map((column) => row[column as keyof Seen])),
 	);
 
+/** Machines that were to end by `before` and of which nobody has been told that they do not, oldest first. */
+export const endlessHosts = statement<{ role: 'zombie' | 'ended'; before: number }>()((db, v) =>
+	db
+		.selectFrom('host')
+		.select(['handle', 'agent_id'])
+		.where('role', '=', v('role'))
+		.where('ending_told_at', 'is', null)
+		.where('zombie_at', '<=', v('before'))
+		.orderBy('zombie_at')
+		.limit(sql.lit(200)),
+);
+
 /** Those of `handles` that still exist. */
 export const existingHandles = async (db: Db, handles: readonly string[]): Promise<Set<string>> => {
 	const found = new Set<string>();
@@ -295,7 +378,7 @@ export const overdueHosts = statement<{ cutoff: number }>()((db, v) =>
 		.select(['host.handle', 'host.agent_id', 'host_liveness.watch_at'])
 		.where('host_liveness.watch_at', '<', v('cutoff'))
 		.orderBy('host_liveness.watch_at')
-		.limit(200),
+		.limit(sql.lit(200)),
 );
 
 export type View = {
@@ -329,6 +412,13 @@ export type View = {
 	primary_instance_id: string | null;
 	pending: number;
 	ending: number;
+	/** State of the live replica; null when there is none. */
+	replica_status: ReplicaTable['status'] | null;
+	/** Set once a launch was handed out: until then no poll can get it again. */
+	replica_lease_until: number | null;
+	replica_handle: string | null;
+	/** The host that an open emergency waits to hear from. */
+	awaited_handle: string | null;
 };
 
 /** Everything a routine call of a host needs to be answered, in one read. */
@@ -337,7 +427,13 @@ export const viewOfHost = statement<{ handle: string }>()((db, v) =>
 		.selectFrom('host as h')
 		.innerJoin('agent as a', 'a.id', 'h.agent_id')
 		.leftJoin('host as p', 'p.primary_of', 'a.id')
+		.leftJoin('replica as r', 'r.live_of', 'a.id')
+		.leftJoin('emergency as e', 'e.open_of', 'a.id')
 		.select([
+			'r.status as replica_status',
+			'r.lease_until as replica_lease_until',
+			'r.handle as replica_handle',
+			'e.new_handle as awaited_handle',
 			'h.handle',
 			'h.agent_id',
 			'h.client_id',
@@ -370,7 +466,11 @@ export const viewOfHost = statement<{ handle: string }>()((db, v) =>
 		.select((eb) => [
 			eb
 				.case()
-				.when(eb.exists(eb.selectFrom('command as c').select('c.id').whereRef('c.agent_id', '=', 'a.id').where('c.status', '=', 'pending')))
+				.when(
+					eb.exists(
+						eb.selectFrom('command as c').select('c.id').whereRef('c.open_switch_of', '=', 'a.id').where('c.status', '=', 'pending'),
+					),
+				)
 				.then(1)
 				.else(0)
 				.end()

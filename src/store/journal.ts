@@ -1,3 +1,5 @@
+import { sql } from 'kysely';
+import { multiRow } from './multi-row.ts';
 import type { AuditTable, ChangeLogTable, EventTable, NotificationTable } from './schema.ts';
 import { type Db, statement } from './statement.ts';
 
@@ -23,6 +25,9 @@ const addEvent = statement<NewEvent>()((db, v) =>
 	}),
 );
 
+const EVENT = ['type', 'severity', 'client_id', 'agent_id', 'instance_id', 'message', 'metadata', 'request_id', 'created_at'] as const;
+const addEvents = multiRow('event', EVENT, '');
+
 const addAudit = statement<NewAudit>()((db, v) =>
 	db.insertInto('audit').values({
 		at: v('at'),
@@ -41,56 +46,51 @@ const addChange = statement<NewChange>()((db, v) =>
 	db.insertInto('change_log').values({ origin: v('origin'), topic: v('topic'), key: v('key'), at: v('at') }),
 );
 
-const repeatNotification = statement<{
-	agent_id: string;
-	type: string;
-	message: string;
-	now: number;
-	since: number;
-	severity: NotificationTable['severity'];
-}>()((db, v) =>
-	db
-		.updateTable('notification')
-		.set((eb) => ({ count: eb('count', '+', 1), last_at: v('now'), message: v('message'), severity: v('severity'), is_read: 0 }))
-		.where('agent_id', '=', v('agent_id'))
-		.where('type', '=', v('type'))
-		.where('last_at', '>', v('since')),
-);
+const CHANGE = ['origin', 'topic', 'key', 'at'] as const;
+const addChanges = multiRow('change_log', ['origin', 'topic', 'key', 'at'], '');
 
-/** Adds a notification unless the same was repeated within the time: its source row is the client, so that one without a client adds none. */
-const addNotification = statement<NewNotification & { since: number }>()((db, v) =>
+/**
+ * Adds a notification; where the same was told within the time, that row is counted up instead: its id makes the insert a duplicate. Its
+ * source row is the client, so that one without a client adds none.
+ */
+const addNotification = statement<NewNotification & { since: number }>()((db, v, dialect) =>
 	db
 		.insertInto('notification')
 		.columns(['id', 'client_id', 'agent_id', 'type', 'title', 'message', 'severity', 'is_read', 'count', 'created_at', 'last_at'])
 		.expression((eb) =>
 			eb
 				.selectFrom('client')
-				.select([
-					eb.val(v('id')).as('id'),
-					eb.val(v('client_id')).as('client_id'),
-					eb.val(v('agent_id')).as('agent_id'),
-					eb.val(v('type')).as('type'),
-					eb.val(v('title')).as('title'),
-					eb.val(v('message')).as('message'),
-					eb.val(v('severity')).as('severity'),
-					eb.lit(0).as('is_read'),
-					eb.lit(1).as('count'),
-					eb.val(v('created_at')).as('created_at'),
-					eb.val(v('created_at')).as('last_at'),
-				])
-				.where('client.id', '=', v('client_id'))
-				.where((where) =>
-					where.not(
-						where.exists(
-							where
+				.select((row) => [
+					row.fn
+						.coalesce(
+							row
 								.selectFrom('notification as n')
 								.select('n.id')
 								.where('n.agent_id', '=', v('agent_id'))
 								.where('n.type', '=', v('type'))
-								.where('n.last_at', '>', v('since')),
-						),
-					),
-				),
+								.where('n.last_at', '>', v('since'))
+								.orderBy('n.last_at', 'desc')
+								.limit(sql.lit(1)),
+							row.val(v('id')),
+						)
+						.as('id'),
+					row.val(v('client_id')).as('client_id'),
+					row.val(v('agent_id')).as('agent_id'),
+					row.val(v('type')).as('type'),
+					row.val(v('title')).as('title'),
+					row.val(v('message')).as('message'),
+					row.val(v('severity')).as('severity'),
+					row.lit(0).as('is_read'),
+					row.lit(1).as('count'),
+					row.val(v('created_at')).as('created_at'),
+					row.val(v('created_at')).as('last_at'),
+				])
+				.where('client.id', '=', v('client_id')),
+		)
+		.modifyEnd(
+			sql`${dialect.onConflict(['id'])} count = notification.count + 1, is_read = 0, ${sql.join(
+				['last_at', 'message', 'severity'].map((column) => sql`${sql.ref(column)} = ${dialect.incoming(column)}`),
+			)}`,
 		),
 );
 
@@ -104,15 +104,22 @@ export type Written = {
 
 /** Writes events, notifications (repeats counted), audit rows and what caches must forget. */
 export const writeJournal = async (tx: Db, written: Written): Promise<void> => {
-	for (const event of written.events) await addEvent.later(tx, event);
+	if (written.events.length > 1)
+		await addEvents(
+			tx,
+			written.events.map((event) => EVENT.map((column) => event[column])),
+		);
+	else for (const event of written.events) await addEvent.later(tx, event);
 	for (const audit of written.audits) await addAudit.later(tx, audit);
 	for (const notification of written.notifications) {
-		const { agent_id, type, message, created_at, severity } = notification;
-		const since = created_at - REPEAT_MS;
-		if (agent_id !== null) await repeatNotification.later(tx, { agent_id, type, message, severity, now: created_at, since });
-		await addNotification.later(tx, { ...notification, since });
+		await addNotification.later(tx, { ...notification, since: notification.created_at - REPEAT_MS });
 	}
-	for (const change of written.changes) await addChange.later(tx, change);
+	if (written.changes.length > 1)
+		await addChanges(
+			tx,
+			written.changes.map((change) => CHANGE.map((column) => change[column])),
+		);
+	else for (const change of written.changes) await addChange.later(tx, change);
 };
 
 /** Rows of the change log after `after`, and those of `ids` that were missing before; oldest first, at most 5,000. */
@@ -128,7 +135,7 @@ export const changesAfter = async (
 };
 
 const newChanges = statement<{ after: number }>()((db, v) =>
-	db.selectFrom('change_log').selectAll().where('id', '>', v('after')).orderBy('id').limit(5000),
+	db.selectFrom('change_log').selectAll().where('id', '>', v('after')).orderBy('id').limit(sql.lit(5000)),
 );
 
 /** The newest id of the change log, 0 when empty. */
@@ -144,9 +151,15 @@ export const newestChange = async (db: Db): Promise<number> =>
 
 /** Forgets changes older than `before`, at most 5,000 at a time; returns how many. */
 export const pruneChanges = async (tx: Db, before: number): Promise<number> => {
-	const bound = await tx.selectFrom('change_log').select('id').where('at', '<', before).orderBy('at', 'desc').limit(1).executeTakeFirst();
+	const bound = await tx
+		.selectFrom('change_log')
+		.select('id')
+		.where('at', '<', before)
+		.orderBy('at', 'desc')
+		.limit(sql.lit(1))
+		.executeTakeFirst();
 	if (bound === undefined) return 0;
-	const first = await tx.selectFrom('change_log').select('id').orderBy('id').limit(1).executeTakeFirst();
+	const first = await tx.selectFrom('change_log').select('id').orderBy('id').limit(sql.lit(1)).executeTakeFirst();
 	const last = Math.min(bound.id, (first?.id ?? 0) + 5000);
 	const result = await tx.deleteFrom('change_log').where('id', '<=', last).where('at', '<', before).executeTakeFirst();
 	return Number(result.numDeletedRows);

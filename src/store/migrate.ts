@@ -1,6 +1,7 @@
 import { type Migration, Migrator, sql } from 'kysely';
 import { SpotError } from '../errors.ts';
 import { spine } from './migrations/0001-spine.ts';
+import { failover } from './migrations/0002-failover.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
@@ -13,7 +14,10 @@ export type Spelling = { readonly autoId: string; readonly end: string; quote(na
  */
 export type Step = { readonly name: string; ddl(spelling: Spelling): string };
 
-const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [['0001', spine]];
+const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
+	['0001', spine],
+	['0002', failover],
+];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>
 	list.map((step, index) => [`${release}-${String(index + 1).padStart(3, '0')}-${step.name}`, step] as const),
@@ -118,8 +122,9 @@ const migrations = (spelling: Spelling): Record<string, Migration> =>
 					try {
 						await sql.raw(step.ddl(spelling)).execute(db);
 					} catch (error) {
-						// The index is there already: an earlier run was killed between the statement and its record.
-						if ((error as { errno?: unknown }).errno === 1061 || /index \w+ already exists/.test(String(error))) return;
+						// The index, or the column, is there already: an earlier run was killed between the statement and its record.
+						const { errno } = error as { errno?: unknown };
+						if (errno === 1061 || errno === 1060 || /index \w+ already exists|duplicate column name/.test(String(error))) return;
 						throw error;
 					}
 				},

@@ -10,10 +10,9 @@ const MOST = 1000;
  * what follows. Each row holds its values in the order of `columns`; `after` is what stands behind the rows (an upsert's assignments).
  */
 export const multiRow = (table: string, columns: readonly string[], after: string) => {
-	const into = `insert into ${table} (${columns.join(',')})`;
 	return async (tx: Db, rows: ReadonlyArray<readonly unknown[]>): Promise<void> => {
-		const { manyRows, defers } = dialectOf(tx);
-		const text = `${defers ? LATER : ''}${into} ${manyRows.from(columns.length)} ${after}`;
+		const { manyRows, defers, quote } = dialectOf(tx);
+		const text = `${defers ? LATER : ''}insert into ${table} (${columns.map(quote).join(',')}) ${manyRows.from(columns.length)} ${after}`;
 		for (let start = 0; start < rows.length; start += MOST) {
 			await tx.executeQuery(CompiledQuery.raw(text, [manyRows.bind(rows.slice(start, start + MOST))]));
 		}

@@ -1,11 +1,11 @@
-import { Kysely, MysqlDialect, type MysqlPool, type MysqlPoolConnection, sql } from 'kysely';
+import { CompiledQuery, Kysely, MysqlDialect, type MysqlPool, type MysqlPoolConnection, sql } from 'kysely';
 import { createPool, type Pool, type PoolConnection } from 'mysql2';
 import type { Clock } from '../deps.ts';
 import { SpotError } from '../errors.ts';
 import { mysql } from './dialect.ts';
 import { asUnavailable, databaseUnavailable, type OpenOptions, type Store } from './open.ts';
 import type { Tables } from './schema.ts';
-import { type Db, LATER } from './statement.ts';
+import { type Db, LATER, type Rows, together } from './statement.ts';
 
 /** How long a request waits for a connection before it is told 503 (D-44: bounded, never for ever, never at once). */
 const ACQUIRE_MS = 5_000;
@@ -14,6 +14,8 @@ const STATEMENT_MS = 20_000;
 /** Building an index on a large table takes its time. */
 const DDL_MS = 3_600_000;
 const ATTEMPTS = 4;
+/** Connections that only notices use: opened when the first comes. */
+const URGENT = 3;
 /** Sent on every new connection before its first statement. */
 const SESSION = [
 	'set session transaction isolation level read committed',
@@ -61,6 +63,8 @@ const bounded = (pool: Pool, clock: Clock, watch: ((sql: string) => void) | unde
 	},
 	end: (callback) => pool.end((error) => callback(error)),
 });
+
+const COMMIT = CompiledQuery.raw('commit');
 
 const OK = { insertId: 0, affectedRows: 0 };
 
@@ -111,42 +115,45 @@ const limited = (connection: PoolConnection, watch: ((sql: string) => void) | un
 /** Opens a MySQL 8.0.19+ or MariaDB 10.6+ database through a pool, READ COMMITTED (../shared/style/guide.md section 6). */
 export const openMysql = async (options: OpenOptions): Promise<Store> => {
 	const address = parse(options.url);
-	const pool = createPool({
-		...address,
-		// A migration holds one connection for its lock and works on another.
-		connectionLimit: Math.max(2, options.poolSize),
-		maxIdle: Math.max(2, options.poolSize),
-		connectTimeout: ACQUIRE_MS,
-		charset: 'utf8mb4',
-		timezone: 'Z',
-		supportBigNumbers: true,
-		enableKeepAlive: true,
-		multipleStatements: true,
-		stringifyObjects: true,
-	});
-	pool.on('connection', (connection) => {
-		for (const setting of SESSION) connection.query(setting, () => undefined);
-		connection.on('error', () => undefined);
-	});
-	const db: Db = new Kysely<Tables>({ dialect: new MysqlDialect({ pool: bounded(pool, options.clock, options.watch) }) });
-
-	const once = <T>(work: (tx: Db) => Promise<T>): Promise<T> =>
-		db.connection().execute(async (tx) => {
-			await sql`start transaction`.execute(tx);
-			try {
-				const value = await work(tx);
-				await sql`commit`.execute(tx);
-				return value;
-			} catch (error) {
-				await sql`rollback`.execute(tx).catch(() => undefined);
-				throw error;
-			}
+	const open = (size: number): Pool => {
+		const pool = createPool({
+			...address,
+			connectionLimit: size,
+			maxIdle: size,
+			connectTimeout: ACQUIRE_MS,
+			charset: 'utf8mb4',
+			timezone: 'Z',
+			supportBigNumbers: true,
+			enableKeepAlive: true,
+			multipleStatements: true,
+			stringifyObjects: true,
 		});
+		pool.on('connection', (connection) => {
+			for (const setting of SESSION) connection.query(setting, () => undefined);
+			connection.on('error', () => undefined);
+		});
+		return pool;
+	};
+	const speak = (pool: Pool): Db =>
+		new Kysely<Tables>({ dialect: new MysqlDialect({ pool: bounded(pool, options.clock, options.watch) }) });
+	// A migration holds one connection for its lock and works on another.
+	const pool = open(Math.max(2, options.poolSize));
+	const db = speak(pool);
+	const urgentDb = speak(open(URGENT));
 
-	const transact = async <T>(work: (tx: Db) => Promise<T>): Promise<T> => {
+	/** One transaction from its start; `work` ends it, and whatever it throws undoes it. A busy database repeats it. */
+	const begin = async <T>(on: Db, work: (tx: Db) => Promise<T>): Promise<T> => {
 		for (let attempt = 1; ; attempt++) {
 			try {
-				return await once(work);
+				return await on.connection().execute(async (tx) => {
+					await sql`start transaction`.execute(tx);
+					try {
+						return await work(tx);
+					} catch (error) {
+						await sql`rollback`.execute(tx).catch(() => undefined);
+						throw error;
+					}
+				});
 			} catch (error) {
 				if (!mysql.isBusy(error) || attempt >= ATTEMPTS) throw asUnavailable(mysql, error);
 				await options.clock.sleep(attempt * 5);
@@ -158,7 +165,15 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 		dialect: mysql,
 		read: db,
 		ddl: db,
-		transact,
+		transact: (work, urgent = false) =>
+			begin(urgent ? urgentDb : db, async (tx) => {
+				const value = await work(tx);
+				await tx.executeQuery(COMMIT);
+				return value;
+			}),
+		transactTogether: (calls) =>
+			begin(db, async (tx) => (await together(tx, [...calls, { query: () => COMMIT }])).slice(0, -1) as Rows<typeof calls>),
+		leaseNow: () => options.leaseClock?.now() ?? null,
 		ping: async () => {
 			try {
 				await sql`select 1`.execute(db);
@@ -170,6 +185,8 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 			const inner = pool as unknown as { _freeConnections?: { length: number } };
 			return { idle: inner._freeConnections?.length ?? 0, size: options.poolSize };
 		},
-		close: () => db.destroy(),
+		close: async () => {
+			await Promise.all([db.destroy(), urgentDb.destroy()]);
+		},
 	};
 };

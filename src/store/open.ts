@@ -1,7 +1,7 @@
 import type { Clock } from '../deps.ts';
 import { SpotError } from '../errors.ts';
 import type { Dialect } from './dialect.ts';
-import type { Db } from './statement.ts';
+import type { Call, Db, Rows } from './statement.ts';
 
 /** The database as the rest of the program sees it. */
 export type Store = {
@@ -13,9 +13,14 @@ export type Store = {
 	/**
 	 * Runs `work` in one transaction and resolves after it is durable. A busy database (deadlock, lock wait) repeats it, at most
 	 * three times, so `work` must have no effect but its statements. SQLite gathers waiting transactions into one commit, each
-	 * behind a savepoint of its own (../shared/performance.md, group commit).
+	 * behind a savepoint of its own (../shared/performance.md, group commit). `urgent` work goes before all that waits, on MySQL over
+	 * connections of its own: a notice never waits behind routine traffic.
 	 */
-	transact<T>(work: (tx: Db) => Promise<T>): Promise<T>;
+	transact<T>(work: (tx: Db) => Promise<T>, urgent?: boolean): Promise<T>;
+	/** As {@link Store.transact}, for statements of which none waits for another's result: one round trip on MySQL. */
+	transactTogether<const C extends ReadonlyArray<Call<unknown>>>(calls: C): Promise<Rows<C>>;
+	/** The time that leases are compared with; null: the clock of the database itself, which all its daemons share. */
+	leaseNow(): number | null;
 	/** Throws 503 DATABASE_UNAVAILABLE when the database does not answer. */
 	ping(): Promise<void>;
 	/** Idle and allowed connections, for the page that shows them. */
@@ -31,6 +36,8 @@ export type OpenOptions = {
 	readonly poolSize: number;
 	readonly clock: Clock;
 	readonly watch?: StatementWatch;
+	/** Stands in for the database's clock in tests. */
+	readonly leaseClock?: Pick<Clock, 'now'>;
 };
 
 /** What a database error means to a caller: 503 when it cannot be reached, itself otherwise. */

@@ -106,6 +106,18 @@ export const poolsOf = statement<{ instance_type: string; region: string }>()((d
 		.limit(sql.lit(200)),
 );
 
+/** Active pools of a region, those of a type first. */
+export const poolsOfRegion = statement<{ region: string; instance_type: string }>()((db, v) =>
+	db
+		.selectFrom('pool')
+		.select(['id', 'instance_type', 'region', 'az'])
+		.where('region', '=', v('region'))
+		.where('active', '=', 1)
+		.orderBy((eb) => eb.case().when('instance_type', '=', v('instance_type')).then(0).else(1).end())
+		.orderBy('id')
+		.limit(sql.lit(500)),
+);
+
 /** The newest clean price of a pool. */
 export const newestPrice = statement<{ pool_id: string }>()((db, v) =>
 	db.selectFrom('price_clean').selectAll().where('pool_id', '=', v('pool_id')).orderBy('bucket', 'desc').limit(sql.lit(1)),
@@ -149,6 +161,6 @@ export const typesOfFamily = async (db: Db, family: string, region: string): Pro
 			.where('instance_type', '<', `${family}/`)
 			.where('region', '=', region)
 			.orderBy('instance_type')
-			.limit(100)
+			.limit(sql.lit(100))
 			.execute()
 	).map((row) => row.instance_type);

@@ -18,6 +18,9 @@ export type Tables = {
 	price_clean: PriceCleanTable;
 	ondemand_price: OnDemandPriceTable;
 	command: CommandTable;
+	replica: ReplicaTable;
+	emergency: EmergencyTable;
+	job: JobTable;
 	switch_record: SwitchTable;
 	event: EventTable;
 	notification: NotificationTable;
@@ -103,6 +106,8 @@ export type AgentTable = {
 	last_cleanup_at: number | null;
 	/** When the primary last said that it ends; cleared by the next sign of life. */
 	terminated_at: number | null;
+	/** When the coordinator must look at it; null while nothing is due. */
+	attention_at: number | null;
 	deleted_at: number | null;
 	installed_at: number;
 	created_at: number;
@@ -139,13 +144,21 @@ export type HostTable = {
 	zombie_at: number | null;
 	/** 1: on no terminate list until an operator, or a report, says so. */
 	hold: Flag;
+	/** On no terminate list before this: AWS ends a machine it has taken back by itself, and does not bill its first hour. */
+	hold_until: number | null;
 	/** The command whose launch this machine was taken for without a report (R4). */
 	guess_command_id: string | null;
+	/** The replica whose launch this machine was taken for without a PUT (R5). */
+	guess_replica_id: string | null;
 	/** The command a candidate may belong to when several fit (R6). */
 	tentative_command_id: string | null;
+	/** The same when it may belong to a replica. */
+	tentative_replica_id: string | null;
 	/** 1: a disputed predecessor that takes the agent back when the guessed primary falls silent (T9). */
 	takes_back: Flag;
 	termination_attempted_at: number | null;
+	/** When a person was told that nobody ends it; null while that is not so. */
+	ending_told_at: number | null;
 	terminated_at: number | null;
 	last_switch_at: number | null;
 	created_at: number;
@@ -241,6 +254,130 @@ export type CommandTable = {
 	completed_at: number | null;
 	/** When the sweep must look at it: expires_at while pending, lease_until while claimed, else null. */
 	due_at: number | null;
+};
+
+export type ReplicaStatus = 'launching' | 'syncing' | 'ready' | 'promoted' | 'terminated' | 'failed';
+export type ReplicaType = 'manual' | 'automatic-rebalance' | 'automatic-termination';
+export type SyncStatus = 'initializing' | 'syncing' | 'synced' | 'out-of-sync';
+
+/** A standby machine of an agent, from the order to launch it to its confirmed end. */
+export type ReplicaTable = {
+	id: string;
+	client_id: string;
+	agent_id: string;
+	/** The agent's id while launching, syncing or ready, else null; unique: the live-replica slot. */
+	live_of: string | null;
+	status: ReplicaStatus;
+	type: ReplicaType;
+	created_by: string;
+	reason: string | null;
+	emergency_id: string | null;
+	/** The agent's generation when it was ordered. */
+	generation: number;
+	pool_id: string | null;
+	instance_type: string | null;
+	region: string | null;
+	az: string | null;
+	mode: Mode;
+	/** The host row of its machine; null while nobody has named one. */
+	handle: string | null;
+	instance_id: string | null;
+	/** 1: its machine registered and fitted, but no PUT has named it (R5). */
+	guess: Flag;
+	parent_instance_id: string | null;
+	served_handle: string | null;
+	served_at: number | null;
+	served_count: number;
+	/** Until then the order is not served again, and fits a machine that registers. */
+	lease_until: number | null;
+	/** 1 while the machine it may have launched is not known (as in command). */
+	awaits_machine: Flag;
+	/** 1: another promotion overtook it after it was served (a void order, identity.md R7). */
+	void: Flag;
+	sync_status: SyncStatus;
+	sync_latency_ms: number | null;
+	state_transfer_progress: number;
+	last_sync_at: number | null;
+	/** Price of its pool when it was ordered, micro-dollars per hour; null when none was known. */
+	hourly_micros: number | null;
+	tags: string | null;
+	error_message: string | null;
+	created_at: number;
+	launched_at: number | null;
+	sync_started_at: number | null;
+	sync_completed_at: number | null;
+	ready_at: number | null;
+	promoted_at: number | null;
+	/** When it was booked as terminated or failed. */
+	ended_at: number | null;
+	/** When somebody confirmed that its machine is gone. */
+	confirmed_at: number | null;
+};
+
+export type EmergencyKind = 'termination' | 'rebalance' | 'silent-primary';
+export type EmergencyStep = 'plan' | 'launch' | 'sync' | 'standby' | 'watch' | 'confirm' | 'ended';
+
+/** One notice about one machine of an agent, from the signal to the confirmed primary. At most one is open per agent. */
+export type EmergencyTable = {
+	id: string;
+	client_id: string;
+	agent_id: string;
+	/** The agent's id until it has ended, else null; unique. */
+	open_of: string | null;
+	kind: EmergencyKind;
+	/** The host that is being taken back. */
+	handle: string;
+	instance_id: string;
+	pool_id: string | null;
+	/** Kind, machine and the time of the notice: the same notice is one row. */
+	notice_key: string;
+	notice_at: number | null;
+	/** When AWS takes the machine back; null where the signal names no time. */
+	deadline_at: number | null;
+	reports: number;
+	/** 1: this host repeats its signal while it stands (v4), so that its silence means something. */
+	repeats: Flag;
+	step: EmergencyStep;
+	step_at: number;
+	/** Its named end: failed-over, unconfirmed, stood-by, recovered, escalated, overtaken, told, deleted. */
+	outcome: string | null;
+	message: string | null;
+	/** 1: a person was told that nothing more can be done by itself. */
+	told: Flag;
+	/** JSON: what was decided, when, why, and what was rejected. */
+	plan: string;
+	replica_id: string | null;
+	new_handle: string | null;
+	new_instance_id: string | null;
+	signal_at: number;
+	received_at: number;
+	planned_at: number | null;
+	launched_at: number | null;
+	ready_at: number | null;
+	promoted_at: number | null;
+	/** First heartbeat of the new primary after its promotion. */
+	confirmed_at: number | null;
+	ended_at: number | null;
+	last_report_at: number;
+};
+
+/** A background job: its lease (owner and fencing token, on the database's clock) and what became of its last run. */
+export type JobTable = {
+	name: string;
+	owner: string | null;
+	token: number;
+	leased_until: number;
+	paused: Flag;
+	/** An operator asked for a run that has not begun yet. */
+	requested_at: number | null;
+	started_at: number | null;
+	ended_at: number | null;
+	result: 'ok' | 'failed' | null;
+	changed: number | null;
+	error: string | null;
+	duration_ms: number | null;
+	due_at: number | null;
+	runs: number;
 };
 
 export type SwitchTable = {

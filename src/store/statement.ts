@@ -1,5 +1,5 @@
-import { CompiledQuery, type Kysely } from 'kysely';
-import { type Dialect, dialectOf } from './dialect.ts';
+import { CompiledQuery, type Kysely, sql } from 'kysely';
+import { type Dialect, dialectOf, StaleRow } from './dialect.ts';
 import type { Tables } from './schema.ts';
 
 /** A connection or a transaction: both run statements. */
@@ -8,6 +8,8 @@ export type Db = Kysely<Tables>;
 /** Stands in a statement for a value that is bound at each run. */
 class Slot {
 	readonly name: string;
+	/** Its value is a list: see {@link inList}. */
+	isList = false;
 	constructor(name: string) {
 		this.name = name;
 	}
@@ -29,12 +31,31 @@ export type Statement<P, O> = {
 	 * then also reports its failure, so that a transaction costs a few round trips instead of one per statement.
 	 */
 	later(tx: Db, values: P): Promise<void>;
+	/** As `later`, for a conditional update that has to match a row: the transaction ends with {@link StaleRow} when it did not. */
+	must(tx: Db, values: P): Promise<void>;
 	/** The statement with its values, unsent. */
 	of(values: P): Call<O>;
 };
 
 /** What a statement text begins with when the connection may keep it for the next packet (see mysql.ts). */
 export const LATER = '/*later*/';
+
+type Ran<O> = { readonly rows: O[]; readonly numAffectedRows?: bigint | undefined };
+
+/** Runs statements of a connection without Kysely's executor, where the driver is synchronous and there is nothing to wait for. */
+export type Direct = (query: CompiledQuery) => Ran<unknown>;
+const directs = new WeakMap<Db, Direct>();
+
+/** Makes declared statements of `db` take the short way (SQLite). */
+export const runDirectly = (db: Db, direct: Direct): void => void directs.set(db, direct);
+
+const execute = <O>(db: Db, query: CompiledQuery<O>): Ran<O> | Promise<Ran<O>> => {
+	const direct = directs.get(db);
+	return direct === undefined ? db.executeQuery(query) : (direct(query) as Ran<O>);
+};
+
+/** Fails, and with it the packet before its commit, when the statement before it matched no row. Tested: `do` would only warn. */
+const GUARD = CompiledQuery.raw(`${LATER}set @kept = if(row_count() > 0, 0, (select 1 union all select 2))`);
 
 /**
  * Declares a hot statement: `statement<{ id: string }>()((db, value) => db.selectFrom('agent').selectAll().where('id', '=', value('id')))`.
@@ -56,21 +77,41 @@ export const statement =
 			}
 			return query;
 		};
-		const bind = (query: CompiledQuery<O>, values: P): CompiledQuery<O> => {
+		const bind = (query: CompiledQuery<O>, values: P, { bindList: list }: Dialect): CompiledQuery<O> => {
 			const given = values as Record<string, unknown>;
-			return { ...query, parameters: query.parameters.map((parameter) => (parameter instanceof Slot ? given[parameter.name] : parameter)) };
+			const value = (parameter: unknown): unknown => {
+				if (!(parameter instanceof Slot)) return parameter;
+				return parameter.isList ? list(given[parameter.name] as readonly string[]) : given[parameter.name];
+			};
+			return { ...query, parameters: query.parameters.map(value) };
 		};
 		return {
-			all: async (db, values) => (await db.executeQuery(bind(compile(db), values))).rows,
-			first: async (db, values) => (await db.executeQuery(bind(compile(db), values))).rows[0],
-			run: async (db, values) => Number((await db.executeQuery(bind(compile(db), values))).numAffectedRows ?? 0n),
+			all: async (db, values) => (await execute(db, bind(compile(db), values, dialectOf(db)))).rows,
+			first: async (db, values) => (await execute(db, bind(compile(db), values, dialectOf(db)))).rows[0],
+			run: async (db, values) => Number((await execute(db, bind(compile(db), values, dialectOf(db)))).numAffectedRows ?? 0n),
 			later: async (tx, values) => {
 				const query = compile(tx);
-				await tx.executeQuery(bind(deferred.get(dialectOf(tx)) ?? query, values));
+				await execute(tx, bind(deferred.get(dialectOf(tx)) ?? query, values, dialectOf(tx)));
 			},
-			of: (values) => ({ query: (db) => bind(compile(db), values) }),
+			must: async (tx, values) => {
+				const query = compile(tx);
+				const ran = await execute(tx, bind(deferred.get(dialectOf(tx)) ?? query, values, dialectOf(tx)));
+				if (dialectOf(tx).defers) await tx.executeQuery(GUARD);
+				else if (ran.numAffectedRows === 0n) throw new StaleRow();
+			},
+			of: (values) => ({ query: (db) => bind(compile(db), values, dialectOf(db)) }),
 		};
 	};
+
+/** A limit as part of the text: bound as a value it would make SQLite plan the statement anew at every run (measured: 57 µs instead of 12). */
+export const atMost = (count: number) => sql.lit(count);
+
+/** `column in (…)` for a list bound at each run: `where(inList(dialect, 'id', v('ids')))`. */
+export const inList = (dialect: Dialect, column: string, ids: readonly string[]) => {
+	const slot: unknown = ids;
+	if (slot instanceof Slot) slot.isList = true;
+	return sql<boolean>`${sql.ref(column)} in ${sql.raw(dialect.list[0])}${slot}${sql.raw(dialect.list[1])}`;
+};
 
 /** What {@link together} answers: the rows of each call, in order. */
 export type Rows<C extends ReadonlyArray<Call<unknown>>> = { -readonly [I in keyof C]: C[I] extends Call<infer O> ? O[] : never };
@@ -86,6 +127,6 @@ export const together = async <const C extends ReadonlyArray<Call<unknown>>>(db:
 		return (await db.executeQuery(joined)).rows.map((rows) => (Array.isArray(rows) ? rows : [])) as Rows<C>;
 	}
 	const answers: unknown[][] = [];
-	for (const query of queries) answers.push((await db.executeQuery(query)).rows);
+	for (const query of queries) answers.push((await execute(db, query)).rows);
 	return answers as Rows<C>;
 };

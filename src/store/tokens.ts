@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { AdminTokenTable, ClientTokenTable } from './schema.ts';
 import { type Db, statement } from './statement.ts';
 
@@ -27,11 +28,11 @@ export const tokensOfClient = (db: Db, clientId: string): Promise<ClientToken[]>
 		.where('client_id', '=', clientId)
 		.orderBy('created_at', 'desc')
 		.orderBy('id')
-		.limit(500)
+		.limit(sql.lit(500))
 		.execute();
 
 export const allAdminTokens = (db: Db): Promise<AdminToken[]> =>
-	db.selectFrom('admin_token').selectAll().orderBy('created_at', 'desc').orderBy('id').limit(500).execute();
+	db.selectFrom('admin_token').selectAll().orderBy('created_at', 'desc').orderBy('id').limit(sql.lit(500)).execute();
 
 /** Ends every token of a client that is valid longer than `at`, except one; returns their hashes. */
 export const endTokensOfClient = async (tx: Db, clientId: string, except: string, at: number, now: number): Promise<string[]> => {

@@ -278,4 +278,101 @@ describe('agents', () => {
 			"
 		`);
 	});
+
+	const simulated = {
+		success: true,
+		action: 'replica_promoted',
+		message: 'i-0new is the primary now',
+		replica_id: 'r-1',
+		new_instance_id: 'i-0new',
+		emergency_id: 'e-1',
+	};
+
+	test('simulate-notice', async ({ expect }) => {
+		const script = { simulateNotice: () => simulated };
+		const { tty, piped } = await both('agents simulate-notice a-1 --kind termination', { script });
+		expect(tty).toMatchInlineSnapshot(`
+			"exit 0
+			Action:       replica_promoted
+			Message:      i-0new is the primary now
+			Replica:      r-1
+			New instance: i-0new
+			Emergency:    e-1
+			! see: spotctl emergencies show e-1
+			"
+		`);
+		expect(piped).toMatchInlineSnapshot(`
+			"exit 0
+			action	replica_promoted
+			message	i-0new is the primary now
+			replica	r-1
+			new_instance	i-0new
+			emergency	e-1
+			! see: spotctl emergencies show e-1
+			"
+		`);
+		const quiet = await cli('agents simulate-notice a-1 --kind rebalance -q', { script });
+		expect([quiet.out, quiet.err, quiet.calls]).toEqual([
+			'e-1\n',
+			'',
+			[{ name: 'simulateNotice', input: { agent_id: 'a-1', kind: 'rebalance' } }],
+		]);
+		expect(JSON.parse((await cli('agents simulate-notice a-1 --kind rebalance -o json', { script })).out)).toEqual(simulated);
+	});
+
+	test('simulate-notice that began no emergency points to none', async ({ expect }) => {
+		const none = { ...simulated, action: 'monitor', message: 'nothing to do', replica_id: null, new_instance_id: null, emergency_id: null };
+		const { tty, piped } = await both('agents simulate-notice a-1 --kind rebalance', { script: { simulateNotice: () => none } });
+		expect(tty).toMatchInlineSnapshot(`
+			"exit 0
+			Action:       monitor
+			Message:      nothing to do
+			Replica:      -
+			New instance: -
+			Emergency:    -
+			"
+		`);
+		expect(piped).toMatchInlineSnapshot(`
+			"exit 0
+			action	monitor
+			message	nothing to do
+			replica	
+			new_instance	
+			emergency	
+			"
+		`);
+		expect((await cli('agents simulate-notice a-1 --kind rebalance -q', { script: { simulateNotice: () => none } })).out).toBe('a-1\n');
+	});
+
+	test.for([
+		'agents simulate-notice a-1',
+		'agents simulate-notice a-1 --kind flood',
+		'agents simulate-notice a-1 --kind',
+		'agents simulate-notice --kind rebalance',
+	])('%s is refused before anything is asked', async (line, { expect }) => {
+		const { code, calls, err } = await cli(line, { script: { simulateNotice: () => simulated } });
+		expect([code, calls]).toEqual([2, []]);
+		expect(err).toMatch(/^spotctl: .+\n {2}see: spotctl agents simulate-notice --help\n$/);
+	});
+
+	test.for([
+		['forbidden', 'NOT_A_TEST_CLIENT', 4, 'client "acme" is not a test client', 'spotctl clients set acme --test'],
+		['missing', 'NOT_FOUND', 5, 'no agent "a-1"', 'see: spotctl agents list'],
+		['conflict', 'NO_PRIMARY', 6, 'agent "a-1" has no primary', 'see: spotctl agents show a-1'],
+	] as const)('simulate-notice shows a refusal of kind %s (%s) and what to do', async ([kind, word, exit, message, hint], { expect }) => {
+		const simulateNotice = () => {
+			throw new SpotError(kind, word, message, { hint });
+		};
+		const { code, out, err } = await cli('agents simulate-notice a-1 --kind termination', { script: { simulateNotice } });
+		expect([code, out, err]).toEqual([exit, '', `spotctl: ${message}\n  ${hint}\n`]);
+	});
+
+	test.for(['a/b', '../..', '"; drop table agent; --', 'NUL\0', '🙂👨‍👩‍👧', '-1', ' '])(
+		'simulate-notice takes %j as an id like any other',
+		async (id, { expect }) => {
+			const line = ['agents', 'simulate-notice', '--kind', 'rebalance', '--', id];
+			const { code, calls } = await cli(line, { script: { simulateNotice: () => simulated } });
+			expect([code, calls]).toEqual([0, [{ name: 'simulateNotice', input: { agent_id: id, kind: 'rebalance' } }]]);
+		},
+	);
 });

@@ -20,7 +20,7 @@ const migrated = async (): Promise<string> => {
 };
 
 /** An agent of nobody, without a machine. */
-const AGENT = `insert into agent values ('a-1', 'c-1', 'web-1', 0, 1, 1, 'online', 1, 1, 0, 1, 300, 15, 0.3, 3, 10, 2, 1, null, null, null, null, 0, 0, 0)`;
+const AGENT = `insert into agent values ('a-1', 'c-1', 'web-1', 0, 1, 1, 'online', 1, 1, 0, 1, 300, 15, 0.3, 3, 10, 2, 1, null, null, null, null, 0, 0, 0, null)`;
 
 describe('db', () => {
 	test('status of no database says so, and makes none', async ({ expect }) => {

@@ -31,6 +31,8 @@ describe('with nothing configured', () => {
 			security: { failedAuthPerMinute: 20 },
 			agents: { heartbeatTimeout: 120_000, terminateWait: 300_000 },
 			commands: { lease: 900_000, expireEmergency: 300_000, expireManual: 1_800_000, expireModel: 900_000, expireScheduled: 86_400_000 },
+			emergency: { override: true },
+			failover: { silentAfter: 180_000, launchWithin: 45_000, readyWithin: 60_000, retireRepeated: 1_800_000, retireSingle: 7_200_000 },
 			jobs: { enabled: true },
 			log: { level: 'info', format: 'auto' },
 			client: { mode: 'http', timeout: 30_000 },

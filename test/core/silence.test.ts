@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { createCore } from '../../src/core/index.ts';
+import { TICK_MS } from '../../src/core/scheduler.ts';
 import { type Clock, systemIds } from '../../src/deps.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { openStore } from '../../src/store/open.ts';
@@ -24,19 +25,27 @@ describeEachDatabase('after an outage', ({ freshUrl }) => {
 			},
 			after: () => () => undefined,
 		};
-		const store = await openStore({ url, poolSize: 4, clock });
+		const store = await openStore({ url, poolSize: 4, clock, leaseClock: clock });
 		await migrate(store);
 		const settings = {
 			heartbeatTimeoutMs: 2 * MINUTE,
 			terminateWaitSeconds: 300,
 			leaseMs: 900_000,
 			expireMs: { emergency: MINUTE, manual: MINUTE, model: MINUTE, scheduled: MINUTE },
+			failover: {
+				launchMs: 45_000,
+				readyMs: 60_000,
+				silentAfterMs: 180_000,
+				retireRepeatedMs: 1_800_000,
+				retireSingleMs: 7_200_000,
+				override: true,
+			},
 			adminToken: null,
 			tokenRevealKey: null,
 		};
 		const core = createCore({ store, clock, ids: systemIds, settings, log: QUIET });
 		await core.start({ jobs: true });
-		const [, sweepOffline] = timers.filter(({ ms }) => ms === 1000);
+		const [jobs] = timers.filter(({ ms }) => ms === TICK_MS);
 		const caller = (kind: object) => ({ principal: kind, requestId: 'r', idempotencyKey: null, gone: () => false }) as never;
 		const { client } = await core.handlers.createClient({ name: 'acme' } as never, caller({ kind: 'local', name: 'me' }));
 		const principal = { kind: 'client', clientId: client.id, tokenId: client.token_id, name: 'acme' };
@@ -50,7 +59,7 @@ describeEachDatabase('after an outage', ({ freshUrl }) => {
 
 		// The database is away for ten minutes; the first that comes through is the sweep.
 		now += 10 * MINUTE;
-		sweepOffline?.run();
+		jobs?.run();
 		await idle();
 		expect(await status()).toBe('online');
 
@@ -65,7 +74,7 @@ describeEachDatabase('after an outage', ({ freshUrl }) => {
 			await expect.poll(aliveAt, { interval: 2, timeout: 5000 }).toBe(now);
 		}
 		const judged = () => {
-			sweepOffline?.run();
+			jobs?.run();
 			return status();
 		};
 		await expect.poll(judged, { timeout: 5000 }).toBe('offline');

@@ -8,7 +8,14 @@ import { type CoreOperation, callOf, coreOperations, INPUTS, makeScene, requestO
 
 const takesBody = ({ operation }: CoreOperation): boolean => !['GET', 'DELETE'].includes(operation.method);
 /** Every key may be missing, but not all of them; or 410. */
-const NEEDS_MORE = new Set<string>(['revealToken', 'forceSwitch', 'switchReport']);
+const NEEDS_MORE = new Set<string>([
+	'revealToken',
+	'forceSwitch',
+	'switchReport',
+	'createReplica',
+	'createEmergencyReplica',
+	'replicaStatus',
+]);
 
 const withBody = coreOperations.filter(takesBody);
 const withoutBody = coreOperations.filter((each) => !takesBody(each));
@@ -113,9 +120,11 @@ describeEachDatabase('bad input', ({ kind, freshUrl }) => {
 
 	const send = (each: CoreOperation, sent: Sent, about = scene): Promise<Answer> => test.send({ token: tokenFor(each, about), ...sent });
 
-	const ready = async ({ name }: CoreOperation, { agentId, commandId }: Scene): Promise<void> => {
+	const ready = async ({ name }: CoreOperation, { agentId, clientId, commandId, handle, replicaId }: Scene): Promise<void> => {
 		if (name === 'restoreAgent') await test.api.deleteAgent({ agent_id: agentId });
 		if (name === 'forceSwitch') await test.api.cancelCommand({ command_id: commandId });
+		if (name === 'promoteReplica') await test.api.replicaStatus({ agent_id: handle, replica_id: replicaId, status: 'ready' });
+		if (name === 'simulateNotice') await test.api.updateClient({ client_id: clientId, test_client: true });
 	};
 
 	/** Runs requests that must all be refused, and sees to it that nothing of them stays. */

@@ -276,6 +276,14 @@ describe('the settings of the core', () => {
 			terminateWaitSeconds: 90,
 			leaseMs: 900_000,
 			expireMs: { emergency: 300_000, manual: 1_800_000, model: 900_000, scheduled: 86_400_000 },
+			failover: {
+				launchMs: 45_000,
+				readyMs: 60_000,
+				silentAfterMs: 180_000,
+				retireRepeatedMs: 1_800_000,
+				retireSingleMs: 7_200_000,
+				override: true,
+			},
 			adminToken: null,
 			tokenRevealKey: Buffer.alloc(32, 'k1'),
 		});

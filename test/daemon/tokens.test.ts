@@ -102,7 +102,7 @@ type Audited = {
 	readonly input?: (scene: Scene) => object;
 };
 
-const created = (action: string): Audited => ({ action, before: false, after: true });
+const created = (action: string, more: Partial<Audited> = {}): Audited => ({ action, before: false, after: true, ...more });
 const changed = (action: string, more: Partial<Audited> = {}): Audited => ({ action, before: true, after: true, ...more });
 
 const AUDITED: Partial<Record<CoreOperation['name'], Audited>> = {
@@ -135,6 +135,25 @@ const AUDITED: Partial<Record<CoreOperation['name'], Audited>> = {
 	commandExecuted: changed('commands.executed'),
 	markCommandExecuted: changed('commands.executed'),
 	switchReport: created('switches.report'),
+	createReplica: created('replicas.create'),
+	attachReplica: changed('replicas.attach'),
+	deleteReplica: changed('replicas.delete'),
+	promoteReplica: changed('replicas.promote', {
+		prepare: ({ api }, { handle, replicaId }) => api.replicaStatus({ agent_id: handle, replica_id: replicaId, status: 'ready' }),
+	}),
+	replicaStatus: changed('replicas.status'),
+	replicaSync: changed('replicas.sync'),
+	rebalanceRecommendation: created('notices.rebalance'),
+	createEmergencyReplica: created('notices.rebalance'),
+	terminationImminent: created('notices.termination'),
+	rebalanceNotice: created('notices.rebalance'),
+	terminationNotice: created('notices.termination'),
+	simulateNotice: created('notices.rebalance', {
+		prepare: ({ api }, { clientId }) => api.updateClient({ client_id: clientId, test_client: true }),
+	}),
+	runJob: created('jobs.run'),
+	pauseJob: changed('jobs.pause'),
+	resumeJob: changed('jobs.resume', { prepare: ({ api }) => api.pauseJob({ name: 'answers' }) }),
 	pricingReport: created('prices.report'),
 	decide: created('prices.report'),
 };

@@ -12,6 +12,14 @@ const SETTINGS: CoreSettings = {
 	terminateWaitSeconds: 300,
 	leaseMs: 15 * MINUTE,
 	expireMs: { emergency: 5 * MINUTE, manual: 30 * MINUTE, model: 15 * MINUTE, scheduled: 1440 * MINUTE },
+	failover: {
+		launchMs: 45_000,
+		readyMs: 60_000,
+		silentAfterMs: 180_000,
+		retireRepeatedMs: 1_800_000,
+		retireSingleMs: 7_200_000,
+		override: true,
+	},
 	adminToken: null,
 	tokenRevealKey: null,
 };

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/deps.ts';
 
-type Timer = { at: number; seq: number; readonly period: number | null; readonly run: () => void };
+type Timer = { at: number; seq: number; readonly period: number | null; readonly run: () => void; readonly isPaused: () => boolean };
 
 /** A clock that stands still until it is moved. */
 export type ManualClock = {
@@ -10,8 +10,11 @@ export type ManualClock = {
 	 * missed several periods fires once, as those of Node do.
 	 */
 	advance(ms: number, step?: number): Promise<void>;
-	/** The clock of one program: `stop` forgets every timer it set, as the end of its process does. */
-	forProgram(): { readonly clock: Clock; stop(): void };
+	/**
+	 * The clock of one program: `stop` forgets every timer it set, as the end of its process does; between `pause` and `wake` none fires, as
+	 * when the process is stopped by a signal.
+	 */
+	forProgram(): { readonly clock: Clock; stop(): void; pause(): void; wake(): void };
 };
 
 /** `settle` resolves when nothing that a timer set off is under way any more. */
@@ -22,7 +25,7 @@ export const createManualClock = (start: number, settle: () => Promise<void>): M
 
 	const fireDue = async (): Promise<void> => {
 		for (;;) {
-			const [next] = [...timers].filter((timer) => timer.at <= now).sort((a, b) => a.at - b.at || a.seq - b.seq);
+			const [next] = [...timers].filter((timer) => timer.at <= now && !timer.isPaused()).sort((a, b) => a.at - b.at || a.seq - b.seq);
 			if (next === undefined) return;
 			if (next.period === null) timers.delete(next);
 			else next.at = now + next.period;
@@ -31,10 +34,11 @@ export const createManualClock = (start: number, settle: () => Promise<void>): M
 		}
 	};
 
-	const forProgram = (): { clock: Clock; stop: () => void } => {
+	const forProgram = (): ReturnType<ManualClock['forProgram']> => {
 		const own = new Set<Timer>();
+		let paused = false;
 		const add = (ms: number, period: number | null, run: () => void): (() => void) => {
-			const timer: Timer = { at: now + Math.max(0, ms), seq: seq++, period, run };
+			const timer: Timer = { at: now + Math.max(0, ms), seq: seq++, period, run, isPaused: () => paused };
 			timers.add(timer);
 			own.add(timer);
 			return () => void timers.delete(timer);
@@ -56,7 +60,16 @@ export const createManualClock = (start: number, settle: () => Promise<void>): M
 		const stop = (): void => {
 			for (const timer of own) timers.delete(timer);
 		};
-		return { clock, stop };
+		return {
+			clock,
+			stop,
+			pause: () => {
+				paused = true;
+			},
+			wake: () => {
+				paused = false;
+			},
+		};
 	};
 
 	return {

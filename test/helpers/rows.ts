@@ -18,6 +18,9 @@ const TABLES = Object.keys({
 	price_clean: 1,
 	ondemand_price: 1,
 	command: 1,
+	replica: 1,
+	emergency: 1,
+	job: 1,
 	switch_record: 1,
 	event: 1,
 	notification: 1,
@@ -29,7 +32,7 @@ const TABLES = Object.keys({
 } satisfies Record<keyof Tables, 1>) as (keyof Tables)[];
 
 /** What time alone changes. */
-const RESTLESS = new Set<string>(['host_liveness', 'service_clock', 'change_log']);
+const RESTLESS = new Set<string>(['host_liveness', 'service_clock', 'change_log', 'job']);
 
 const steady = TABLES.filter((table) => !RESTLESS.has(table));
 

@@ -18,6 +18,11 @@ export type Scene = {
 	readonly zombieId: string;
 	/** A pending switch of the primary. */
 	readonly commandId: string;
+	/** The live replica of the agent, and its machine. */
+	readonly replicaId: string;
+	readonly standbyId: string;
+	/** An open rebalance of the primary. */
+	readonly emergencyId: string;
 	readonly logicalId: string;
 	readonly adminTokenId: string;
 	/** For names that must be new. */
@@ -39,6 +44,9 @@ export const makeScene = async (test: TestDaemon): Promise<Scene> => {
 	await agent.pendingCommands({ agent_id: first.agent_id });
 	const second = await agent.registerHost(machine(instanceId, { logical_agent_id: logicalId, az: 'us-east-1b' }));
 	const back = await agent.forceSwitch({ instance_id: instanceId, target: 'pool', pool_id: 'c5.large.us-east-1a' });
+	const standbyId = `i-${tag}r`;
+	const replica = await agent.createReplica({ agent_id: second.agent_id, instance_id: standbyId, pool_id: 'c5.large.us-east-1a' });
+	const signal = await agent.rebalanceRecommendation({ agent_id: second.agent_id, instance_id: instanceId });
 	const extra = await test.api.createAdminToken({ name: `extra-${tag}`, scope: 'read' });
 	return {
 		clientId: client.id,
@@ -49,6 +57,9 @@ export const makeScene = async (test: TestDaemon): Promise<Scene> => {
 		instanceId,
 		zombieId,
 		commandId: back.command_id ?? '',
+		replicaId: replica.replica_id,
+		standbyId,
+		emergencyId: signal.emergency_id ?? '',
 		logicalId,
 		adminTokenId: extra.token_id,
 		tag,
@@ -65,6 +76,9 @@ export const ghostOf = (scene: Scene): Scene => ({
 	instanceId: 'i-00000000000000005',
 	zombieId: 'i-00000000000000006',
 	commandId: '00000000-0000-4000-8000-000000000007',
+	replicaId: '00000000-0000-4000-8000-000000000009',
+	standbyId: 'i-0000000000000000a',
+	emergencyId: '00000000-0000-4000-8000-00000000000b',
 	logicalId: 'nobody',
 	adminTokenId: '00000000-0000-4000-8000-000000000008',
 });
@@ -130,6 +144,29 @@ export const INPUTS: { readonly [N in Exclude<Name, DaemonName>]: (scene: Scene)
 	showCommand: ({ commandId }) => ({ command_id: commandId }),
 	cancelCommand: ({ commandId }) => ({ command_id: commandId }),
 	pricingReport: ({ handle }) => ({ agent_id: handle, ...classicPrices({ 'us-east-1a': 0.041, 'us-east-1b': 0.031 }) }),
+	replicaConfig: ({ handle }) => ({ agent_id: handle }),
+	createReplica: ({ handle, tag }) => ({ agent_id: handle, instance_id: `i-${tag}s` }),
+	attachReplica: ({ handle, replicaId, standbyId }) => ({ agent_id: handle, replica_id: replicaId, instance_id: standbyId }),
+	deleteReplica: ({ handle, replicaId }) => ({ agent_id: handle, replica_id: replicaId }),
+	promoteReplica: ({ handle, replicaId }) => ({ agent_id: handle, replica_id: replicaId }),
+	replicaStatus: ({ handle, replicaId }) => ({ agent_id: handle, replica_id: replicaId, status: 'ready' }),
+	replicaSync: ({ handle, replicaId }) => ({ agent_id: handle, replica_id: replicaId, state_transfer_progress: 50 }),
+	listClientReplicas: ({ clientId }) => ({ client_id: clientId }),
+	listReplicas: () => ({}),
+	showReplica: ({ replicaId }) => ({ replica_id: replicaId }),
+	rebalanceRecommendation: ({ handle, instanceId }) => ({ agent_id: handle, instance_id: instanceId }),
+	createEmergencyReplica: ({ handle }) => ({ agent_id: handle, signal_type: 'rebalance-recommendation' }),
+	terminationImminent: ({ handle, instanceId }) => ({ agent_id: handle, instance_id: instanceId }),
+	rebalanceNotice: ({ handle }) => ({ agent_id: handle }),
+	terminationNotice: ({ handle }) => ({ agent_id: handle }),
+	emergencyStatus: ({ handle }) => ({ agent_id: handle }),
+	listEmergencies: () => ({}),
+	showEmergency: ({ emergencyId }) => ({ emergency_id: emergencyId }),
+	simulateNotice: ({ agentId }) => ({ agent_id: agentId, kind: 'rebalance' }),
+	listJobs: () => ({}),
+	runJob: () => ({ name: 'offline' }),
+	pauseJob: () => ({ name: 'answers' }),
+	resumeJob: () => ({ name: 'answers' }),
 	decide: ({ handle }) => ({
 		agent_id: handle,
 		spot_pools: [{ pool_id: 'c5.large.us-east-1b', instance_type: 'c5.large', az: 'us-east-1b', price: 0.03, is_current: true }],

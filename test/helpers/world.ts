@@ -7,6 +7,8 @@ import { type Input, iso, type Name, type Output, operations } from '../../src/c
 import { type Operation, pathParameters } from '../../src/contract/operation.ts';
 import type { Caller, CoreName, Handler } from '../../src/core/caller.ts';
 import { type Core, type CoreSettings, createCore } from '../../src/core/index.ts';
+import { JOBS } from '../../src/core/jobs.ts';
+import type { Job } from '../../src/core/scheduler.ts';
 import { type Clock, type Ids, systemClock } from '../../src/deps.ts';
 import { SpotError } from '../../src/errors.ts';
 import { type Log, openLog } from '../../src/log.ts';
@@ -73,6 +75,9 @@ export type ClientActor = Actor & { readonly id: string; readonly name: string }
 export type WorldDaemon = {
 	readonly core: Core;
 	readonly store: Store;
+	/** The process is stopped by a signal, and goes on: meanwhile no timer of it fires. */
+	pause(): void;
+	wake(): void;
 	readonly send: (token: string, name: Name, input: object, headers: object) => Promise<Sent>;
 	/** A poll whose connection closes before the answer is written, which the daemon can see. */
 	pollLost(client: ClientActor, handle: string): Promise<void>;
@@ -109,6 +114,8 @@ export type WorldOptions = {
 	readonly start?: number;
 	/** Calls reach the handlers after validation, without HTTP: for runs in the thousands. */
 	readonly direct?: boolean;
+	/** Background jobs instead of those of the product. */
+	readonly jobs?: readonly Job[];
 };
 
 const SETTINGS: CoreSettings = {
@@ -116,6 +123,14 @@ const SETTINGS: CoreSettings = {
 	terminateWaitSeconds: 300,
 	leaseMs: 900_000,
 	expireMs: { emergency: 300_000, manual: 1_800_000, model: 900_000, scheduled: 86_400_000 },
+	failover: {
+		launchMs: 45_000,
+		readyMs: 60_000,
+		silentAfterMs: 180_000,
+		retireRepeatedMs: 1_800_000,
+		retireSingleMs: 7_200_000,
+		override: true,
+	},
 	adminToken: ADMIN,
 	tokenRevealKey: null,
 };
@@ -163,7 +178,15 @@ const watchWork = (store: Store): { store: Store; idle(): boolean } => {
 		const original = executor.provideConnection.bind(executor);
 		executor.provideConnection = (consumer) => counted(() => original(consumer));
 	}
-	return { store: { ...store, transact: (work) => counted(() => store.transact(work)) }, idle: () => running === 0 };
+	const { transact, transactTogether } = store;
+	return {
+		store: {
+			...store,
+			transact: (work) => counted(() => transact(work)),
+			transactTogether: (calls) => counted(() => transactTogether(calls)),
+		},
+		idle: () => running === 0,
+	};
 };
 
 const silent = async () => (await openLog({ level: 'silent', format: 'json', stream: process.stderr, now: systemClock.now })).log;
@@ -248,12 +271,13 @@ const sendDirectly = async (core: Core, token: string, name: Name, input: object
 
 type Running = WorldDaemon & { readonly stop: (how: 'stop' | 'kill') => Promise<void> };
 
-const CONTROL = /^(?:start transaction|commit|rollback)$/i;
+/** `set @kept`: the guard of a conditional update on MySQL, which travels with it. */
+const CONTROL = /^(?:start transaction|commit|rollback|(?:\/\*later\*\/)?set @kept .*)$/i;
 
 /** The real product on a database of the test, with time and ids in the test's hand. */
 export const openWorld = async (
 	url: string,
-	{ settings, start = Date.UTC(2021, 2, 4), direct = false }: WorldOptions = {},
+	{ settings, start = Date.UTC(2021, 2, 4), direct = false, jobs = JOBS }: WorldOptions = {},
 ): Promise<World> => {
 	const core: CoreSettings = { ...SETTINGS, ...settings };
 	const ids = countingIds();
@@ -276,21 +300,23 @@ export const openWorld = async (
 			for (const part of sql.split(';')) if (!CONTROL.test(part.trim())) heard.push(part.trim());
 		};
 		// Waits of the store itself, for a lock or a connection, are real ones.
-		const watched = watchWork(await openStore({ url, poolSize: 8, clock: systemClock, watch }));
+		const watched = watchWork(await openStore({ url, poolSize: 8, clock: systemClock, watch, leaseClock: time }));
 		stores.push(watched);
 		// No test here pulls the plug, and half of the time would go into waiting for the disk.
 		if (watched.store.dialect.name === 'sqlite') await sql`pragma synchronous = off`.execute(watched.store.ddl);
 		return watched.store;
 	};
 
-	const run = async (store: Store): Promise<Running> => {
-		const { clock, stop: stopTimers } = time.forProgram();
-		const product = createCore({ store, clock, ids, settings: core, log });
+	const run = async (store: Store, only: boolean): Promise<Running> => {
+		const { clock, stop: stopTimers, pause, wake } = time.forProgram();
+		const product = createCore({ store, clock, ids, settings: core, log }, jobs);
 		const app = direct ? null : await createFace(product, store, clock, ids, log);
-		await product.start({ jobs: true });
+		await product.start({ jobs: true, alone: only && store.dialect.name === 'sqlite' });
 		return {
 			core: product,
 			store,
+			pause,
+			wake,
 			send: (token, name, input, headers) =>
 				app === null ? sendDirectly(product, token, name, input) : sendHttp(app, token, name, input, headers),
 			pollLost: async (client, handle) => {
@@ -328,7 +354,7 @@ export const openWorld = async (
 			ZONES.map((zone) => ({ ...az(zone), created_at: start })),
 		),
 	);
-	daemons.push(await run(first));
+	daemons.push(await run(first, true));
 	const admin = createActor(ADMIN, callAs(ADMIN), time.now);
 
 	const client = async (name = `client-${++names}`): Promise<ClientActor> => {
@@ -354,7 +380,7 @@ export const openWorld = async (
 		store: first,
 		daemons,
 		addDaemon: async () => {
-			const daemon = await run(await open());
+			const daemon = await run(await open(), false);
 			daemons.push(daemon);
 			return daemon;
 		},
@@ -365,7 +391,7 @@ export const openWorld = async (
 			const old = daemons[index];
 			if (old === undefined) throw new Error(`no daemon ${index}`);
 			await old.stop(how);
-			daemons[index] = await run(old.store);
+			daemons[index] = await run(old.store, daemons.length === 1);
 		},
 		use: (index) => {
 			current = index;

@@ -170,7 +170,7 @@ const launches = (world: SpineWorld, jobs: readonly Job[], books: Books): string
 
 /** Everything that must be so when all is done. */
 export const finalChecks = async (world: SpineWorld, jobs: readonly Job[], witness: Witness, reports: Reports): Promise<string[]> => {
-	const { eyes, ec2, daemon, token, clock } = world;
+	const { eyes, ec2, daemon, token } = world;
 	const books = await readBooks(eyes.db);
 	const commands = new Map(books.commands.map((command) => [command.id, command]));
 	const hosts = new Map((await eyes.db.selectFrom('host').selectAll().execute()).map((host) => [host.instance_id, host]));
@@ -219,6 +219,5 @@ export const finalChecks = async (world: SpineWorld, jobs: readonly Job[], witne
 		if (told !== (commands.get(job.commandId)?.status === 'completed' ? 1 : 0))
 			found.push(`${told} events tell of the switch ${job.commandId}`);
 	}
-	if (clock.stats.stalls > 0) found.push(`${clock.stats.stalls} requests waited for a timer`);
 	return found;
 };

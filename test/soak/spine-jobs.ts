@@ -87,7 +87,9 @@ export const createOperator = (world: SpineWorld, wanted: Jobs): Operator => {
 	const candidates = (kind: JobKind): HostBook[] => {
 		const main = primaries(latest);
 		const busy = new Set(openCommands(latest).map((command) => command.agent_id));
-		return latest.agents.flatMap((agent) => {
+		// By name, so that a seed means the same on either database.
+		const agents = [...latest.agents].sort((one, other) => (one.logical_agent_id < other.logical_agent_id ? -1 : 1));
+		return agents.flatMap((agent) => {
 			const host = main.get(agent.id);
 			if (host === undefined || agent.status !== 'online' || busy.has(agent.id) || !suits(kind, agent.logical_agent_id)) return [];
 			if (host.registered_at === null || clock.now() - host.registered_at < FRESH_MS || host.mode === null) return [];

@@ -133,6 +133,7 @@ export const runSpine = async (options: SpineOptions): Promise<SpineResult> => {
 				refused: ledger.filter(({ kind }) => kind === 'refused').length,
 				terminated: ledger.filter(({ kind }) => kind === 'terminate').length,
 				'switch reports': reports.size,
+				'early timers': clock.stats.stalls,
 				'v4 refused': operator.refusals,
 				'lists read': witness.answers.lists,
 				'machines listed': witness.answers.listed,

@@ -80,7 +80,7 @@ export const openSpineWorld = async (options: {
 	const { databaseUrl, market, seed, agents, terminateWaitSeconds } = options;
 	const random = createRandom(seed);
 	let settle = async (): Promise<void> => undefined;
-	const clock = new SimClock({ start: market.start, settle: () => settle() });
+	const clock = new SimClock({ start: market.start, settle: () => settle(), stallMs: 3_000 });
 	const folder = mkdtempSync(join(tmpdir(), 'spotctl-spine-'));
 	const troubles: string[] = [];
 	const stream = new Writable({

@@ -53,6 +53,16 @@ const WITHOUT_KEY: Readonly<Record<string, string>> = {
 	'command.target_pool_id': 'checked when the order is given; pools may be forgotten before orders',
 	'command.new_handle': 'set together with new_instance_id, of the same agent',
 	'command.claim_id': 'names nothing',
+	'host.guess_replica_id': 'as guess_command_id',
+	'host.tentative_replica_id': 'as guess_command_id',
+	'replica.live_of': 'the agent_id of the same row',
+	'replica.emergency_id': 'of the same agent; written before its emergency is',
+	'replica.pool_id': 'checked when it is ordered; pools may be forgotten before replicas',
+	'replica.served_handle': 'the primary of that time, of the same agent',
+	'emergency.open_of': 'the agent_id of the same row',
+	'emergency.pool_id': 'as host.pool_id',
+	'emergency.replica_id': 'of the same agent; a replica may be forgotten before the emergency it was for',
+	'emergency.new_handle': 'as command.new_handle',
 	'switch_record.command_id': 'the history outlives the orders, which are forgotten sooner; a key would cost an index',
 	'switch_record.old_pool_id': 'as an agent said it',
 	'switch_record.new_pool_id': 'as an agent said it',
@@ -60,7 +70,8 @@ const WITHOUT_KEY: Readonly<Record<string, string>> = {
 };
 
 /** Ids of AWS, of a request, of an agent's own making, or of the row itself. */
-const NO_REFERENCE = /^(id|instance_id|old_instance_id|new_instance_id|ami_id|snapshot_id|request_id|logical_id|logical_agent_id|handle)$/;
+const NO_REFERENCE =
+	/^(id|instance_id|old_instance_id|new_instance_id|parent_instance_id|ami_id|snapshot_id|request_id|logical_id|logical_agent_id|handle)$/;
 
 describeEachDatabase('the schema', ({ kind, freshUrl }) => {
 	let store: Store;

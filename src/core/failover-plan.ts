@@ -1,0 +1,298 @@
+import type { Emergency } from '../store/emergencies.ts';
+import type { Agent, Host } from '../store/hosts.ts';
+import type { Replica } from '../store/replicas.ts';
+
+/** How long each step of a failover may take, milliseconds (issue "Part 2", section 3). */
+export type FailoverSettings = {
+	/** From the moment an agent fetched a launch order to the machine it names. */
+	readonly launchMs: number;
+	/** From the named machine to "ready". */
+	readonly readyMs: number;
+	/** Silence of a primary after which its ready replica is promoted over it; 0 never. */
+	readonly silentAfterMs: number;
+	/** A replica made for a rebalance signal retires this long after the last repeat of a host that repeats it (v4). */
+	readonly retireRepeatedMs: number;
+	/** The same after the one report of a host that does not (classic). */
+	readonly retireSingleMs: number;
+	/** Whether emergencies bypass auto-switch and manual mode (design.md, decided 10). */
+	readonly override: boolean;
+};
+
+/** A replica that is not asked for by a countdown may take this long to become ready. */
+const CALM_READY_MS = 15 * 60_000;
+/** Launch orders handed out this often without a machine are given up. */
+const MOST_SERVED = 3;
+/** A new primary that never calls: after this its image probably has no agent (identity.md section 5). */
+export const CONFIRM_MS = 10 * 60_000;
+/** AWS's notice where it names no time. */
+export const NOTICE_MS = 2 * 60_000;
+/** A replica counts as living for the silence rule when it was heard within this time. */
+export const REPLICA_HEARD_MS = 60_000;
+
+/** Everything a decision about the standby of one agent is made from, read under the lock of its row. */
+export type Situation = {
+	agent: Agent;
+	primary: Host;
+	/** When the primary was last heard, buffered calls included. */
+	primaryHeardAt: number;
+	/** Silent past its timeout, counting only time in which somebody listened. */
+	primarySilent: boolean;
+	/** Since when it has been silent without doubt; null while it is not. */
+	silentSince: number | null;
+	replica: Replica | null;
+	replicaHost: Host | null;
+	/** When the replica's host was last heard; null when it never called. */
+	replicaHeardAt: number | null;
+	replicaSilent: boolean;
+	emergency: Emergency | null;
+	/** Whether this primary fetches launch orders at all (v3.2 and v4 never do); null while that cannot be known yet. */
+	canLaunch: boolean | null;
+};
+
+/** The next thing to do for an agent, and why. */
+export type Move =
+	| { readonly do: 'promote'; readonly replica: Replica; readonly why: string; readonly reason: 'notice' | 'silence' }
+	| { readonly do: 'order'; readonly type: Replica['type']; readonly why: string; readonly urgent: boolean }
+	/** The replica leads nowhere. `machine`: what becomes of its machine, if it has one. */
+	| { readonly do: 'fail'; readonly replica: Replica; readonly why: string; readonly machine: 'ended' | 'candidate' }
+	| { readonly do: 'retire'; readonly replica: Replica; readonly why: string }
+	| { readonly do: 'watch-silence'; readonly why: string }
+	| { readonly do: 'tell'; readonly title: string; readonly why: string }
+	| { readonly do: 'end'; readonly outcome: string; readonly why: string; readonly tell: boolean }
+	| { readonly do: 'wait'; readonly until: number | null; readonly step: Emergency['step'] | null; readonly why: string };
+
+const wait = (until: number | null, step: Emergency['step'] | null, why: string): Move => ({ do: 'wait', until, step, why });
+
+/** Ready, with a real machine that has not said it goes (decided 7: never a placeholder). */
+export const isPromotable = ({ replica, replicaHost, replicaSilent }: Situation): boolean =>
+	replica?.status === 'ready' &&
+	replicaHost !== null &&
+	/^i-/.test(replicaHost.instance_id) &&
+	replicaHost.said_offline_at === null &&
+	!replicaSilent;
+
+/** When AWS takes the machine back, as far as anybody knows. */
+export const deadlineOf = (emergency: Emergency): number => emergency.deadline_at ?? emergency.received_at + NOTICE_MS;
+
+const leaves = ({ replica, replicaHost, replicaSilent }: Situation): Move | null => {
+	if (replica === null || replicaHost === null) return null;
+	if (replicaSilent) return { do: 'fail', replica, why: `${replicaHost.instance_id} has fallen silent`, machine: 'candidate' };
+	return null;
+};
+
+/**
+ * Decides the one next move for an agent: a pure function of what is known. Emergencies come first, in the order of issue "Part 2" section 3:
+ * ready replica, promote; syncing or launching, promote when ready; none, order one; re-planned when a step fails or overruns, until a
+ * primary is confirmed or a person is told. Then what the settings ask for.
+ */
+export const nextMove = (situation: Situation, now: number, settings: FailoverSettings): Move => {
+	const { agent, emergency, replica } = situation;
+	if (agent.status === 'deleted') {
+		if (replica !== null) return { do: 'retire', replica, why: 'the agent was deleted' };
+		if (emergency !== null) return { do: 'end', outcome: 'deleted', why: 'the agent was deleted', tell: false };
+		return wait(null, null, 'the agent is deleted');
+	}
+	const urgent = emergency === null ? silence(situation, settings, now) : inEmergency(situation, emergency, now, settings);
+	if (urgent !== null && urgent.do !== 'wait') return urgent;
+	const calm = upkeep(situation, now, settings);
+	if (calm.do !== 'wait' || urgent === null) return calm;
+	const due = [urgent.until, calm.until].filter((at) => at !== null);
+	return { ...urgent, until: due.length === 0 ? null : Math.min(...due) };
+};
+
+const inEmergency = (s: Situation, emergency: Emergency, now: number, settings: FailoverSettings): Move => {
+	if (emergency.promoted_at !== null) return confirming(emergency, now);
+	if (s.primary.handle !== emergency.handle)
+		return { do: 'end', outcome: 'overtaken', why: `${s.primary.instance_id} is the primary by another way`, tell: false };
+	if (emergency.kind === 'termination') return countdown(s, emergency, now, settings);
+	if (emergency.kind === 'rebalance') return standby(s, emergency, now, settings);
+	return silentPrimary(s, emergency, now, settings);
+};
+
+const confirming = (emergency: Emergency, now: number): Move => {
+	if (emergency.confirmed_at !== null) return { do: 'end', outcome: 'failed-over', why: 'the new primary was heard', tell: false };
+	const until = (emergency.promoted_at ?? now) + CONFIRM_MS;
+	if (now >= until)
+		return {
+			do: 'end',
+			outcome: 'unconfirmed',
+			why: `${emergency.new_instance_id} was promoted, but nobody has called from it: its image probably has no agent`,
+			tell: true,
+		};
+	return wait(until, 'confirm', 'waits for the first heartbeat of the new primary');
+};
+
+/** Whether the settings let an emergency act at all. */
+const mayAct = ({ agent }: Situation, { override }: FailoverSettings): boolean =>
+	override || agent.auto_switch_enabled === 1 || agent.manual_replica_enabled === 1;
+
+const forbidden: Move = {
+	do: 'end',
+	outcome: 'told',
+	why: 'emergency.override is off, and neither auto-switch nor manual replica is on for this agent',
+	tell: true,
+};
+
+/** The two minutes of a termination notice. */
+const countdown = (s: Situation, emergency: Emergency, now: number, settings: FailoverSettings): Move => {
+	const { replica, canLaunch } = s;
+	if (!mayAct(s, settings)) return forbidden;
+	if (isPromotable(s) && replica !== null) return { do: 'promote', replica, why: 'a ready replica exists', reason: 'notice' };
+	const lost = leaves(s);
+	if (lost !== null) return lost;
+	const deadline = deadlineOf(emergency);
+	const isGone = now >= deadline || s.primarySilent || s.agent.terminated_at !== null;
+	if (replica === null) {
+		if (isGone)
+			return {
+				do: 'end',
+				outcome: 'told',
+				why: 'AWS has taken the machine back, no replica was there, and nobody is left who could launch one',
+				tell: true,
+			};
+		if (canLaunch === false) {
+			const why = `${s.primary.instance_id} never fetches launch orders (v4 and 3.2 agents cannot launch a replica): launch a machine for it by hand`;
+			return emergency.told === 1 ? wait(deadline, 'plan', why) : { do: 'tell', title: 'Nobody can launch a replica', why };
+		}
+		return { do: 'order', type: 'automatic-termination', why: 'a termination notice came and there is no replica', urgent: true };
+	}
+	if (replica.handle !== null) {
+		if (isGone)
+			return { do: 'promote', replica, why: 'the old machine is gone and this is the only other one, ready or not', reason: 'notice' };
+		const overrunAt = (replica.launched_at ?? replica.created_at) + settings.readyMs;
+		const mayRepeat = canLaunch !== false && deadline - now >= settings.launchMs;
+		if (now >= overrunAt && mayRepeat)
+			return { do: 'fail', replica, why: `not ready after ${seconds(settings.readyMs)} s`, machine: 'ended' };
+		return wait(now < overrunAt ? Math.min(overrunAt, deadline) : deadline, 'sync', 'promotes when ready');
+	}
+	if (replica.served_at !== null) {
+		const overrunAt = replica.served_at + settings.launchMs;
+		if (!isGone && now >= overrunAt)
+			return { do: 'fail', replica, why: `no machine ${seconds(settings.launchMs)} s after the order was fetched`, machine: 'ended' };
+		const leaseEnd = replica.lease_until ?? overrunAt;
+		if (isGone && now >= leaseEnd) return { do: 'fail', replica, why: 'no machine came before its lease ended', machine: 'ended' };
+		return wait(isGone ? leaseEnd : Math.min(overrunAt, deadline), 'launch', 'promotes when launched and ready');
+	}
+	if (isGone) return { do: 'fail', replica, why: 'the old machine is gone before it fetched the order', machine: 'ended' };
+	const late = replica.created_at + settings.launchMs;
+	if (now >= late && emergency.told === 0)
+		return {
+			do: 'tell',
+			title: 'A launch order is not fetched',
+			why: `${s.primary.instance_id} has not fetched it for ${seconds(settings.launchMs)} s`,
+		};
+	return wait(now < late ? Math.min(late, deadline) : deadline, 'launch', 'the order waits for the next poll of the agent');
+};
+
+const seconds = (ms: number): number => Math.round(ms / 1000);
+
+/** When the signal of a rebalance counts as over. */
+export const clearsAt = ({ last_report_at, repeats }: Emergency, settings: FailoverSettings): number =>
+	last_report_at + (repeats === 1 ? settings.retireRepeatedMs : settings.retireSingleMs);
+
+/** A rebalance recommendation: one usable replica exists until the signal has cleared. */
+const standby = (s: Situation, emergency: Emergency, now: number, settings: FailoverSettings): Move => {
+	const { replica, agent } = s;
+	if (!mayAct(s, settings)) return forbidden;
+	const silent = silence(s, settings, now);
+	if (silent !== null) return silent;
+	const lost = leaves(s);
+	if (lost !== null) return lost;
+	const clears = clearsAt(emergency, settings);
+	if (now >= clears && !s.primarySilent) {
+		if (replica !== null && agent.manual_replica_enabled === 0)
+			return { do: 'retire', replica, why: 'the rebalance signal has cleared and the primary is well' };
+		return {
+			do: 'end',
+			outcome: replica === null && emergency.told === 1 ? 'told' : 'stood-by',
+			why: 'the rebalance signal has cleared',
+			tell: false,
+		};
+	}
+	// Nothing to clear while the primary is silent: looked at again when it calls, or when its replica does.
+	const until = now >= clears ? null : clears;
+	if (replica === null) {
+		if (s.primarySilent) return wait(until, 'plan', 'the primary is silent: nobody could launch a replica');
+		if (s.canLaunch === false) {
+			const why = `${s.primary.instance_id} never fetches launch orders (v4 and 3.2 agents cannot launch a replica): launch a machine for it by hand`;
+			return emergency.told === 1 ? wait(until, 'plan', why) : { do: 'tell', title: 'Nobody can launch a replica', why };
+		}
+		return { do: 'order', type: 'automatic-rebalance', why: 'AWS recommends to move and there is no replica', urgent: false };
+	}
+	return overdue(s, replica, now, settings.readyMs, settings.launchMs) ?? waitFor(replica, until, settings);
+};
+
+const waitFor = (replica: Replica, until: number | null, settings: FailoverSettings): Move => {
+	if (replica.status === 'ready') return wait(until, 'standby', 'a ready replica stands by');
+	const at = stepEnd(replica, settings.readyMs, settings.launchMs);
+	const due = at === null ? until : until === null ? at : Math.min(at, until);
+	return wait(due, replica.handle === null ? 'launch' : 'sync', 'the replica is on its way');
+};
+
+/** When the present step of a replica overruns; null while its order waits to be fetched. */
+const stepEnd = (replica: Replica, readyMs: number, launchMs: number): number | null => {
+	if (replica.handle !== null) return (replica.launched_at ?? replica.created_at) + readyMs;
+	return replica.served_at === null ? null : replica.served_at + launchMs;
+};
+
+const overdue = ({ canLaunch }: Situation, replica: Replica, now: number, readyMs: number, launchMs: number): Move | null => {
+	if (replica.status === 'ready') return null;
+	if (replica.handle === null && replica.served_at === null)
+		return canLaunch === false ? { do: 'fail', replica, why: 'this host never fetches launch orders', machine: 'ended' } : null;
+	const end = stepEnd(replica, readyMs, launchMs);
+	if (end === null || now < end) return null;
+	const why =
+		replica.handle === null ? `no machine ${seconds(launchMs)} s after the order was fetched` : `not ready after ${seconds(readyMs)} s`;
+	return { do: 'fail', replica, why, machine: 'ended' };
+};
+
+const isHeard = (s: Situation, now: number): boolean => s.replicaHeardAt !== null && now - s.replicaHeardAt <= REPLICA_HEARD_MS;
+
+/** A primary that is silent while its ready replica lives opens an emergency of its own; null when there is no such thing. */
+const silence = (s: Situation, settings: FailoverSettings, now: number): Move | null => {
+	if (settings.silentAfterMs === 0 || !s.primarySilent || !isPromotable(s) || !isHeard(s, now)) return null;
+	return { do: 'watch-silence', why: `${s.primary.instance_id} is silent while its replica ${s.replicaHost?.instance_id} calls` };
+};
+
+const silentPrimary = (s: Situation, emergency: Emergency, now: number, settings: FailoverSettings): Move => {
+	const { replica } = s;
+	if (!s.primarySilent) return { do: 'end', outcome: 'recovered', why: `${s.primary.instance_id} calls again`, tell: false };
+	if (replica === null) return { do: 'end', outcome: 'told', why: 'the primary is silent and its replica is gone', tell: true };
+	const lost = leaves(s);
+	if (lost !== null) return lost;
+	const at = (s.silentSince ?? emergency.signal_at) + settings.silentAfterMs;
+	if (now < at) return wait(at, 'watch', `promotes after ${seconds(settings.silentAfterMs)} s of silence`);
+	if (isPromotable(s) && isHeard(s, now))
+		return { do: 'promote', replica, why: `the primary has been silent for ${seconds(settings.silentAfterMs)} s`, reason: 'silence' };
+	// Looked at again with the next heartbeat of the replica; until then, now and then.
+	return wait(now + REPLICA_HEARD_MS / 2, 'watch', 'the replica has not called within the last minute');
+};
+
+/** What the settings ask for when nothing urgent is going on: manual mode keeps exactly one. */
+const upkeep = (s: Situation, now: number, settings: FailoverSettings): Move => {
+	const { agent, replica, emergency } = s;
+	const isWanted = agent.manual_replica_enabled === 1;
+	const isNeeded = emergency !== null && emergency.promoted_at === null;
+	if (replica !== null) {
+		if (replica.type !== 'manual' && !isWanted && !isNeeded) return { do: 'retire', replica, why: 'what it was made for is over' };
+		if (isNeeded) return wait(null, null, 'an emergency decides');
+		const lost = leaves(s);
+		if (lost !== null) return lost;
+		if (replica.handle === null && replica.served_count >= MOST_SERVED && (replica.lease_until ?? 0) <= now)
+			return { do: 'fail', replica, why: `fetched ${replica.served_count} times, but no machine came`, machine: 'ended' };
+		if (replica.handle === null) {
+			if (replica.served_at === null && s.canLaunch === false)
+				return { do: 'fail', replica, why: 'this host never fetches launch orders', machine: 'ended' };
+			return wait(replica.served_count >= MOST_SERVED ? replica.lease_until : null, null, 'the replica is on its way');
+		}
+		return overdue(s, replica, now, CALM_READY_MS, settings.launchMs) ?? wait(stepEndCalm(replica), null, 'a replica exists');
+	}
+	if (isNeeded || !isWanted || agent.enabled === 0) return wait(null, null, 'no replica is asked for');
+	if (s.primarySilent || agent.terminated_at !== null || s.primary.registered_at === null)
+		return wait(null, null, 'the primary does not call: nobody could launch a replica');
+	if (s.canLaunch === false) return wait(null, null, 'this host never fetches launch orders');
+	return { do: 'order', type: 'manual', why: 'manual mode keeps one replica', urgent: false };
+};
+
+const stepEndCalm = (replica: Replica): number | null =>
+	replica.status === 'ready' ? null : (replica.launched_at ?? replica.created_at) + CALM_READY_MS;

@@ -1,0 +1,43 @@
+import { coordinate } from './coordinator.ts';
+import { pruneAnswers } from './idempotency.ts';
+import type { Job } from './scheduler.ts';
+import { sweepCommands, sweepEmergencies, sweepOffline, sweepTerminations } from './sweeps.ts';
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+
+/** What a daemon does beside answering, each by one daemon at a time. */
+export const JOBS: readonly Job[] = [
+	{
+		name: 'offline',
+		summary: 'Marks agents offline that fell silent, and lets a live candidate take over',
+		everyMs: 2 * SECOND,
+		run: sweepOffline,
+	},
+	{
+		name: 'commands',
+		summary: 'Ends commands that nobody fetched in time, and claims without evidence',
+		everyMs: 2 * SECOND,
+		run: sweepCommands,
+	},
+	{
+		name: 'coordinator',
+		summary: 'Does what is due for agents in an emergency or with a replica: promotes, orders, retires, confirms',
+		everyMs: 2 * SECOND,
+		run: coordinate,
+	},
+	{
+		name: 'terminations',
+		summary: 'Tells of machines that were to end an hour ago and still run',
+		everyMs: MINUTE,
+		run: sweepTerminations,
+	},
+	{
+		name: 'emergencies',
+		summary: 'Looks again at emergencies for which nothing is due',
+		everyMs: MINUTE,
+		run: sweepEmergencies,
+	},
+	{ name: 'changes', summary: 'Forgets old entries of the change log', everyMs: MINUTE, run: ({ feed, store }) => feed.prune(store) },
+	{ name: 'answers', summary: 'Forgets answers that were kept for repeated requests', everyMs: MINUTE, run: pruneAnswers },
+];

@@ -1,0 +1,43 @@
+import { keepLease, type Lease, leaseRow } from '../store/jobs.ts';
+import type { Store } from '../store/open.ts';
+import { together } from '../store/statement.ts';
+import type { Context } from './context.ts';
+import { createUnit, createUnits } from './unit.ts';
+
+/** Another daemon has the lease of a job, nobody has, or it was not renewed in time: the run ends here and its open transaction is undone. */
+export class LeaseLost extends Error {}
+
+/** A context whose transactions, through `unit` and `store`, commit only while a lease stands. Errors of both: {@link LeaseLost}. */
+export type JobContext = Context & { readonly lease: Lease };
+
+/**
+ * A store whose transactions commit only while `lease` stands. Each reads the row of the job first, so that a late run does nothing, and
+ * matches it again as its last statement, which on MySQL holds the row until the commit in the same packet: whoever takes the lease over
+ * does it before, and then the match fails, or after. A lock from the start would do as well, but a daemon that is stopped in the
+ * middle of a transaction would keep it, and nobody could take over.
+ */
+export const fence = (store: Store, lease: Lease, lapsed: () => boolean): Store => {
+	const lost = (): LeaseLost => new LeaseLost(`the lease of job "${lease.name}" is lost`);
+	const transact: Store['transact'] = async (work, urgent) => {
+		try {
+			return await store.transact(async (tx) => {
+				if (lapsed() || (await leaseRow.first(tx, lease)) === undefined) throw lost();
+				const value = await work(tx);
+				await keepLease.must(tx, lease);
+				return value;
+			}, urgent);
+		} catch (error) {
+			if (store.dialect.isStale(error) && (await leaseRow.first(store.read, lease)) === undefined) throw lost();
+			throw error;
+		}
+	};
+	return { ...store, transact, transactTogether: (calls) => transact((tx) => together(tx, calls)) };
+};
+
+/** The context for a run of a job. `lapsed` says when its lease can be believed no longer without asking the database. */
+export const underLease = (context: Context, lease: Lease, lapsed: () => boolean): JobContext => {
+	const { clock, ids, origin, feed, counters } = context;
+	const store = fence(context.store, lease, lapsed);
+	const units = createUnits(store, clock, ids, origin, feed, counters);
+	return { ...context, store, units, unit: createUnit(units), lease };
+};

@@ -1,0 +1,153 @@
+import { SpotError } from '../errors.ts';
+import { emergenciesOfAgents } from '../store/emergencies.ts';
+import { hostsOfHandles, lockSituations } from '../store/situations.ts';
+import type { Caller } from './caller.ts';
+import { speaksForAgent } from './calling-host.ts';
+import type { Context } from './context.ts';
+import { noAgent } from './directory.ts';
+import { type Notice, REPEAT_MS, SIMULATED } from './notice.ts';
+import { auditNotice, type Noticed, takeNotice } from './notices.ts';
+import { workOn } from './reconcile.ts';
+import { servingSince } from './silence.ts';
+import { StaleRow } from './unit.ts';
+
+/** Hands a notice of a host to whoever works on notices; resolves after what it led to is durable. Errors: 404, 503. */
+export type NoticeLane = (handle: string, caller: Caller, notice: Notice) => Promise<Noticed>;
+
+/** How many notices may share a transaction: a storm is answered in sets instead of one by one (../shared/performance.md). */
+const BATCH = 64;
+/** How many transactions may be under way: while the database works on one, the next is made ready. */
+const FLIGHTS = 3;
+
+type Waiting = {
+	readonly handle: string;
+	readonly caller: Caller;
+	readonly notice: Notice;
+	readonly accept: (noticed: Noticed) => void;
+	readonly reject: (error: unknown) => void;
+};
+
+type Outcome = { readonly noticed: Noticed } | { readonly error: unknown } | 'again';
+
+/**
+ * The lane of notices: beside routine traffic, without the engine, without a look-up that can fail. What arrives together is decided in one
+ * transaction, each agent once; who comes twice waits for the next. Should a set fail, its notices are taken one by one.
+ */
+export const createNoticeLane = (context: Context): NoticeLane => {
+	const queue: Waiting[] = [];
+	const running = new Set<Promise<void>>();
+	const busy = new Set<string>();
+
+	const carryOut = async (batch: readonly Waiting[]): Promise<readonly Outcome[]> =>
+		context.units(
+			batch.map(({ caller }) => caller),
+			true,
+			async (tx, journals) => {
+				const handles = batch.map(({ handle }) => handle);
+				const found = await hostsOfHandles(tx, handles);
+				const agentIds = [...new Set([...found.values()].map((host) => host.agent_id))];
+				const { rows, hosts } = await lockSituations(tx, agentIds, handles);
+				const since = await servingSince(tx, context.clock.now());
+				const recent = await emergenciesOfAgents(tx, agentIds, context.clock.now() - REPEAT_MS);
+				const outcomes: Outcome[] = [];
+				const decided = new Set<string>();
+				for (const [index, { handle, caller, notice }] of batch.entries()) {
+					const journal = journals[index];
+					const host = hosts.get(handle);
+					const { principal } = caller;
+					if (host === undefined || journal === undefined || (principal?.kind === 'client' && principal.clientId !== host.client_id)) {
+						outcomes.push({ error: noAgent(handle) });
+						continue;
+					}
+					if (decided.has(host.agent_id)) {
+						outcomes.push('again');
+						continue;
+					}
+					decided.add(host.agent_id);
+					const situation = rows.get(host.agent_id);
+					// While the lock was waited for, the machine was given to another agent (identity.md T8).
+					if (situation === undefined) throw new StaleRow();
+					const work = workOn(context, tx, journal, situation, since);
+					auditNotice(work, caller, notice);
+					const calling = speaksForAgent(caller) ? work.primary : host;
+					outcomes.push({ noticed: await takeNotice(work, calling, notice, recent.get(host.agent_id) ?? []) });
+				}
+				return outcomes;
+			},
+		);
+
+	const settle = (batch: readonly Waiting[], outcomes: readonly Outcome[]): void => {
+		for (const [index, waiting] of batch.entries()) {
+			const outcome = outcomes[index];
+			if (outcome === 'again') queue.push(waiting);
+			else if (outcome === undefined) waiting.reject(new Error('a notice had no outcome'));
+			else if ('error' in outcome) waiting.reject(outcome.error);
+			else waiting.accept(outcome.noticed);
+		}
+	};
+
+	const work = async (batch: readonly Waiting[]): Promise<void> => {
+		try {
+			settle(batch, await carryOut(batch));
+		} catch (error) {
+			const isOutage = error instanceof SpotError && error.kind === 'unavailable';
+			if (batch.length === 1 || isOutage) {
+				for (const each of batch) each.reject(error);
+				return;
+			}
+			for (const each of batch) {
+				try {
+					settle([each], await carryOut([each]));
+				} catch (alone) {
+					each.reject(alone);
+				}
+			}
+		}
+	};
+
+	/** The next notices, each host once: two about one machine are one after the other. */
+	const next = (): Waiting[] => {
+		const batch: Waiting[] = [];
+		const later: Waiting[] = [];
+		const taken = new Set<string>();
+		for (let waiting = queue.shift(); waiting !== undefined; waiting = queue.shift()) {
+			if (taken.has(waiting.handle) || busy.has(waiting.handle)) later.push(waiting);
+			else {
+				taken.add(waiting.handle);
+				batch.push(waiting);
+				if (batch.length === BATCH) break;
+			}
+		}
+		queue.unshift(...later);
+		return batch;
+	};
+
+	const drain = async (): Promise<void> => {
+		// One turn of the event loop lets notices that arrived together share a transaction.
+		await new Promise<void>((done) => setImmediate(done));
+		for (let batch = next(); batch.length > 0; batch = next()) {
+			for (const { handle } of batch) busy.add(handle);
+			await work(batch);
+			for (const { handle } of batch) busy.delete(handle);
+		}
+	};
+
+	const begin = (): void => {
+		if (running.size >= FLIGHTS) return;
+		const run = drain().finally(() => {
+			running.delete(run);
+			if (queue.length > 0) begin();
+		});
+		running.add(run);
+	};
+
+	return async (handle, caller, notice) => {
+		const noticed = await new Promise<Noticed>((accept, reject) => {
+			queue.push({ handle, caller, notice, accept, reject });
+			begin();
+		});
+		if (caller.principal?.kind === 'client' && notice.route !== SIMULATED)
+			context.liveness.seen(handle, caller.principal.clientId, 'other');
+		return noticed;
+	};
+};

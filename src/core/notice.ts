@@ -1,0 +1,148 @@
+import type { Valid } from '../contract/index.ts';
+import { SpotError } from '../errors.ts';
+import type { Emergency } from '../store/emergencies.ts';
+import { NOTICE_MS } from './failover-plan.ts';
+import { NO_WISHES, type Wishes } from './pool-choice.ts';
+
+/** A signal of AWS as one of the routes brought it. */
+export type Notice = {
+	readonly kind: 'termination' | 'rebalance';
+	/** What the route is for: to fail over, to see that a replica exists, or only to say it. */
+	readonly via: 'failover' | 'replica' | 'signal';
+	/** The machine it is about as the agent says; the handle decides. */
+	readonly instanceId: string | null;
+	/** The time that names this notice: the deadline of a termination, the time of a recommendation; null when it is not said. */
+	readonly noticeAt: number | null;
+	readonly deadlineAt: number | null;
+	/** When the agent saw it. */
+	readonly signalAt: number | null;
+	/** The caller repeats its signal while it stands (v4's form). */
+	readonly repeated: boolean;
+	readonly replicaId: string | null;
+	readonly wishes: Wishes;
+	/** What the route adds about itself in the plan. */
+	readonly route: string;
+};
+
+const HOUR = 3_600_000;
+const SOON_MS = 15 * 60_000;
+
+/** A deadline that can be one: not long past, not far ahead. A wrong clock must not stop a failover. */
+const deadline = (at: number | null, now: number): number | null => (at === null || at < now - HOUR || at > now + SOON_MS ? null : at);
+
+/** When the agent saw the signal: at most ten minutes before it said so, never after. */
+export const seenAt = (at: number | null, now: number): number => (at === null || at > now || at < now - 10 * 60_000 ? now : at);
+
+const plain = { instanceId: null, noticeAt: null, deadlineAt: null, signalAt: null, repeated: false, replicaId: null, wishes: NO_WISHES };
+
+/** #53. */
+export const fromRecommendation = (input: Valid<'rebalanceRecommendation'>, now: number): Notice => {
+	const at = input.notice_time ?? input.recommendation_time;
+	const base = { ...plain, instanceId: input.instance_id, signalAt: input.detected_at, repeated: input.notice_time !== null, route: '#53' };
+	if (input.immediate === true) {
+		const ends = deadline(at, now);
+		return { ...base, kind: 'termination', via: 'failover', noticeAt: ends, deadlineAt: ends };
+	}
+	return { ...base, kind: 'rebalance', via: 'signal', noticeAt: at === null || at > now + SOON_MS ? null : at };
+};
+
+/** #54. Errors: 400 INVALID_SIGNAL_TYPE. */
+export const fromReplicaRequest = (input: Valid<'createEmergencyReplica'>, now: number): Notice => {
+	const signal = (input.signal_type ?? input.reason)?.toLowerCase().replaceAll('_', '-') ?? '';
+	const kind = signal.startsWith('termination') ? 'termination' : signal.startsWith('rebalance') ? 'rebalance' : null;
+	if (kind === null)
+		throw new SpotError(
+			'invalid',
+			'INVALID_SIGNAL_TYPE',
+			`"${signal.slice(0, 40)}" is no signal: rebalance-recommendation or termination-notice`,
+			{
+				extras: { details: { signal_type: ['must be rebalance-recommendation or termination-notice'] } },
+			},
+		);
+	const ends = kind === 'termination' ? deadline(input.termination_time ?? input.notice_time, now) : null;
+	return {
+		...plain,
+		kind,
+		via: 'replica',
+		instanceId: input.instance_id,
+		noticeAt: ends,
+		deadlineAt: ends,
+		wishes: {
+			...NO_WISHES,
+			preferredZones: input.preferred_zones ?? [],
+			excludedZones: input.exclude_zones ?? [],
+			poolId: input.pool_id,
+		},
+		route: '#54',
+	};
+};
+
+/** #55. */
+export const fromImminent = (input: Valid<'terminationImminent'>, now: number): Notice => {
+	const ends = deadline(input.termination_time, now);
+	return {
+		...plain,
+		kind: 'termination',
+		via: 'failover',
+		instanceId: input.instance_id,
+		noticeAt: ends,
+		deadlineAt: ends,
+		signalAt: input.detected_at,
+		replicaId: input.replica_id,
+		route: '#55',
+	};
+};
+
+/** X15: the v6 form says that the deadline is two minutes after the notice. */
+export const fromRebalanceNotice = (input: Valid<'rebalanceNotice'>, now: number): Notice => ({
+	...plain,
+	kind: 'rebalance',
+	via: 'signal',
+	instanceId: input.instance_id,
+	noticeAt: input.notice_time,
+	deadlineAt: deadline(input.notice_time === null ? null : input.notice_time + NOTICE_MS, now),
+	signalAt: input.notice_time,
+	route: 'X15',
+});
+
+/** X16. */
+export const fromTerminationNotice = (input: Valid<'terminationNotice'>, now: number): Notice => {
+	const ends = deadline(input.termination_time ?? input.notice_time, now);
+	return { ...plain, kind: 'termination', via: 'failover', instanceId: input.instance_id, noticeAt: ends, deadlineAt: ends, route: 'X16' };
+};
+
+/** What a simulated notice says of its route. */
+export const SIMULATED = 'simulated';
+
+/** Simulated by an operator of a test client. */
+export const simulated = (kind: Notice['kind'], now: number): Notice => ({
+	...plain,
+	kind,
+	via: kind === 'termination' ? 'failover' : 'signal',
+	noticeAt: kind === 'termination' ? now + NOTICE_MS : null,
+	deadlineAt: kind === 'termination' ? now + NOTICE_MS : null,
+	signalAt: now,
+	route: SIMULATED,
+});
+
+/** The host says that its instance ended (#52): the deadline is now. */
+export const instanceEnded = (now: number): Notice => ({
+	...plain,
+	kind: 'termination',
+	via: 'failover',
+	deadlineAt: now,
+	signalAt: now,
+	route: '#52',
+});
+
+/** Repeats of a notice count to its emergency within this time (spec section 7 "Ours"). */
+export const REPEAT_MS = 2 * HOUR;
+
+/**
+ * The emergency a notice repeats: by its time first, whichever host is primary by now, then by machine (contract/endpoints.md #53). Newest
+ * first in `recent`.
+ */
+export const repeatedBy = (notice: Notice, handle: string, recent: readonly Emergency[]): Emergency | null =>
+	recent.find(({ kind, notice_at }) => notice.noticeAt !== null && kind === notice.kind && notice_at === notice.noticeAt) ??
+	recent.find((emergency) => emergency.handle === handle && emergency.kind === notice.kind) ??
+	null;

@@ -1,0 +1,561 @@
+import { addEmergency, type Emergency, saveEmergency } from '../store/emergencies.ts';
+import { type Host, saveAgentState, saveHost, setWatch } from '../store/hosts.ts';
+import { addReplica, lastReplicasOf, type Replica, saveReplica } from '../store/replicas.ts';
+import type { Severity } from '../store/schema.ts';
+import { lockSituations, type SituationRows } from '../store/situations.ts';
+import type { Db } from '../store/statement.ts';
+import type { Context } from './context.ts';
+import { type Move, nextMove, type Situation } from './failover-plan.ts';
+import type { Journal } from './journal.ts';
+import { type Choice, choosePool, NO_WISHES, type Rejected, readMarket, type Wishes } from './pool-choice.ts';
+import { promote } from './promotion.ts';
+import { failuresInARow, placeholder, retryAt } from './replica-rules.ts';
+import { isSilent, patienceWith, servingSince, WRITE_LAG_MS } from './silence.ts';
+
+/** A host that fetches launch orders has done so by then: classic asks every 30 s from its start. */
+const POLL_PATIENCE_MS = 2 * 60_000;
+/** A plan keeps this many decisions; the first and the newest. */
+const MOST_ENTRIES = 60;
+/** An open emergency that waits for nothing in particular is looked at this often. */
+const OPEN_MS = 10 * 60_000;
+/** More moves than any situation takes: a decision that does not settle is a bug, and must not spin. */
+const MOST_MOVES = 12;
+
+export type PlanEntry = {
+	readonly at: number;
+	readonly step: string;
+	readonly choice: string;
+	readonly why: string;
+	readonly rejected: readonly Rejected[];
+};
+
+/** One agent at work in a transaction: its rows change here as the moves change them. */
+export type Work = Situation & {
+	readonly context: Context;
+	readonly tx: Db;
+	readonly journal: Journal;
+	readonly now: number;
+	/** What an operator or agent asked of the next order. */
+	wishes: Wishes;
+	/** Whether the emergency differs from its row: `new` has none yet. Written once, by {@link store}. */
+	unsaved: 'new' | 'changed' | null;
+};
+
+const aboutOf = ({ agent, primary }: Pick<Situation, 'agent' | 'primary'>) => ({
+	clientId: agent.client_id,
+	agentId: agent.id,
+	instanceId: primary.instance_id,
+});
+
+/** What {@link nextMove} needs, from the rows and from what this daemon has heard and not written yet. */
+export const situationOf = (context: Context, rows: SituationRows, since: number | null, now: number): Situation => {
+	const { agent, replica, emergency } = rows;
+	const { seen_at: primarySeen, replicas_polled_at: polled, ...primary } = rows.primary;
+	const heardAt = (handle: string, stored: number | null): number | null => {
+		const pending = context.liveness.pending(handle)?.seen_at ?? null;
+		return stored === null ? pending : Math.max(stored, pending ?? 0);
+	};
+	const primaryHeardAt = heardAt(primary.handle, primarySeen) ?? primary.created_at;
+	const patience = patienceWith(context, primary) + WRITE_LAG_MS;
+	const primarySilent = isSilent(primaryHeardAt, since, now, patience);
+	const pendingPoll = context.liveness.pending(primary.handle)?.replicas_polled_at ?? null;
+	const asked = polled !== null || pendingPoll !== null;
+	const settled = primary.registered_at !== null && now - primary.registered_at > POLL_PATIENCE_MS;
+	const standby = rows.replicaHost;
+	const { seen_at: standbySeen = null, replicas_polled_at: _, ...replicaHost } = standby ?? ({} as Partial<SituationRows['primary']>);
+	const replicaHeardAt = standby === null || standby.registered_at === null ? null : heardAt(standby.handle, standbySeen);
+	return {
+		agent,
+		primary,
+		primaryHeardAt,
+		primarySilent,
+		silentSince: primarySilent ? Math.max(primaryHeardAt, since ?? 0) : null,
+		replica,
+		replicaHost: standby === null ? null : (replicaHost as Host),
+		replicaHeardAt,
+		replicaSilent: replicaHeardAt !== null && isSilent(replicaHeardAt, since, now, context.settings.heartbeatTimeoutMs + WRITE_LAG_MS),
+		emergency,
+		canLaunch: asked ? true : settled ? false : null,
+	};
+};
+
+/** Opens the work on an agent whose rows were locked by {@link lockSituations}. */
+export const workOn = (context: Context, tx: Db, journal: Journal, rows: SituationRows, since: number | null): Work => {
+	const now = context.clock.now();
+	return { ...situationOf(context, rows, since, now), context, tx, journal, now, wishes: NO_WISHES, unsaved: null };
+};
+
+/**
+ * Brings an agent to where nothing more is to be done for the moment, one move after the other in the caller's transaction, and notes when
+ * it must be looked at again. The agent is locked. Safe to repeat: with nothing to do it writes nothing.
+ */
+export const reconcile = async (work: Work): Promise<void> => {
+	await settleMoves(work);
+	await store(work);
+};
+
+const settleMoves = async (work: Work): Promise<void> => {
+	for (let moves = 0; ; moves++) {
+		const move = nextMove(work, work.now, work.context.settings.failover);
+		if (move.do === 'wait' || moves === MOST_MOVES) {
+			const due = move.do === 'wait' ? move.until : work.now + 60_000;
+			// What is open is looked at again even if nothing is known to come.
+			const until = due ?? (work.emergency === null ? null : work.now + OPEN_MS);
+			if (move.do === 'wait') settle(work, move);
+			await attend(work, until);
+			return;
+		}
+		if ((await carryOut(work, move)) === 'later') return;
+	}
+};
+
+/** Changes the open emergency; its row is written once, whatever the number of changes. */
+export const changeEmergency = (work: Work, change: Partial<Emergency>): void => {
+	if (work.emergency === null) return;
+	work.emergency = { ...work.emergency, ...change };
+	work.unsaved ??= 'changed';
+};
+
+/** Writes the emergency if it differs from its row. */
+export const store = async (work: Work): Promise<void> => {
+	const { emergency, unsaved, tx } = work;
+	work.unsaved = null;
+	if (emergency === null || unsaved === null) return;
+	await (unsaved === 'new' ? addEmergency : saveEmergency).later(tx, emergency);
+};
+
+/** Locks an agent and reads its situation; null when it has no primary. */
+export const lockedWork = async (context: Context, tx: Db, journal: Journal, agentId: string): Promise<Work | null> => {
+	const { rows } = await lockSituations(tx, [agentId]);
+	const found = rows.get(agentId);
+	return found === undefined ? null : workOn(context, tx, journal, found, await servingSince(tx, context.clock.now()));
+};
+
+/** Locks an agent and brings it to where nothing more is to be done for the moment. */
+export const reconcileAgent = async (context: Context, tx: Db, journal: Journal, agentId: string): Promise<void> => {
+	const work = await lockedWork(context, tx, journal, agentId);
+	if (work !== null) await reconcile(work);
+};
+
+/** Notes when the agent must be looked at again; writes only what differs. */
+export const attend = async (work: Work, until: number | null): Promise<void> => {
+	const { agent, tx, now } = work;
+	if (agent.attention_at === until) return;
+	const saved = { ...agent, attention_at: until, version: agent.version + 1, updated_at: now };
+	await saveAgentState.must(tx, { ...saved, seen_version: agent.version });
+	work.agent = saved;
+};
+
+const settle = (work: Work, move: Extract<Move, { do: 'wait' }>): void => {
+	const { emergency } = work;
+	if (emergency === null || move.step === null || emergency.step === move.step) return;
+	note(work, { step: move.step, choice: 'wait', why: move.why, rejected: [] }, { step: move.step, step_at: work.now });
+};
+
+/** Adds a decision to the plan of the open emergency, with what else changes of it. */
+export const note = (work: Work, entry: Omit<PlanEntry, 'at'>, change: Partial<Emergency> = {}): void => {
+	const { emergency, now } = work;
+	if (emergency === null) return;
+	const entries = [...(JSON.parse(emergency.plan) as PlanEntry[]), { at: now, ...entry }];
+	const kept = entries.length <= MOST_ENTRIES ? entries : [...entries.slice(0, 10), ...entries.slice(-(MOST_ENTRIES - 10))];
+	changeEmergency(work, { ...change, plan: JSON.stringify(kept), planned_at: emergency.planned_at ?? now });
+};
+
+const carryOut = async (work: Work, move: Exclude<Move, { do: 'wait' }>): Promise<'on' | 'later'> => {
+	switch (move.do) {
+		case 'promote':
+			note(work, { step: 'promote', choice: work.replicaHost?.instance_id ?? move.replica.id, why: move.why, rejected: [] });
+			await promoteReplica(work, move.replica, { reason: move.reason, demote: false });
+			// Whoever waits for the promotion hears of it now; the next replica, if one is wanted, is the coordinator's (its attention is due).
+			return 'later';
+		case 'order':
+			return order(work, move);
+		case 'fail':
+			note(work, { step: 'replica', choice: `give up ${nameOf(move.replica)}`, why: move.why, rejected: [] });
+			await endReplica(work, { status: 'failed', why: move.why, machine: move.machine });
+			return 'on';
+		case 'retire':
+			note(work, { step: 'replica', choice: `retire ${nameOf(move.replica)}`, why: move.why, rejected: [] });
+			await endReplica(work, { status: 'terminated', why: move.why, machine: 'ended' });
+			return 'on';
+		case 'watch-silence':
+			await openSilence(work, move.why);
+			return 'on';
+		case 'tell':
+			note(work, { step: 'tell', choice: 'tell a person', why: move.why, rejected: [] }, { told: 1, message: move.why });
+			tell(work, 'failover_needs_person', move.title, move.why, 'critical');
+			return 'on';
+		case 'end':
+			await endEmergency(work, move.outcome, move.why, move.tell);
+			return 'on';
+	}
+};
+
+const nameOf = (replica: Replica): string => replica.instance_id ?? placeholder(replica);
+
+const tell = (work: Work, type: string, title: string, why: string, severity: Severity): void => {
+	const about = aboutOf(work);
+	const message = `${work.agent.logical_agent_id}: ${why}`;
+	const { emergency } = work;
+	work.journal.event(type, message, about, { severity, metadata: { emergency_id: emergency?.id ?? null } });
+	work.journal.notify(type, title, message, about, severity);
+};
+
+/** Ends the open emergency under a name; a person is told where nothing was left to do by itself. */
+export const endEmergency = async (work: Work, outcome: string, why: string, toTell: boolean): Promise<void> => {
+	const { emergency, journal, agent, now } = work;
+	if (emergency === null) return;
+	note(
+		work,
+		{ step: 'end', choice: outcome, why, rejected: [] },
+		{
+			open_of: null,
+			outcome,
+			message: why,
+			step: 'ended',
+			step_at: now,
+			ended_at: now,
+			told: toTell ? 1 : emergency.told,
+		},
+	);
+	if (toTell) tell(work, 'failover_needs_person', 'A failover needs a person', why, 'critical');
+	else
+		journal.event(
+			'emergency_ended',
+			`${agent.logical_agent_id}: ${emergency.kind} of ${emergency.instance_id} ended: ${outcome}`,
+			aboutOf(work),
+			{
+				severity: outcome === 'failed-over' ? 'warning' : 'info',
+				metadata: { emergency_id: emergency.id, outcome, why },
+			},
+		);
+	if (outcome === 'failed-over') journal.count('emergency_promotion_success_total');
+	await store(work);
+	work.emergency = null;
+	journal.changed('agent', agent.id);
+};
+
+/** A new emergency of a kind about the present primary; whatever was open of another kind is escalated to it. */
+export const openEmergency = async (
+	work: Work,
+	given: Pick<Emergency, 'kind' | 'notice_at' | 'deadline_at' | 'signal_at' | 'notice_key'> & { why: string },
+): Promise<Emergency> => {
+	const { context, journal, agent, primary, now } = work;
+	if (work.emergency !== null) await endEmergency(work, work.emergency.promoted_at === null ? 'escalated' : 'overtaken', given.why, false);
+	const { why, ...row } = given;
+	const emergency: Emergency = {
+		...row,
+		id: context.ids.uuid(),
+		client_id: agent.client_id,
+		agent_id: agent.id,
+		open_of: agent.id,
+		handle: primary.handle,
+		instance_id: primary.instance_id,
+		pool_id: primary.mode === 'ondemand' ? null : primary.pool_id,
+		reports: 1,
+		repeats: 0,
+		step: 'plan',
+		step_at: now,
+		outcome: null,
+		message: null,
+		told: 0,
+		plan: '[]',
+		replica_id: work.replica?.id ?? null,
+		new_handle: null,
+		new_instance_id: null,
+		received_at: now,
+		planned_at: null,
+		launched_at: work.replica?.launched_at ?? null,
+		ready_at: work.replica?.ready_at ?? null,
+		promoted_at: null,
+		confirmed_at: null,
+		ended_at: null,
+		last_report_at: now,
+	};
+	work.emergency = emergency;
+	work.unsaved = 'new';
+	journal.count('emergency_events_total');
+	const severity: Severity = row.kind === 'rebalance' ? 'warning' : 'critical';
+	const message = `${agent.logical_agent_id} on ${primary.instance_id}: ${why}`;
+	const about = aboutOf(work);
+	journal.event(EVENTS[row.kind], message, about, { severity, metadata: { emergency_id: emergency.id, deadline_at: row.deadline_at } });
+	journal.notify(EVENTS[row.kind], TITLES[row.kind], message, about, severity);
+	journal.changed('agent', agent.id);
+	return emergency;
+};
+
+const EVENTS = { termination: 'termination_notice', rebalance: 'rebalance_recommendation', 'silent-primary': 'primary_silent' } as const;
+const TITLES = {
+	termination: 'AWS takes a machine back',
+	rebalance: 'AWS recommends to move',
+	'silent-primary': 'A primary is silent',
+} as const;
+
+const openSilence = async (work: Work, why: string): Promise<void> => {
+	const since = work.silentSince ?? work.now;
+	await openEmergency(work, {
+		kind: 'silent-primary',
+		notice_at: null,
+		deadline_at: since + work.context.settings.failover.silentAfterMs,
+		signal_at: since,
+		notice_key: `silent-primary ${work.primary.instance_id} ${work.now}`,
+		why,
+	});
+};
+
+/** The live replica ends: its slot is free, its machine goes, or stays a candidate where nothing says that it must go. */
+export const endReplica = async (
+	work: Work,
+	end: {
+		readonly status: 'failed' | 'terminated';
+		readonly why: string;
+		readonly machine: 'ended' | 'candidate';
+		readonly holdUntil?: number;
+		readonly confirmed?: boolean;
+	},
+): Promise<void> => {
+	const { tx, journal, replica, replicaHost, agent, now } = work;
+	if (replica === null) return;
+	const ended: Replica = {
+		...replica,
+		live_of: null,
+		status: end.status,
+		ended_at: now,
+		error_message: end.why,
+		confirmed_at: end.confirmed === true ? now : null,
+	};
+	await saveReplica.must(tx, { ...ended, seen_status: replica.status });
+	if (replicaHost !== null && replicaHost.role === 'replica') {
+		const role = end.confirmed === true ? 'terminated' : end.machine;
+		await saveHost.later(tx, {
+			...replicaHost,
+			role,
+			zombie_at: role === 'ended' ? now : replicaHost.zombie_at,
+			hold_until: end.holdUntil ?? replicaHost.hold_until,
+			terminated_at: role === 'terminated' ? now : null,
+		});
+		await setWatch.later(tx, { handle: replicaHost.handle, watch_at: null });
+	}
+	const about = { ...aboutOf(work), instanceId: replica.instance_id };
+	const failed = end.status === 'failed';
+	journal.event(
+		failed ? 'replica_failed' : 'replica_terminated',
+		`the replica ${nameOf(replica)} of ${agent.logical_agent_id} ended: ${end.why}`,
+		about,
+		{
+			severity: failed ? 'warning' : 'info',
+			metadata: { replica_id: replica.id },
+		},
+	);
+	// Once: repeats of the same within ten minutes raise its counter.
+	if (failed) journal.notify('replica_failed', 'Replica failed', `${agent.logical_agent_id}: ${end.why}`, about, 'warning');
+	journal.changed('agent', agent.id);
+	work.replica = null;
+	work.replicaHost = null;
+	work.replicaHeardAt = null;
+	work.replicaSilent = false;
+};
+
+/** Orders a replica where the market and the failures so far allow it; 'later' when that is not now. */
+const order = async (work: Work, move: Extract<Move, { do: 'order' }>): Promise<'on' | 'later'> => {
+	const { tx, agent, now } = work;
+	const failures = failuresInARow(await lastReplicasOf.all(tx, { agent_id: agent.id }));
+	const at = retryAt(failures);
+	if (!move.urgent && now < at) {
+		settle(work, {
+			do: 'wait',
+			until: at,
+			step: 'plan',
+			why: `the last ${failures.length} launches failed; the next is ordered after a pause`,
+		});
+		await attend(work, at);
+		return 'later';
+	}
+	const chosen = await choose(work, failures);
+	if (chosen.choice === null) {
+		// Everything was tried: begin again with the pool that failed longest ago, after a breath.
+		const next = Math.max(now + 10_000, move.urgent ? now : at);
+		note(work, { step: 'plan', choice: 'none', why: 'no pool is left for now', rejected: chosen.rejected }, { step: 'plan', step_at: now });
+		await attend(work, next);
+		return 'later';
+	}
+	await orderIn(work, chosen.choice, move.type, move.why, chosen.rejected, 'coordinator');
+	return 'on';
+};
+
+const choose = async (work: Work, failures: readonly Replica[]) => {
+	const { emergency } = work;
+	const since = emergency === null ? 0 : emergency.received_at;
+	const market = await readMarket(work.tx, work.primary, work.now);
+	const tried = failures.filter(
+		(replica) => emergency === null || replica.created_at >= since || work.now - replica.created_at < 15 * 60_000,
+	);
+	const wishes: Wishes = {
+		...work.wishes,
+		failed: tried.filter((replica) => replica.mode === 'spot').map((replica) => replica.pool_id ?? ''),
+		onDemandFailed: tried.some((replica) => replica.mode === 'ondemand'),
+	};
+	const first = choosePool(work.primary, market, wishes);
+	if (first.choice !== null || tried.length === 0) return first;
+	// All have failed by now: the oldest failure may be over.
+	const again = choosePool(work.primary, market, { ...wishes, failed: wishes.failed.slice(0, 1), onDemandFailed: false });
+	return again.choice?.mode === 'ondemand' ? first : again;
+};
+
+/** Writes the launch order of a replica: from now on the primary's next poll fetches it. */
+export const orderIn = async (
+	work: Work,
+	choice: Choice,
+	type: Replica['type'],
+	why: string,
+	rejected: readonly Rejected[],
+	by: string,
+	tags: string | null = null,
+): Promise<Replica> => {
+	const { tx, journal, agent, primary, now } = work;
+	const replica: Replica = {
+		...blankReplica(work, type, by, why),
+		pool_id: choice.poolId,
+		instance_type: choice.type,
+		region: choice.region,
+		az: choice.az,
+		mode: choice.mode,
+		hourly_micros: choice.hourlyMicros,
+		tags,
+	};
+	await addReplica.later(tx, replica);
+	work.replica = replica;
+	note(
+		work,
+		{ step: 'launch', choice: choice.mode === 'spot' ? choice.poolId : `on-demand in ${choice.az}`, why: choice.why, rejected },
+		{
+			replica_id: replica.id,
+			launched_at: null,
+			ready_at: null,
+			step: 'launch',
+			step_at: now,
+		},
+	);
+	journal.event(
+		'replica_ordered',
+		`${agent.logical_agent_id} on ${primary.instance_id} shall launch a replica in ${choice.poolId}: ${why}`,
+		aboutOf(work),
+		{
+			metadata: { replica_id: replica.id, mode: choice.mode, chosen: choice.why },
+		},
+	);
+	journal.changed('agent', agent.id);
+	return replica;
+};
+
+/** A replica of an agent that has no machine yet. */
+export const blankReplica = (
+	{ context, agent, primary, emergency, now }: Pick<Work, 'context' | 'agent' | 'primary' | 'emergency' | 'now'>,
+	type: Replica['type'],
+	by: string,
+	why: string | null,
+): Replica => ({
+	id: context.ids.uuid(),
+	client_id: agent.client_id,
+	agent_id: agent.id,
+	live_of: agent.id,
+	status: 'launching',
+	type,
+	created_by: by,
+	reason: why,
+	emergency_id: emergency?.id ?? null,
+	generation: agent.generation,
+	pool_id: null,
+	instance_type: primary.instance_type,
+	region: primary.region,
+	az: null,
+	mode: 'spot',
+	handle: null,
+	instance_id: null,
+	guess: 0,
+	parent_instance_id: primary.instance_id,
+	served_handle: null,
+	served_at: null,
+	served_count: 0,
+	lease_until: null,
+	awaits_machine: 0,
+	void: 0,
+	sync_status: 'initializing',
+	sync_latency_ms: null,
+	state_transfer_progress: 0,
+	last_sync_at: null,
+	hourly_micros: null,
+	tags: null,
+	error_message: null,
+	created_at: now,
+	launched_at: null,
+	sync_started_at: null,
+	sync_completed_at: null,
+	ready_at: null,
+	promoted_at: null,
+	ended_at: null,
+	confirmed_at: null,
+});
+
+/** T6 and the silence rule: the replica becomes the primary, by the one promotion. */
+export const promoteReplica = async (
+	work: Work,
+	replica: Replica,
+	how: { readonly reason: 'notice' | 'silence' | 'operator'; readonly demote: boolean },
+): Promise<void> => {
+	const { context, tx, journal, agent, primary, replicaHost, emergency, now } = work;
+	if (replicaHost === null) throw new Error(`replica ${replica.id} has no machine`);
+	const { agent: promoted, host } = await promote(context, tx, journal, {
+		agent,
+		from: primary,
+		to: replicaHost,
+		reason: how.reason,
+		old: {
+			role: how.demote ? 'replica' : 'zombie',
+			hold: how.reason === 'silence',
+			terminatedAt: null,
+		},
+		command: null,
+		record: {},
+		emergency,
+	});
+	journal.count('emergency_promotion_attempts_total', how.reason === 'operator' ? 0 : 1);
+	work.agent = promoted;
+	work.replica = null;
+	work.replicaHost = null;
+	work.replicaHeardAt = null;
+	work.replicaSilent = false;
+	work.primary = host;
+	work.primarySilent = false;
+	work.silentSince = null;
+	changeEmergency(work, {
+		new_handle: host.handle,
+		new_instance_id: host.instance_id,
+		promoted_at: emergency?.promoted_at ?? now,
+		step: 'confirm',
+		step_at: now,
+	});
+	if (how.demote) await demoted(work, primary);
+};
+
+/** The old primary stays as the replica of the new one, keeping its handle: its machine runs, so it is ready. */
+const demoted = async (work: Work, old: Host): Promise<void> => {
+	const { tx, now } = work;
+	const row: Replica = {
+		...blankReplica(work, 'manual', 'promotion', 'it was the primary, and was demoted to a standby'),
+		status: 'ready',
+		handle: old.handle,
+		instance_id: old.instance_id,
+		pool_id: old.pool_id,
+		az: old.az,
+		mode: old.mode ?? 'spot',
+		sync_status: 'synced',
+		state_transfer_progress: 100,
+		launched_at: now,
+		ready_at: now,
+	};
+	await addReplica.later(tx, row);
+	work.replica = row;
+	work.replicaHost = { ...old, role: 'replica', primary_of: null };
+	work.replicaHeardAt = now;
+};

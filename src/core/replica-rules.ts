@@ -1,0 +1,54 @@
+import type { Replica } from '../store/replicas.ts';
+import type { ReplicaStatus } from '../store/schema.ts';
+
+/** How long a launch order that was handed out is not handed out again (identity.md section 5). */
+export const SERVE_MS = 5 * 60_000;
+
+/** Which state may follow which (spec section 2 "Ours"); promoted, terminated and failed are final. */
+const NEXT: Readonly<Record<ReplicaStatus, readonly ReplicaStatus[]>> = {
+	launching: ['syncing', 'ready', 'failed', 'terminated'],
+	syncing: ['ready', 'failed', 'terminated', 'promoted'],
+	ready: ['syncing', 'promoted', 'failed', 'terminated'],
+	promoted: [],
+	terminated: [],
+	failed: [],
+};
+
+/** Whether a replica may go from one state to another. */
+export const mayBecome = (from: ReplicaStatus, to: ReplicaStatus): boolean => NEXT[from].includes(to);
+
+/** Whether a replica occupies the slot of its agent. */
+export const isLive = ({ live_of }: Pick<Replica, 'live_of'>): boolean => live_of !== null;
+
+/** What stands for the machine of a replica until one is named; every agent skips the prefix (contract/endpoints.md #54). */
+export const placeholder = ({ id }: Pick<Replica, 'id'>): string => `replica-${id.replaceAll('-', '').slice(-8)}`;
+
+/** What a replica has cost so far, micro-dollars: its price when it was ordered times the time its machine ran; null while no price is known. */
+export const costOf = (replica: Replica, now: number): number | null => {
+	if (replica.hourly_micros === null) return null;
+	if (replica.launched_at === null) return 0;
+	const until = replica.promoted_at ?? replica.confirmed_at ?? replica.ended_at ?? now;
+	return Math.round((replica.hourly_micros * Math.max(0, until - replica.launched_at)) / 3_600_000);
+};
+
+/** First wait after a failed launch, doubled with each further one in a row (issue "Part 2" section 1). */
+const FIRST_BACKOFF_MS = 30_000;
+const LONGEST_BACKOFF_MS = 15 * 60_000;
+
+/** Launches that failed in a row, newest first; one that was overtaken by another promotion says nothing. */
+export const failuresInARow = (newestFirst: readonly Replica[]): readonly Replica[] => {
+	const failed: Replica[] = [];
+	for (const replica of newestFirst) {
+		if (replica.status === 'failed' && (replica.void === 1 || replica.error_message === 'another machine became the primary')) continue;
+		if (replica.status !== 'failed') break;
+		failed.push(replica);
+	}
+	return failed;
+};
+
+/** When the next launch may be ordered after failures in a row (newest first); 0 when at once. */
+export const retryAt = (failures: readonly Replica[]): number => {
+	const [last] = failures;
+	if (last === undefined) return 0;
+	return (last.ended_at ?? last.created_at) + Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (failures.length - 1));
+};

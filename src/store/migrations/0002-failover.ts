@@ -1,0 +1,61 @@
+import type { Step } from '../migrate.ts';
+
+/** Replicas, emergencies, and the jobs that look after them. One DDL statement a step; a new column is nullable or has a default. */
+export const failover: readonly Step[] = [
+	{ name: 'host-hold-until', ddl: () => 'alter table host add column hold_until bigint' },
+	{ name: 'host-guess-replica', ddl: () => 'alter table host add column guess_replica_id varchar(64)' },
+	{ name: 'host-tentative-replica', ddl: () => 'alter table host add column tentative_replica_id varchar(64)' },
+	{ name: 'host-ending-told', ddl: () => 'alter table host add column ending_told_at bigint' },
+	{ name: 'host-ending-told-index', ddl: () => 'create index host_ending_told on host (role, ending_told_at, zombie_at)' },
+	{ name: 'agent-attention', ddl: () => 'alter table agent add column attention_at bigint' },
+	{ name: 'agent-attention-index', ddl: () => 'create index agent_attention on agent (attention_at)' },
+	{
+		name: 'replica',
+		ddl: (t) => `create table if not exists replica (
+			id varchar(64) not null primary key, client_id varchar(64) not null, agent_id varchar(64) not null, live_of varchar(64) unique,
+			status varchar(16) not null, type varchar(32) not null, created_by varchar(255) not null, reason text, emergency_id varchar(64),
+			generation integer not null, pool_id varchar(128), instance_type varchar(64), region varchar(64), az varchar(64), mode varchar(16) not null,
+			handle varchar(64), instance_id varchar(64), guess integer not null, parent_instance_id varchar(64), served_handle varchar(64),
+			served_at bigint, served_count integer not null, lease_until bigint, awaits_machine integer not null, void integer not null,
+			sync_status varchar(16) not null, sync_latency_ms bigint, state_transfer_progress double precision not null, last_sync_at bigint,
+			hourly_micros bigint, tags text, error_message text, created_at bigint not null, launched_at bigint, sync_started_at bigint,
+			sync_completed_at bigint, ready_at bigint, promoted_at bigint, ended_at bigint, confirmed_at bigint,
+			foreign key (client_id) references client (id) on delete cascade,
+			foreign key (agent_id) references agent (id) on delete cascade,
+			foreign key (handle) references host (handle) on delete cascade,
+			check (status in ('launching', 'syncing', 'ready', 'promoted', 'terminated', 'failed')),
+			check ((live_of is not null and status in ('launching', 'syncing', 'ready')) or (live_of is null and status in ('promoted', 'terminated', 'failed'))))${t.end}`,
+	},
+	{ name: 'replica-agent', ddl: () => 'create index replica_agent on replica (agent_id, id)' },
+	{ name: 'replica-client', ddl: () => 'create index replica_client on replica (client_id, id)' },
+	{ name: 'replica-handle', ddl: () => 'create index replica_handle on replica (handle)' },
+	{ name: 'replica-awaits', ddl: () => 'create index replica_awaits on replica (client_id, awaits_machine, lease_until)' },
+	{
+		name: 'emergency',
+		ddl: (t) => `create table if not exists emergency (
+			id varchar(64) not null primary key, client_id varchar(64) not null, agent_id varchar(64) not null, open_of varchar(64) unique,
+			kind varchar(16) not null, handle varchar(64) not null, instance_id varchar(64) not null, pool_id varchar(128), notice_key varchar(255) not null,
+			notice_at bigint, deadline_at bigint, reports integer not null, repeats integer not null, step varchar(16) not null, step_at bigint not null,
+			outcome varchar(32), message text, told integer not null, plan text not null, replica_id varchar(64), new_handle varchar(64),
+			new_instance_id varchar(64), signal_at bigint not null, received_at bigint not null, planned_at bigint, launched_at bigint, ready_at bigint,
+			promoted_at bigint, confirmed_at bigint, ended_at bigint, last_report_at bigint not null,
+			unique (agent_id, notice_key),
+			foreign key (client_id) references client (id) on delete cascade,
+			foreign key (agent_id) references agent (id) on delete cascade,
+			foreign key (handle) references host (handle) on delete cascade,
+			check (kind in ('termination', 'rebalance', 'silent-primary')),
+			check ((open_of is null and ended_at is not null) or (open_of is not null and ended_at is null)))${t.end}`,
+	},
+	{ name: 'emergency-agent', ddl: () => 'create index emergency_agent on emergency (agent_id, received_at)' },
+	{ name: 'emergency-client', ddl: () => 'create index emergency_client on emergency (client_id, id)' },
+	{ name: 'emergency-handle', ddl: () => 'create index emergency_handle on emergency (handle)' },
+	{ name: 'emergency-pool', ddl: () => 'create index emergency_pool on emergency (pool_id, received_at)' },
+	{ name: 'pool-region', ddl: () => 'create index pool_region on pool (region, active)' },
+	{
+		name: 'job',
+		ddl: (t) => `create table if not exists job (
+			name varchar(64) not null primary key, owner varchar(64), token bigint not null, leased_until bigint not null, paused integer not null,
+			requested_at bigint, started_at bigint, ended_at bigint, result varchar(16), changed bigint, error text, duration_ms bigint, due_at bigint,
+			runs bigint not null)${t.end}`,
+	},
+];

@@ -1,0 +1,130 @@
+import { sql } from 'kysely';
+import type { Emergency } from './emergencies.ts';
+import type { Agent, Host } from './hosts.ts';
+import type { Replica } from './replicas.ts';
+import { type Db, inList, statement, together } from './statement.ts';
+
+/** How many agents one look of the coordinator takes. */
+export const ATTENTION = 200;
+
+type Ids = { ids: readonly string[] };
+
+const lockAgents = statement<Ids>()((db, v, dialect) =>
+	db
+		.selectFrom('agent')
+		.selectAll()
+		.where(inList(dialect, 'id', v('ids')))
+		.orderBy('id')
+		.modifyEnd(dialect.forUpdate),
+);
+
+const primaries = statement<Ids>()((db, v, dialect) =>
+	db
+		.selectFrom('host')
+		.leftJoin('host_liveness as l', 'l.handle', 'host.handle')
+		.selectAll('host')
+		.select(['l.seen_at', 'l.replicas_polled_at'])
+		.where(inList(dialect, 'primary_of', v('ids'))),
+);
+
+const liveReplicas = statement<Ids>()((db, v, dialect) =>
+	db
+		.selectFrom('replica')
+		.selectAll()
+		.where(inList(dialect, 'live_of', v('ids'))),
+);
+
+const replicaHosts = statement<Ids>()((db, v, dialect) =>
+	db
+		.selectFrom('replica as r')
+		.innerJoin('host', 'host.handle', 'r.handle')
+		.leftJoin('host_liveness as l', 'l.handle', 'host.handle')
+		.selectAll('host')
+		.select(['l.seen_at', 'l.replicas_polled_at'])
+		.where(inList(dialect, 'r.live_of', v('ids'))),
+);
+
+const openEmergencies = statement<Ids>()((db, v, dialect) =>
+	db
+		.selectFrom('emergency')
+		.selectAll()
+		.where(inList(dialect, 'open_of', v('ids'))),
+);
+
+const hostsByHandle = statement<Ids>()((db, v, dialect) =>
+	db
+		.selectFrom('host')
+		.selectAll()
+		.where(inList(dialect, 'handle', v('ids'))),
+);
+
+/** A host with what was last written of its calls. */
+export type HeardHost = Host & { readonly seen_at: number | null; readonly replicas_polled_at: number | null };
+
+/** The rows a decision about an agent is made from. */
+export type SituationRows = {
+	readonly agent: Agent;
+	readonly primary: HeardHost;
+	readonly replica: Replica | null;
+	readonly replicaHost: HeardHost | null;
+	readonly emergency: Emergency | null;
+};
+
+/** Hosts by handle, unlocked: which agents a set of calls is about. */
+export const hostsOfHandles = async (db: Db, handles: readonly string[]): Promise<ReadonlyMap<string, Host>> =>
+	new Map((await hostsByHandle.all(db, { ids: handles })).map((host) => [host.handle, host]));
+
+/**
+ * Locks agents (in the order of their ids, so that two sets never wait for each other) and reads what decisions about them need, with
+ * the hosts of `handles` as they are under the lock: six statements whatever the number, in one packet where the database takes that.
+ */
+export const lockSituations = async (
+	tx: Db,
+	agentIds: readonly string[],
+	handles: readonly string[] = [],
+): Promise<{ readonly rows: ReadonlyMap<string, SituationRows>; readonly hosts: ReadonlyMap<string, Host> }> => {
+	const ids = { ids: [...new Set(agentIds)].sort() };
+	if (ids.ids.length === 0) return { rows: new Map(), hosts: new Map() };
+	const [agents, mains, replicas, standbys, emergencies, called] = await together(tx, [
+		lockAgents.of(ids),
+		primaries.of(ids),
+		liveReplicas.of(ids),
+		replicaHosts.of(ids),
+		openEmergencies.of(ids),
+		hostsByHandle.of({ ids: handles.length === 0 ? [''] : handles }),
+	]);
+	const primaryOf = new Map(mains.map((host) => [host.primary_of, host]));
+	const replicaOf = new Map(replicas.map((replica) => [replica.live_of, replica]));
+	const standby = new Map(standbys.map((host) => [host.handle, host]));
+	const emergencyOf = new Map(emergencies.map((emergency) => [emergency.open_of, emergency]));
+	const rows = new Map<string, SituationRows>();
+	for (const agent of agents) {
+		const primary = primaryOf.get(agent.id);
+		if (primary === undefined) continue;
+		const replica = replicaOf.get(agent.id) ?? null;
+		rows.set(agent.id, {
+			agent,
+			primary,
+			replica,
+			replicaHost: (replica?.handle == null ? undefined : standby.get(replica.handle)) ?? null,
+			emergency: emergencyOf.get(agent.id) ?? null,
+		});
+	}
+	return { rows, hosts: new Map(called.map((host) => [host.handle, host])) };
+};
+
+/** Agents the coordinator must look at by now, longest due first. */
+export const agentsNeedingAttention = statement<{ now: number }>()((db, v) =>
+	db.selectFrom('agent').select('id').where('attention_at', '<=', v('now')).orderBy('attention_at').limit(sql.lit(ATTENTION)),
+);
+
+/** Agents with an open emergency for which nothing is due. */
+export const forgottenAgents = statement<Record<string, never>>()((db) =>
+	db
+		.selectFrom('emergency')
+		.innerJoin('agent', 'agent.id', 'emergency.open_of')
+		.select('agent.id')
+		.where('emergency.open_of', 'is not', null)
+		.where('agent.attention_at', 'is', null)
+		.limit(sql.lit(ATTENTION)),
+);

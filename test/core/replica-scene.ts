@@ -1,0 +1,53 @@
+import { expect } from 'vitest';
+import type { World } from '../helpers/world.ts';
+import { type AgentScene, makeAgent, newMachine } from './agent-scene.ts';
+
+/** The launch order the primary gets with its next poll; fails when there is none. */
+export const fetchOrder = async ({ client }: Pick<AgentScene, 'client'>, handle: string) => {
+	const { status, body } = await client.call('listHostReplicas', { agent_id: handle, status: 'launching' });
+	expect(status).toBe(200);
+	const [order] = body.replicas;
+	if (order === undefined) throw new Error('no launch order was served');
+	return order;
+};
+
+/** An agent in manual mode whose primary has fetched its launch order. */
+export const orderedReplica = async (world: World, machine: object = {}) => {
+	const agent = await makeAgent(world, undefined, machine);
+	await agent.client.call('listHostReplicas', { agent_id: agent.id, status: 'launching' });
+	const changed = await agent.client.call('changeConfig', { agent_id: agent.id, manualReplicaEnabled: true });
+	expect(changed.status).toBe(200);
+	return { agent, order: await fetchOrder(agent, agent.id) };
+};
+
+/** Names the machine of a replica, as classic does after its launch. */
+export const put = ({ client }: Pick<AgentScene, 'client'>, handle: string, replicaId: string, instanceId: string) =>
+	client.call('attachReplica', { agent_id: handle, replica_id: replicaId, instance_id: instanceId, status: 'syncing' });
+
+export const say = ({ client }: Pick<AgentScene, 'client'>, handle: string, replicaId: string, status: string, more: object = {}) =>
+	client.call('replicaStatus', { agent_id: handle, replica_id: replicaId, status, ...more });
+
+/** An agent with a ready replica whose own agent has registered. */
+export const readyReplica = async (world: World, machine: object = {}) => {
+	const { agent, order } = await orderedReplica(world, machine);
+	const instanceId = newMachine();
+	expect((await put(agent, agent.id, order.id, instanceId)).status).toBe(200);
+	const joined = await agent.client.register(instanceId, { logical_agent_id: agent.logicalId, az: order.az, ...machine });
+	expect([joined.status, joined.body.role]).toEqual([200, 'replica']);
+	return { agent, replica: { id: order.id, instanceId, handle: joined.body.agent_id, az: order.az } };
+};
+
+/** The two-minute notice as the classic agent's second call brings it. */
+export const imminent = (world: World, { client }: Pick<AgentScene, 'client'>, handle: string, more: object = {}) =>
+	client.call('terminationImminent', {
+		agent_id: handle,
+		termination_time: new Date(world.now() + 120_000).toISOString(),
+		detected_at: new Date(world.now()).toISOString(),
+		...more,
+	});
+
+/** As rows are. */
+export const emergenciesOf = (world: World, agentId: string) =>
+	world.store.read.selectFrom('emergency').selectAll().where('agent_id', '=', agentId).orderBy('received_at').orderBy('id').execute();
+export const replicasOf = (world: World, agentId: string) =>
+	world.store.read.selectFrom('replica').selectAll().where('agent_id', '=', agentId).orderBy('id').execute();
