@@ -69,8 +69,9 @@ export const createNoticeLane = (context: Context): NoticeLane => {
 					if (situation === undefined) throw new StaleRow();
 					const work = workOn(context, tx, journal, situation, since);
 					auditNotice(work, caller, notice);
+					const isHost = !speaksForAgent(caller) && notice.route !== SIMULATED;
 					const calling = speaksForAgent(caller) ? work.primary : host;
-					outcomes.push({ noticed: await takeNotice(work, calling, notice, recent.get(host.agent_id) ?? []) });
+					outcomes.push({ noticed: await takeNotice(work, calling, isHost, notice, recent.get(host.agent_id) ?? []) });
 				}
 				return outcomes;
 			},

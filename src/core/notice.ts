@@ -1,6 +1,7 @@
 import type { Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
 import type { Emergency } from '../store/emergencies.ts';
+import type { Host } from '../store/hosts.ts';
 import { NOTICE_MS } from './failover-plan.ts';
 import { NO_WISHES, type Wishes } from './pool-choice.ts';
 
@@ -125,24 +126,27 @@ export const simulated = (kind: Notice['kind'], now: number): Notice => ({
 	route: SIMULATED,
 });
 
-/** The host says that its instance ended (#52): the deadline is now. */
-export const instanceEnded = (now: number): Notice => ({
-	...plain,
-	kind: 'termination',
-	via: 'failover',
-	deadlineAt: now,
-	signalAt: now,
-	route: '#52',
-});
-
 /** Repeats of a notice count to its emergency within this time (spec section 7 "Ours"). */
 export const REPEAT_MS = 2 * HOUR;
 
 /**
- * The emergency a notice repeats: by its time first, whichever host is primary by now, then by machine (contract/endpoints.md #53). Newest
- * first in `recent`.
+ * The emergency a notice repeats: of the same host, or, where the word is not the host's own, of the same time whichever host is primary by
+ * now (contract/endpoints.md #53). A host's own handle says which machine it means: two machines may be taken back at the same second.
  */
-export const repeatedBy = (notice: Notice, handle: string, recent: readonly Emergency[]): Emergency | null =>
-	recent.find(({ kind, notice_at }) => notice.noticeAt !== null && kind === notice.kind && notice_at === notice.noticeAt) ??
-	recent.find((emergency) => emergency.handle === handle && emergency.kind === notice.kind) ??
-	null;
+export const repeatedBy = (
+	notice: Notice,
+	host: Pick<Host, 'handle' | 'instance_id'>,
+	isHost: boolean,
+	recent: readonly Emergency[],
+): Emergency | null => {
+	const alike = recent.filter(({ kind }) => kind === notice.kind);
+	const named = (emergency: Emergency): boolean => !isHost || (notice.instanceId !== null && notice.instanceId === emergency.instance_id);
+	return (
+		alike.find(
+			(emergency) =>
+				notice.noticeAt !== null && emergency.notice_at === notice.noticeAt && (emergency.handle === host.handle || named(emergency)),
+		) ??
+		alike.find((emergency) => emergency.handle === host.handle) ??
+		null
+	);
+};

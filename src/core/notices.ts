@@ -50,12 +50,18 @@ const nothing = (message: string, newInstanceId: string | null, action = 'none')
 
 /**
  * What a notice means, by the caller's role (identity.md section 5): the primary's is an emergency, a standby's loses the standby, a zombie's
- * is answered with who took over. `recent` holds the agent's emergencies of the last two hours, newest first.
+ * is answered with who took over. `isHost`: the host itself says it, not somebody in its name. `recent` holds the agent's emergencies of the last two hours, newest first.
  */
-export const takeNotice = async (work: Work, host: Host, notice: Notice, recent: readonly Emergency[]): Promise<Noticed> => {
+export const takeNotice = async (
+	work: Work,
+	host: Host,
+	isHost: boolean,
+	notice: Notice,
+	recent: readonly Emergency[],
+): Promise<Noticed> => {
 	const { agent, primary } = work;
 	if (agent.status === 'deleted') return nothing(`agent ${agent.logical_agent_id} was deleted`, null);
-	if (host.handle === primary.handle) return primaryNotice(work, notice, recent);
+	if (host.handle === primary.handle) return primaryNotice(work, isHost, notice, recent);
 	if (host.role === 'replica' || host.role === 'candidate' || host.role === 'named') return standbyNotice(work, host, notice);
 	const known = recent.find((emergency) => emergency.handle === host.handle && emergency.kind === notice.kind);
 	if (known !== undefined) await addReport.later(work.tx, { id: known.id, now: work.now });
@@ -65,11 +71,11 @@ export const takeNotice = async (work: Work, host: Host, notice: Notice, recent:
 	return { ...nothing(message, primary.instance_id), emergency: known ?? null };
 };
 
-const primaryNotice = async (work: Work, notice: Notice, recent: readonly Emergency[]): Promise<Noticed> => {
+const primaryNotice = async (work: Work, isHost: boolean, notice: Notice, recent: readonly Emergency[]): Promise<Noticed> => {
 	const before = work.primary;
 	const hadReplica = work.replica;
 	work.wishes = notice.wishes;
-	const known = await emergencyFor(work, notice, recent);
+	const known = await emergencyFor(work, isHost, notice, recent);
 	if (known.new_handle !== null && known.open_of === null) {
 		await store(work);
 		return answered(work, before, known, hadReplica, hadReplica !== null);
@@ -79,7 +85,7 @@ const primaryNotice = async (work: Work, notice: Notice, recent: readonly Emerge
 };
 
 /** The emergency of this notice: the open one, an ended one that is taken up again, or a new one. */
-const emergencyFor = async (work: Work, notice: Notice, recent: readonly Emergency[]): Promise<Emergency> => {
+const emergencyFor = async (work: Work, isHost: boolean, notice: Notice, recent: readonly Emergency[]): Promise<Emergency> => {
 	const { primary, emergency: open, tx, now } = work;
 	// A termination that is under way is stronger than a recommendation for the same machine.
 	const covers =
@@ -87,7 +93,7 @@ const emergencyFor = async (work: Work, notice: Notice, recent: readonly Emergen
 		(open.kind === notice.kind || open.kind === 'termination') &&
 		open.handle === primary.handle &&
 		open.promoted_at === null;
-	const repeated = covers ? open : repeatedBy(notice, primary.handle, recent);
+	const repeated = covers ? open : repeatedBy(notice, primary, isHost, recent);
 	if (repeated === null) {
 		return openEmergency(work, {
 			kind: notice.kind,

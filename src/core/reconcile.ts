@@ -347,8 +347,10 @@ export const endReplica = async (
 			metadata: { replica_id: replica.id },
 		},
 	);
-	// Once: repeats of the same within ten minutes raise its counter.
-	if (failed) journal.notify('replica_failed', 'Replica failed', `${agent.logical_agent_id}: ${end.why}`, about, 'warning');
+	// Once in a row of failures.
+	const before = failed ? failuresInARow((await lastReplicasOf.all(tx, { agent_id: agent.id })).filter(({ id }) => id !== replica.id)) : [];
+	if (failed && before.length === 0)
+		journal.notify('replica_failed', 'Replica failed', `${agent.logical_agent_id}: ${end.why}`, about, 'warning');
 	journal.changed('agent', agent.id);
 	work.replica = null;
 	work.replicaHost = null;

@@ -1,7 +1,7 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
-import { agentById, type Host, hostByHandle, hostNamedBy, saveHost, setWatch, type View } from '../store/hosts.ts';
+import { agentById, type Host, hostByHandle, hostNamedBy, lockRowOfHandle, saveHost, setWatch, type View } from '../store/hosts.ts';
 import {
 	addReplica,
 	endedReplicasOf,
@@ -68,7 +68,8 @@ export const listHostReplicas =
 
 const launching = (context: Context, host: View, caller: Caller): List | Promise<List> => {
 	if (host.role !== 'primary' || host.status === 'deleted') return EMPTY;
-	if (host.replica_status === null && host.manual_replica_enabled === 1 && !speaksForAgent(caller)) return wake(context, host);
+	const lacks = host.replica_status === null && host.manual_replica_enabled === 1 && host.enabled === 1;
+	if (lacks && !speaksForAgent(caller)) return wake(context, host);
 	if (host.replica_status !== 'launching' || host.replica_handle !== null) return EMPTY;
 	if (speaksForAgent(caller)) return everything(context, host, 'launching', false);
 	const now = context.clock.now();
@@ -79,7 +80,6 @@ const launching = (context: Context, host: View, caller: Caller): List | Promise
 const wake = async (context: Context, host: View): Promise<List> => {
 	const agent = await agentById.first(context.store.read, { id: host.agent_id });
 	if (agent?.attention_at != null) return EMPTY;
-	await context.liveness.flush();
 	await context.unit(null, async (tx, journal) => {
 		const work = await lockedWork(context, tx, journal, host.agent_id);
 		if (work !== null) await reconcile(work);
@@ -90,7 +90,9 @@ const wake = async (context: Context, host: View): Promise<List> => {
 const serve = async (context: Context, host: View, caller: Caller, now: number): Promise<List> => {
 	const since = context.directory.cache.moment();
 	const { launchMs } = context.settings.failover;
-	const [, , [replica]] = await context.store.transactTogether([
+	// The agent first, as everywhere: whoever decides about it meanwhile waits, or has decided.
+	const [, , , [replica]] = await context.store.transactTogether([
+		lockRowOfHandle.of({ handle: host.handle }),
 		serveLaunch.of({ handle: host.handle, now, lease_until: now + SERVE_MS }),
 		hastenAttention.of({ handle: host.handle, at: now + launchMs }),
 		servedLaunch.of({ handle: host.handle, now }),

@@ -1,9 +1,9 @@
 import type { Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
 import { type Command, openSwitchOf } from '../store/commands.ts';
-import { type Agent, type Host, livenessOf, lockAgent, primaryOf } from '../store/hosts.ts';
-import { hostPrice, newestPrice, onDemandPrice, poolById } from '../store/prices.ts';
-import type { HostLivenessTable, HostPriceTable, Mode, PoolTable } from '../store/schema.ts';
+import { type Agent, type Host, lockAgent, primaryFacts } from '../store/hosts.ts';
+import { onDemandPrice, poolQuotes } from '../store/prices.ts';
+import type { HostPriceTable, Mode, PoolTable } from '../store/schema.ts';
 import { type Db, together } from '../store/statement.ts';
 import { agentDeleted } from './calling-host.ts';
 
@@ -53,7 +53,8 @@ export type Facts = {
 	readonly agent: Agent;
 	readonly host: Host;
 	readonly open: Pick<Command, 'id' | 'status'> | undefined;
-	readonly liveness: HostLivenessTable | undefined;
+	/** When the host last asked for commands; null never, undefined when it is not known. */
+	readonly polledAt: number | null | undefined;
 	readonly pool: PoolTable | undefined;
 	readonly from: number | null;
 	readonly to: Quote;
@@ -61,39 +62,41 @@ export type Facts = {
 
 /** Locks the agent of a machine and reads what a switch of it depends on. Errors: 404 AGENT_DELETED, 409 NOT_PRIMARY with the primary. */
 export const readFacts = async (tx: Db, named: Host, wanted: Wanted): Promise<Facts> => {
-	const [[agent], [host], [open], [liveness], [own], [pool], [target], [current], [listed]] = await together(tx, [
+	const [[agent], [primary], [open], quotes, [listed]] = await together(tx, [
 		lockAgent.of({ id: named.agent_id }),
-		primaryOf.of({ agent_id: named.agent_id }),
+		primaryFacts.of({ agent_id: named.agent_id }),
 		openSwitchOf.of({ agent_id: named.agent_id }),
-		livenessOf.of({ handle: named.handle }),
-		hostPrice.of({ handle: named.handle }),
-		poolById.of({ id: wanted.poolId ?? '' }),
-		newestPrice.of({ pool_id: wanted.poolId ?? '' }),
-		newestPrice.of({ pool_id: named.pool_id ?? '' }),
+		poolQuotes.of({ one: wanted.poolId ?? '', other: named.pool_id ?? '' }),
 		onDemandPrice.of({ instance_type: named.instance_type ?? '', region: named.region ?? '' }),
 	]);
 	if (agent === undefined || agent.status === 'deleted') throw agentDeleted(named.agent_id);
-	if (host === undefined || host.handle !== named.handle) {
+	if (primary === undefined || primary.handle !== named.handle) {
 		throw new SpotError('conflict', 'NOT_PRIMARY', `${named.instance_id} is not the primary of its agent (${named.role})`, {
-			hint: host === undefined ? undefined : `the primary is ${host.instance_id}: spotctl instances switch ${host.instance_id}`,
-			extras: { primary: host?.instance_id ?? null, role: named.role },
+			hint: primary === undefined ? undefined : `the primary is ${primary.instance_id}: spotctl instances switch ${primary.instance_id}`,
+			extras: { primary: primary?.instance_id ?? null, role: named.role },
 		});
 	}
+	const { seen_at, commands_polled_at, spot_micros, ondemand_micros, ...host } = primary;
+	const pool = quotes.find(({ id }) => id === wanted.poolId);
+	const current = quotes.find(({ id }) => id === named.pool_id);
 	const onDemand: Quote = { micros: listed?.micros ?? null, observedAt: listed?.observed_at ?? null };
-	const spot: Quote = { micros: target?.spot_micros ?? null, observedAt: target?.observed_at ?? null };
+	const spot: Quote = { micros: pool?.spot_micros ?? null, observedAt: pool?.observed_at ?? null };
 	return {
 		agent,
 		host,
 		open,
-		liveness,
+		// A host that was only named so far has no calls to be judged by.
+		polledAt: seen_at === null ? undefined : commands_polled_at,
 		pool,
-		from: priceNow(host, own, current?.spot_micros, onDemand.micros),
+		from: priceNow(host, { spot_micros, ondemand_micros }, current?.spot_micros ?? null, onDemand.micros),
 		to: wanted.poolId === null ? onDemand : spot,
 	};
 };
 
-const priceNow = (host: Host, own: HostPriceTable | undefined, ofPool: number | undefined, onDemand: number | null): number | null =>
-	host.mode === 'ondemand' ? (own?.ondemand_micros ?? onDemand) : (own?.spot_micros ?? ofPool ?? null);
+type OwnPrice = Pick<HostPriceTable, 'spot_micros' | 'ondemand_micros'>;
+
+const priceNow = (host: Host, own: OwnPrice, ofPool: number | null, onDemand: number | null): number | null =>
+	host.mode === 'ondemand' ? (own.ondemand_micros ?? onDemand) : (own.spot_micros ?? ofPool);
 
 /**
  * Whether the target can be: the pool is known and of the machine's type and region, and not where it is already (D-29). Errors: 400
@@ -124,10 +127,10 @@ export const checkTarget = ({ host, pool, open }: Facts, wanted: Wanted): void =
 
 /**
  * What stands in the way of the order being fetched soon. A host that calls but has never asked for commands is refused: a v4-only agent
- * is a sensor (clients.md section 3). `polledAt` is what this daemon has heard and not yet written. Errors: 409 AGENT_NEVER_POLLS.
+ * is a sensor (clients.md section 3). `heardAt` is what this daemon has heard and not yet written. Errors: 409 AGENT_NEVER_POLLS.
  */
-export const readiness = ({ agent, host, liveness }: Facts, polledAt: number | null, now: number): string[] => {
-	const silent = polledAt === null && liveness !== undefined && liveness.commands_polled_at === null;
+export const readiness = ({ agent, host, polledAt }: Facts, heardAt: number | null, now: number): string[] => {
+	const silent = heardAt === null && polledAt === null;
 	// A host that was promoted or enabled just now learns of it with its next config poll, and asks for commands only then.
 	const calls =
 		agent.enabled === 1 &&

@@ -73,6 +73,17 @@ export const primaryOf = statement<{ agent_id: string }>()((db, v) =>
 	db.selectFrom('host').selectAll().where('primary_of', '=', v('agent_id')),
 );
 
+/** The current primary of an agent with what it last said: its prices, and when it was heard and asked for commands. */
+export const primaryFacts = statement<{ agent_id: string }>()((db, v) =>
+	db
+		.selectFrom('host')
+		.leftJoin('host_liveness as l', 'l.handle', 'host.handle')
+		.leftJoin('host_price as p', 'p.handle', 'host.handle')
+		.selectAll('host')
+		.select(['l.seen_at', 'l.commands_polled_at', 'p.spot_micros', 'p.ondemand_micros'])
+		.where('host.primary_of', '=', v('agent_id')),
+);
+
 export const agentOfLogicalId = statement<{ client_id: string; logical_id: string }>()((db, v) =>
 	db
 		.selectFrom('logical_id')

@@ -93,8 +93,6 @@ export const mergeHostPrices = (tx: Db, dialect: DialectName, rows: readonly Hos
 		rows.map((row) => HOST.map((column) => row[column])),
 	);
 
-export const poolById = statement<{ id: string }>()((db, v) => db.selectFrom('pool').selectAll().where('id', '=', v('id')));
-
 export const poolsOf = statement<{ instance_type: string; region: string }>()((db, v) =>
 	db
 		.selectFrom('pool')
@@ -118,9 +116,21 @@ export const poolsOfRegion = statement<{ region: string; instance_type: string }
 		.limit(sql.lit(500)),
 );
 
-/** The newest clean price of a pool. */
-export const newestPrice = statement<{ pool_id: string }>()((db, v) =>
-	db.selectFrom('price_clean').selectAll().where('pool_id', '=', v('pool_id')).orderBy('bucket', 'desc').limit(sql.lit(1)),
+/** Two pools, each with its newest clean price; null where it has none. */
+export const poolQuotes = statement<{ one: string; other: string }>()((db, v) =>
+	db
+		.selectFrom('pool as p')
+		.leftJoin('price_clean as c', (join) =>
+			join.onRef('c.pool_id', '=', 'p.id').on('c.bucket', '=', (eb) =>
+				eb
+					.selectFrom('price_clean as n')
+					.select((row) => row.fn.max('n.bucket').as('newest'))
+					.whereRef('n.pool_id', '=', 'p.id'),
+			),
+		)
+		.selectAll('p')
+		.select(['c.spot_micros', 'c.observed_at'])
+		.where((eb) => eb.or([eb('p.id', '=', v('one')), eb('p.id', '=', v('other'))])),
 );
 
 /** The newest clean price of every pool of a type and region not older than a bucket. */

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { HostTable, ReplicaTable } from './schema.ts';
+import type { ReplicaTable } from './schema.ts';
 import { type Db, statement } from './statement.ts';
 
 export type Replica = ReplicaTable;
@@ -9,11 +9,6 @@ export const replicaById = statement<{ id: string }>()((db, v) => db.selectFrom(
 /** The launching, syncing or ready replica of an agent: at most one, the unique key sees to it. */
 export const liveReplicaOf = statement<{ agent_id: string }>()((db, v) =>
 	db.selectFrom('replica').selectAll().where('live_of', '=', v('agent_id')),
-);
-
-/** The newest replica row of a machine. */
-export const replicaOfHandle = statement<{ handle: string }>()((db, v) =>
-	db.selectFrom('replica').selectAll().where('handle', '=', v('handle')).orderBy('id', 'desc').limit(sql.lit(1)),
 );
 
 /** The newest replicas of an agent, whatever became of them: how often launching failed of late. */
@@ -213,8 +208,6 @@ export const confirmEnd = statement<{ handle: string; now: number }>()((db, v) =
 		.where('status', 'in', ['terminated', 'failed'])
 		.where('confirmed_at', 'is', null),
 );
-
-export type EndedReplica = Replica & Pick<HostTable, 'hold' | 'hold_until' | 'termination_attempted_at'>;
 
 /** Replicas of an agent whose machine must still be killed: booked as ended, its end not confirmed (D-20). Oldest first. */
 export const endedReplicasOf = statement<{ agent_id: string }>()((db, v) =>

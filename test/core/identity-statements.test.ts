@@ -8,7 +8,7 @@ import { imminent, readyReplica } from './replica-scene.ts';
 const EXPECTED = {
 	registerNew: 11,
 	registerKnown: 7,
-	force: 15,
+	force: 11,
 	/** Of these one reads the host anew, since something about its agent has changed. */
 	firstPollAfterForce: 4,
 	emptyPollAfterClaim: 0,
