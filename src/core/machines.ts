@@ -129,7 +129,7 @@ const folded = async (context: Context, tx: Db, journal: Journal, host: Host, ot
 	await saveHost.later(tx, here);
 	await setWatch.later(tx, { handle: host.handle, watch_at: null });
 	// What it was ordered to do is void: it is not this agent's primary yet, and if it launched something that is one too many.
-	await supersedeCommands.later(tx, { agent_id: other.id, except: '', now: context.clock.now() });
+	await supersedeCommands.later(tx, { agents: [other.id], except: [], now: context.clock.now() });
 	for (const table of ['event', 'notification', 'cleanup_log', 'command'] as const)
 		await tx.updateTable(table).set({ agent_id: agent.id }).where('agent_id', '=', other.id).execute();
 	// It was alone and fresh: whatever was ordered for it is for nobody now.

@@ -7,7 +7,7 @@ import type { Context } from './context.ts';
 import { noAgent } from './directory.ts';
 import { type Notice, REPEAT_MS, SIMULATED } from './notice.ts';
 import { auditNotice, type Noticed, takeNotice } from './notices.ts';
-import { workOn } from './reconcile.ts';
+import { type Sets, workOn, writeSets } from './reconcile.ts';
 import { servingSince } from './silence.ts';
 import { StaleRow } from './unit.ts';
 
@@ -51,6 +51,7 @@ export const createNoticeLane = (context: Context): NoticeLane => {
 				const recent = await emergenciesOfAgents(tx, agentIds, context.clock.now() - REPEAT_MS);
 				const outcomes: Outcome[] = [];
 				const decided = new Set<string>();
+				const sets: Sets = { promotions: [], emergencies: [] };
 				for (const [index, { handle, caller, notice }] of batch.entries()) {
 					const journal = journals[index];
 					const host = hosts.get(handle);
@@ -67,12 +68,13 @@ export const createNoticeLane = (context: Context): NoticeLane => {
 					const situation = rows.get(host.agent_id);
 					// While the lock was waited for, the machine was given to another agent (identity.md T8).
 					if (situation === undefined) throw new StaleRow();
-					const work = workOn(context, tx, journal, situation, since);
+					const work = workOn(context, tx, journal, situation, since, sets);
 					auditNotice(work, caller, notice);
 					const isHost = !speaksForAgent(caller) && notice.route !== SIMULATED;
 					const calling = speaksForAgent(caller) ? work.primary : host;
 					outcomes.push({ noticed: await takeNotice(work, calling, isHost, notice, recent.get(host.agent_id) ?? []) });
 				}
+				await writeSets(tx, sets);
 				return outcomes;
 			},
 		);

@@ -1,7 +1,7 @@
-import { addSwitch, type Command, type SwitchRecord, saveCommand, supersedeCommands } from '../store/commands.ts';
-import { type Emergency, emergencyAtPromotion, openEmergencyOf } from '../store/emergencies.ts';
-import { type Agent, addHost, type Host, saveAgentState, saveHost, setLiveness, setRole, setWatch } from '../store/hosts.ts';
-import { replicaAtPromotion } from '../store/replicas.ts';
+import type { Command, SwitchRecord } from '../store/commands.ts';
+import { type Emergency, openEmergencyOf } from '../store/emergencies.ts';
+import type { Agent, Host } from '../store/hosts.ts';
+import { type PromotionRows, writePromotions } from '../store/promotions.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
@@ -30,6 +30,10 @@ export type Promotion = {
 	readonly to: Host;
 	/** The new primary has no row yet: nobody knew of the machine before. */
 	readonly isNew?: boolean;
+	/** `to` is its row as it is stored: only its role changes. */
+	readonly asStored?: boolean;
+	/** Gathers what is to be written, for whoever promotes many at once; written at once without it. */
+	readonly gather?: PromotionRows[] | undefined;
 	readonly reason: Reason;
 	/** What becomes of the old primary. */
 	readonly old: {
@@ -65,21 +69,6 @@ export const promote = async (
 	// Whatever has an emergency has something due: nothing is read for the agents where nothing is going on.
 	const held = promotion.emergency !== undefined;
 	const emergency = held || agent.attention_at === null ? promotion.emergency : await openEmergencyOf.first(tx, { agent_id: agent.id });
-	if (from !== null) {
-		const terminated = old.role === 'terminated';
-		await setRole.later(tx, {
-			handle: from.handle,
-			role: old.role,
-			primary_of: null,
-			zombie_at: old.role === 'zombie' ? now : from.zombie_at,
-			hold: hold ? 1 : 0,
-			hold_until: old.role === 'zombie' ? holdUntil(from, emergency) : null,
-			terminated_at: terminated ? (old.terminatedAt ?? now) : null,
-			termination_attempted_at: null,
-			takes_back: 0,
-		});
-		await setWatch.later(tx, { handle: from.handle, watch_at: old.role === 'replica' ? now : null });
-	}
 	const host: Host = {
 		...to,
 		agent_id: agent.id,
@@ -97,7 +86,6 @@ export const promote = async (
 		guess_command_id: promotion.reason === 'registration' ? (command?.id ?? null) : null,
 		last_switch_at: now,
 	};
-	await (promotion.isNew ? addHost : saveHost).later(tx, host);
 	const registered = host.registered_at !== null;
 	const status = agent.status === 'deleted' ? 'deleted' : registered ? (agent.enabled === 1 ? 'online' : 'disabled') : 'switching';
 	const promoted: Agent = {
@@ -110,29 +98,45 @@ export const promote = async (
 		attention_at: agent.manual_replica_enabled === 1 || agent.attention_at !== null || (emergency ?? null) !== null ? now : null,
 		updated_at: now,
 	};
-	await watch(context, tx, host, registered, status === 'deleted', now);
-	await supersedeCommands.later(tx, { agent_id: agent.id, except: command?.id ?? '', now });
-	await replicaAtPromotion.later(tx, { agent_id: agent.id, handle: host.handle, now });
-	if (!held && emergency !== undefined && emergency !== null)
-		await emergencyAtPromotion.later(tx, { agent_id: agent.id, handle: host.handle, instance_id: host.instance_id, now });
-	await saveAgentState.must(tx, { ...promoted, seen_version: agent.version });
-	if (command !== null) await saveCommand.must(tx, { ...completed(command, host, promotion.reason, now), seen_status: command.status });
 	const record = recordOf(context, promotion, host, now);
-	await addSwitch.later(tx, record);
+	const rows: PromotionRows = {
+		from: from === null ? null : { role: left(from, old, hold, emergency ?? null, now), watchAt: old.role === 'replica' ? now : null },
+		host,
+		write: promotion.isNew ? 'add' : promotion.asStored ? 'crown' : 'save',
+		liveness: watchOf(context, host, status === 'deleted', now),
+		agent: promoted,
+		seenVersion: agent.version,
+		command: command === null ? null : { ...completed(command, host, promotion.reason, now), seen_status: command.status },
+		movesEmergency: !held && (emergency ?? null) !== null,
+		record,
+		now,
+	};
+	if (promotion.gather === undefined) await writePromotions(tx, [rows]);
+	else promotion.gather.push(rows);
 	tell(journal, { ...promotion, old: { ...old, hold } }, host);
 	journal.count('instance_promotions_total');
 	if (promotion.reason === 'report' || promotion.reason === 'registration') journal.count('switch_success_total');
 	return { agent: promoted, host, record };
 };
 
+/** What becomes of the row of the old primary. */
+const left = (from: Host, old: Promotion['old'], hold: boolean, emergency: Emergency | null, now: number) => ({
+	handle: from.handle,
+	role: old.role,
+	primary_of: null,
+	zombie_at: old.role === 'zombie' ? now : from.zombie_at,
+	hold: hold ? (1 as const) : (0 as const),
+	hold_until: old.role === 'zombie' ? holdUntil(from, emergency) : null,
+	terminated_at: old.role === 'terminated' ? (old.terminatedAt ?? now) : null,
+	termination_attempted_at: null,
+	takes_back: 0 as const,
+});
+
 /** Lets the offline sweep look after the new primary; one that never called gets ten minutes. */
-const watch = async (context: Context, tx: Db, host: Host, registered: boolean, deleted: boolean, now: number): Promise<void> => {
-	const patience = registered ? 0 : Math.max(0, NAMED_PATIENCE_MS - context.settings.heartbeatTimeoutMs);
-	if (registered) {
-		await setWatch.later(tx, { handle: host.handle, watch_at: deleted ? null : now });
-		return;
-	}
-	await setLiveness.later(tx, {
+const watchOf = (context: Context, host: Host, deleted: boolean, now: number): PromotionRows['liveness'] => {
+	if (host.registered_at !== null) return { watchAt: deleted ? null : now };
+	const patience = Math.max(0, NAMED_PATIENCE_MS - context.settings.heartbeatTimeoutMs);
+	return {
 		handle: host.handle,
 		seen_at: now,
 		heartbeat_at: null,
@@ -140,7 +144,7 @@ const watch = async (context: Context, tx: Db, host: Host, registered: boolean, 
 		commands_polled_at: null,
 		replicas_polled_at: null,
 		terminations_polled_at: null,
-	});
+	};
 };
 
 const completed = (command: Command, host: Host, reason: Reason, now: number): Command => ({

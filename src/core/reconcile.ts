@@ -1,5 +1,6 @@
-import { addEmergency, type Emergency, saveEmergency } from '../store/emergencies.ts';
+import { addEmergencies, addEmergency, type Emergency, saveEmergency } from '../store/emergencies.ts';
 import { type Host, saveAgentState, saveHost, setWatch } from '../store/hosts.ts';
+import { type PromotionRows, writePromotions } from '../store/promotions.ts';
 import { addReplica, lastReplicasOf, type Replica, saveReplica } from '../store/replicas.ts';
 import type { Severity } from '../store/schema.ts';
 import { lockSituations, type SituationRows } from '../store/situations.ts';
@@ -39,6 +40,17 @@ export type Work = Situation & {
 	wishes: Wishes;
 	/** Whether the emergency differs from its row: `new` has none yet. Written once, by {@link store}. */
 	unsaved: 'new' | 'changed' | null;
+	/** Where many agents are decided in one transaction: what is written for all of them at its end. */
+	sets: Sets | null;
+};
+
+/** What a set of decisions writes together. */
+export type Sets = { readonly promotions: PromotionRows[]; readonly emergencies: Emergency[] };
+
+/** Writes what a set of decisions has gathered. */
+export const writeSets = async (tx: Db, { promotions, emergencies }: Sets): Promise<void> => {
+	await writePromotions(tx, promotions);
+	await addEmergencies(tx, emergencies);
 };
 
 const aboutOf = ({ agent, primary }: Pick<Situation, 'agent' | 'primary'>) => ({
@@ -80,9 +92,16 @@ export const situationOf = (context: Context, rows: SituationRows, since: number
 };
 
 /** Opens the work on an agent whose rows were locked by {@link lockSituations}. */
-export const workOn = (context: Context, tx: Db, journal: Journal, rows: SituationRows, since: number | null): Work => {
+export const workOn = (
+	context: Context,
+	tx: Db,
+	journal: Journal,
+	rows: SituationRows,
+	since: number | null,
+	sets: Sets | null = null,
+): Work => {
 	const now = context.clock.now();
-	return { ...situationOf(context, rows, since, now), context, tx, journal, now, wishes: NO_WISHES, unsaved: null };
+	return { ...situationOf(context, rows, since, now), context, tx, journal, now, wishes: NO_WISHES, unsaved: null, sets };
 };
 
 /**
@@ -121,7 +140,8 @@ export const store = async (work: Work): Promise<void> => {
 	const { emergency, unsaved, tx } = work;
 	work.unsaved = null;
 	if (emergency === null || unsaved === null) return;
-	await (unsaved === 'new' ? addEmergency : saveEmergency).later(tx, emergency);
+	if (unsaved === 'new' && work.sets !== null) work.sets.emergencies.push(emergency);
+	else await (unsaved === 'new' ? addEmergency : saveEmergency).later(tx, emergency);
 };
 
 /** Locks an agent and reads its situation; null when it has no primary. */
@@ -520,6 +540,8 @@ export const promoteReplica = async (
 		command: null,
 		record: {},
 		emergency,
+		asStored: true,
+		gather: work.sets?.promotions,
 	});
 	journal.count('emergency_promotion_attempts_total', how.reason === 'operator' ? 0 : 1);
 	work.agent = promoted;

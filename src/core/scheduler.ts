@@ -70,6 +70,7 @@ export const createScheduler = (context: Context, jobs: readonly Job[]): Schedul
 	const { store, clock, log, counters, origin: owner } = context;
 	const slots: readonly Slot[] = jobs.map((job) => ({ job, held: null, run: null, dueAt: 0, endedAt: 0, requestedAt: null }));
 	const names = jobs.map(({ name }) => name);
+	const take = takeLeases(names);
 	const ended: EndedRun[] = [];
 	let ticking: Promise<void> | null = null;
 	let stopTimer: (() => void) | null = null;
@@ -92,7 +93,7 @@ export const createScheduler = (context: Context, jobs: readonly Job[]): Schedul
 		const begun = slots.flatMap(({ run }) => (run === null || run.noted ? [] : [run]));
 		const over = [...ended];
 		const answers = await store.transactTogether([
-			takeLeases({ names, owner, now: store.leaseNow(), ms: LEASE_MS, anyway }),
+			take.of({ owner, now: store.leaseNow(), ms: LEASE_MS, anyway: anyway ? 1 : 0 }),
 			...over.map(saveEnd.of),
 			...begun.map(({ lease, started_at, due_at, requested_at }) => saveBeginning.of({ ...lease, started_at, due_at, requested_at })),
 			jobsOf.of({ owner }),

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
+import { multiRow } from './multi-row.ts';
 import type { CommandTable, SwitchTable } from './schema.ts';
-import { type Db, statement } from './statement.ts';
+import { type Db, inList, statement } from './statement.ts';
 
 export type Command = CommandTable;
 export type SwitchRecord = SwitchTable;
@@ -194,10 +195,10 @@ export const undoClaim = statement<{ claim_id: string }>()((db, v) =>
 );
 
 /**
- * Ends every open command of an agent but one: pending ones are superseded, claimed ones void (their machine may still come), and so are
+ * Ends every open command of agents but some: pending ones are superseded, claimed ones void (their machine may still come), and so are
  * those that were acknowledged before anybody named their machine.
  */
-export const supersedeCommands = statement<{ agent_id: string; except: string; now: number }>()((db, v) =>
+export const supersedeCommands = statement<{ agents: readonly string[]; except: readonly string[]; now: number }>()((db, v, dialect) =>
 	db
 		.updateTable('command')
 		.set({
@@ -209,8 +210,8 @@ export const supersedeCommands = statement<{ agent_id: string; except: string; n
 			// Last: MySQL assigns from left to right.
 			status: sql`case when status = 'completed' then status else 'cancelled' end`,
 		})
-		.where('agent_id', '=', v('agent_id'))
-		.where('id', '<>', v('except'))
+		.where(inList(dialect, 'agent_id', v('agents')))
+		.where((eb) => eb.not(inList(dialect, 'id', v('except'))))
 		.where((eb) =>
 			eb.or([
 				eb('status', 'in', ['pending', 'claimed']),
@@ -348,6 +349,19 @@ export const addSwitch = statement<SwitchRecord>()((db, v) =>
 		...pick(switchColumns, v),
 	}),
 );
+
+/** Adds switch records: one statement for several. */
+export const addSwitches = async (tx: Db, records: readonly SwitchRecord[]): Promise<void> => {
+	const [first] = records;
+	if (records.length === 1 && first !== undefined) return addSwitch.later(tx, first);
+	await addManySwitches(
+		tx,
+		records.map((record) => SWITCH.map((column) => record[column])),
+	);
+};
+
+const SWITCH = ['id', 'client_id', 'agent_id', 'created_at', ...switchColumns] as const;
+const addManySwitches = multiRow('switch_record', SWITCH, '');
 
 /** Rewrites a switch record: a report that fills what a registration had to leave open. */
 export const saveSwitch = statement<SwitchRecord>()((db, v) =>

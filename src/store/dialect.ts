@@ -81,7 +81,8 @@ export const mysql: Dialect = {
 	manyRows: { from: () => 'values ?', bind: (rows) => rows },
 	quote: (name) => `\`${name}\``,
 	list: ['(', ')'],
-	bindList: (values) => values,
+	// An empty list is no syntax here: it holds what no key is.
+	bindList: (values) => (values.length === 0 ? [''] : values),
 	// Not unix_timestamp(now()): in the hour that a zone's winter repeats, it is an hour behind.
 	databaseNow: sql`timestampdiff(microsecond, '1970-01-01', utc_timestamp(3)) div 1000`,
 	defers: true,

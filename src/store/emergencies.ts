@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { multiRow } from './multi-row.ts';
 import type { EmergencyTable } from './schema.ts';
 import { type Db, inList, statement } from './statement.ts';
 
@@ -73,6 +74,51 @@ export const addEmergency = statement<Emergency>()((db, v) =>
 		...changeable(v),
 	}),
 );
+
+/** Adds emergencies: one statement for several. */
+export const addEmergencies = async (tx: Db, rows: readonly Emergency[]): Promise<void> => {
+	const [first] = rows;
+	if (rows.length === 1 && first !== undefined) return addEmergency.later(tx, first);
+	await addMany(
+		tx,
+		rows.map((row) => COLUMNS.map((column) => row[column])),
+	);
+};
+
+const COLUMNS = [
+	'id',
+	'client_id',
+	'agent_id',
+	'open_of',
+	'kind',
+	'handle',
+	'instance_id',
+	'pool_id',
+	'notice_key',
+	'notice_at',
+	'deadline_at',
+	'reports',
+	'repeats',
+	'step',
+	'step_at',
+	'outcome',
+	'message',
+	'told',
+	'plan',
+	'replica_id',
+	'new_handle',
+	'new_instance_id',
+	'signal_at',
+	'received_at',
+	'planned_at',
+	'launched_at',
+	'ready_at',
+	'promoted_at',
+	'confirmed_at',
+	'ended_at',
+	'last_report_at',
+] as const satisfies ReadonlyArray<keyof Emergency>;
+const addMany = multiRow('emergency', COLUMNS, '');
 
 /** Writes what can change of an emergency. The agent row is locked by whoever calls this. */
 export const saveEmergency = statement<Emergency>()((db, v) => db.updateTable('emergency').set(changeable(v)).where('id', '=', v('id')));

@@ -1,7 +1,6 @@
 import { sql } from 'kysely';
-import { dialectOf } from './dialect.ts';
-import type { JobTable } from './schema.ts';
-import { type Call, statement } from './statement.ts';
+import type { Flag, JobTable } from './schema.ts';
+import { statement } from './statement.ts';
 
 /** Who may run a job: whoever's id and token stand in its row. The token rises with every change of hands, so that an old one is told from a new. */
 export type Lease = Readonly<Pick<JobTable, 'name' | 'token'>> & { readonly owner: string };
@@ -18,37 +17,23 @@ export const addJob = statement<{ name: string }>()((db, v, dialect) =>
 );
 
 /**
- * Takes every lease that has run out, or with `anyway` every one, and renews those `owner` has. `now` is null where the database's own
- * clock decides. Assignments are in this order because MySQL makes each see the ones before it.
+ * Takes every lease of some jobs that has run out, or with `anyway` every one, for `ms`, and renews those `owner` has. `now` is null where
+ * the database's own clock decides. Assignments are in this order because MySQL makes each see the ones before it.
  */
-export const takeLeases = ({
-	names,
-	owner,
-	now,
-	ms,
-	anyway,
-}: {
-	readonly names: readonly string[];
-	readonly owner: string;
-	readonly now: number | null;
-	readonly ms: number;
-	readonly anyway: boolean;
-}): Call<unknown> => ({
-	query: (db) => {
-		const at = sql<number>`coalesce(${now}, ${dialectOf(db).databaseNow})`;
+export const takeLeases = (names: readonly string[]) =>
+	statement<{ owner: string; now: number | null; ms: number; anyway: Flag }>()((db, v, dialect) => {
+		const at = sql<number>`coalesce(${v('now')}, ${dialect.databaseNow})`;
 		return db
 			.updateTable('job')
 			.set({
-				token: sql`token + case when owner = ${owner} then 0 else 1 end`,
-				owner,
-				leased_until: sql`${at} + ${ms}`,
+				token: sql`token + case when owner = ${v('owner')} then 0 else 1 end`,
+				owner: v('owner'),
+				leased_until: sql`${at} + ${v('ms')}`,
 			})
 			.where('name', 'in', names)
 			.where('paused', '=', 0)
-			.where((eb) => eb.or([eb('owner', '=', owner), eb('leased_until', '<=', at), eb(eb.val(anyway ? 1 : 0), '=', 1)]))
-			.compile();
-	},
-});
+			.where((eb) => eb.or([eb('owner', '=', v('owner')), eb('leased_until', '<=', at), eb(eb.val(v('anyway')), '=', 1)]));
+	});
 
 /** The jobs whose leases somebody has. */
 export const jobsOf = statement<{ owner: string }>()((db, v) => db.selectFrom('job').selectAll().where('owner', '=', v('owner')));

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { multiRow } from './multi-row.ts';
 import type { AuditTable, ChangeLogTable, EventTable, NotificationTable } from './schema.ts';
-import { type Db, statement } from './statement.ts';
+import { type Db, inList, statement } from './statement.ts';
 
 /** Repeats of a notification within this time raise its counter instead (spec section 13 "Ours"). */
 const REPEAT_MS = 10 * 60_000;
@@ -94,6 +94,70 @@ const addNotification = statement<NewNotification & { since: number }>()((db, v,
 		),
 );
 
+/** From so many on, one look for what was told already costs less than one for each. */
+const SET = 6;
+
+const NOTIFICATION = [
+	'id',
+	'client_id',
+	'agent_id',
+	'type',
+	'title',
+	'message',
+	'severity',
+	'is_read',
+	'count',
+	'created_at',
+	'last_at',
+] as const;
+const addManyNotifications = multiRow('notification', NOTIFICATION, '');
+
+const toldOf = statement<{ agents: readonly string[]; since: number }>()((db, v, dialect) =>
+	db
+		.selectFrom('notification')
+		.select(['id', 'agent_id', 'type'])
+		.where(inList(dialect, 'agent_id', v('agents')))
+		.where('last_at', '>', v('since')),
+);
+
+const countUp = statement<Pick<NotificationTable, 'id' | 'last_at' | 'message' | 'severity'>>()((db, v) =>
+	db
+		.updateTable('notification')
+		.set((eb) => ({
+			count: eb('count', '+', 1),
+			is_read: 0 as const,
+			last_at: v('last_at'),
+			message: v('message'),
+			severity: v('severity'),
+		}))
+		.where('id', '=', v('id')),
+);
+
+/** Many notifications at once: the same rule, with one read and one insert for all that are new. */
+const addNotifications = async (tx: Db, notifications: readonly NewNotification[]): Promise<void> => {
+	const agents = [...new Set(notifications.flatMap(({ agent_id }) => agent_id ?? []))];
+	const since = Math.min(...notifications.map(({ created_at }) => created_at)) - REPEAT_MS;
+	const told = new Map((await toldOf.all(tx, { agents, since })).map((row) => [`${row.agent_id} ${row.type}`, row.id]));
+	const fresh: NewNotification[] = [];
+	const repeats: Array<Parameters<typeof countUp.later>[1]> = [];
+	for (const notification of notifications) {
+		const key = `${notification.agent_id} ${notification.type}`;
+		const known = notification.agent_id === null ? undefined : told.get(key);
+		if (known === undefined) {
+			fresh.push(notification);
+			told.set(key, notification.id);
+		} else repeats.push({ ...notification, id: known, last_at: notification.created_at });
+	}
+	await addManyNotifications(
+		tx,
+		fresh.map((row) => {
+			const full: NotificationTable = { ...row, is_read: 0, count: 1, last_at: row.created_at };
+			return NOTIFICATION.map((column) => full[column]);
+		}),
+	);
+	for (const repeat of repeats) await countUp.later(tx, repeat);
+};
+
 /** What one transaction has to say: written at its end, in this order. */
 export type Written = {
 	readonly events: readonly NewEvent[];
@@ -111,9 +175,10 @@ export const writeJournal = async (tx: Db, written: Written): Promise<void> => {
 		);
 	else for (const event of written.events) await addEvent.later(tx, event);
 	for (const audit of written.audits) await addAudit.later(tx, audit);
-	for (const notification of written.notifications) {
-		await addNotification.later(tx, { ...notification, since: notification.created_at - REPEAT_MS });
-	}
+	if (written.notifications.length < SET)
+		for (const notification of written.notifications)
+			await addNotification.later(tx, { ...notification, since: notification.created_at - REPEAT_MS });
+	else await addNotifications(tx, written.notifications);
 	if (written.changes.length > 1)
 		await addChanges(
 			tx,

@@ -73,25 +73,6 @@ function changeable(v: <K extends keyof Replica>(name: K) => Replica[K]) {
 }
 
 /**
- * What a promotion means for the live replica of an agent, without reading it: its machine becomes the primary, or its launch, if nobody
- * has named a machine, was for another generation (void where an agent had fetched it, identity.md R7). A standby that exists stays.
- */
-export const replicaAtPromotion = statement<{ agent_id: string; handle: string; now: number }>()((db, v) =>
-	db
-		.updateTable('replica')
-		.set({
-			promoted_at: sql`case when handle = ${v('handle')} then ${v('now')} else promoted_at end`,
-			ended_at: sql`case when handle = ${v('handle')} then ended_at else ${v('now')} end`,
-			error_message: sql`case when handle = ${v('handle')} then error_message else 'another machine became the primary' end`,
-			void: sql`case when handle = ${v('handle')} or served_at is null then 0 else 1 end`,
-			live_of: null,
-			status: sql`case when handle = ${v('handle')} then 'promoted' else 'failed' end`,
-		})
-		.where('live_of', '=', v('agent_id'))
-		.where((eb) => eb.or([eb('handle', 'is', null), eb('handle', '=', v('handle'))])),
-);
-
-/**
  * Hands the launch order of an agent to its primary: one conditional update that succeeds only while the caller is the primary of the
  * order's generation, nobody has named a machine and no earlier handing-out is under lease (identity.md section 5).
  */
