@@ -1,5 +1,5 @@
 import { type Command, dueCommands, saveCommand } from '../store/commands.ts';
-import { endlessHosts, hostByHandle, livenessOf, lockAgent, overdueHosts, saveHost, serviceClock, setWatch } from '../store/hosts.ts';
+import { endlessHosts, hostByHandle, livenessOf, lockAgent, markAlive, overdueHosts, saveHost, setWatch } from '../store/hosts.ts';
 import { forgottenAgents } from '../store/situations.ts';
 import type { Db } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
@@ -12,18 +12,7 @@ import { takeOverIfSilent } from './takeover.ts';
 /** Marks that somebody serves and can write; after a gap, silence counts from now (issue: one full timeout passes first). */
 export const markServing = async (context: Context): Promise<void> => {
 	const now = context.clock.now();
-	await context.store.transact(async (tx) => {
-		const row = await serviceClock.first(tx, {});
-		if (row === undefined) await tx.insertInto('service_clock').values({ id: 1, serving_since: now, alive_at: now }).execute();
-		else {
-			const since = now - row.alive_at > GAP_MS ? now : row.serving_since;
-			await tx
-				.updateTable('service_clock')
-				.set({ serving_since: since, alive_at: Math.max(now, row.alive_at) })
-				.where('id', '=', 1)
-				.execute();
-		}
-	});
+	await context.store.transactTogether([markAlive.of({ now, gap: GAP_MS })]);
 };
 
 /**

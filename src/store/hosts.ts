@@ -520,3 +520,15 @@ export const agentsOfClient = statement<{ client_id: string }>()((db, v) =>
 
 /** The row that says since when somebody has been listening without a gap. */
 export const serviceClock = statement<Record<string, never>>()((db) => db.selectFrom('service_clock').selectAll().where('id', '=', 1));
+
+/** Somebody listens now, maybe for the first time. After a gap the time in which silence could be heard begins anew. */
+export const markAlive = statement<{ now: number; gap: number }>()((db, v, dialect) =>
+	db
+		.insertInto('service_clock')
+		.values({ id: 1, serving_since: v('now'), alive_at: v('now') })
+		// MySQL assigns from left to right.
+		.modifyEnd(
+			sql`${dialect.onConflict(['id'])} serving_since = case when ${v('now')} - service_clock.alive_at > ${v('gap')} then ${v('now')} else service_clock.serving_since end,
+				alive_at = ${dialect.greatest(sql`service_clock.alive_at`, sql`${v('now')}`)}`,
+		),
+);

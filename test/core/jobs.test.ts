@@ -481,8 +481,9 @@ describeEachDatabase('the lease of a job', ({ kind, freshUrl }) => {
 		await store.transactTogether([addJob.of({ name: 'one' }), addJob.of({ name: 'other' })]);
 		return { url, store };
 	};
+	const takeOne = takeLeases(['one']);
 	const take = async (store: Store, owner: string, anyway = false): Promise<Lease | null> => {
-		await store.transactTogether([takeLeases({ names: ['one'], owner, now: store.leaseNow(), ms: LEASE_MS, anyway })]);
+		await store.transactTogether([takeOne.of({ owner, now: store.leaseNow(), ms: LEASE_MS, anyway: anyway ? 1 : 0 })]);
 		const row = await jobRow.first(store.read, { name: 'one', now: store.leaseNow() });
 		return row?.owner === owner ? { name: 'one', owner, token: row.token } : null;
 	};
