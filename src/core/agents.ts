@@ -13,6 +13,7 @@ import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { pageOf, readCursor } from './paging.ts';
 import { endReplica, lockedWork, reconcile, reconcileAgent } from './reconcile.ts';
+import { saveLive } from './replica-machine.ts';
 import { usd } from './report.ts';
 import { configFor } from './settings.ts';
 
@@ -289,18 +290,39 @@ const change = async (context: Context, tx: Db, journal: Journal, agentId: strin
 	);
 	journal.changed('agent', agent.id);
 	if (saved.manual_replica_enabled !== agent.manual_replica_enabled || saved.enabled !== agent.enabled)
-		return { agent: await replicaMode(context, tx, journal, saved, notes), changed, notes };
+		return {
+			agent: await replicaMode(
+				context,
+				tx,
+				journal,
+				saved,
+				agent.manual_replica_enabled === 1 && saved.manual_replica_enabled === 0,
+				notes,
+			),
+			changed,
+			notes,
+		};
 	return { agent: saved, changed, notes };
 };
 
 /** What a mode that was turned on or off means for the replica, in the same transaction (spec section 4). */
-const replicaMode = async (context: Context, tx: Db, journal: Journal, agent: Agent, notes: string[]): Promise<Agent> => {
+const replicaMode = async (
+	context: Context,
+	tx: Db,
+	journal: Journal,
+	agent: Agent,
+	wasTurnedOff: boolean,
+	notes: string[],
+): Promise<Agent> => {
 	const work = await lockedWork(context, tx, journal, agent.id);
 	if (work === null) return agent;
 	const isNeeded = work.emergency !== null && work.emergency.promoted_at === null;
-	if (agent.manual_replica_enabled === 0 && work.replica !== null) {
-		if (isNeeded) notes.push('the replica stays while an emergency needs it');
-		else {
+	if (wasTurnedOff && work.replica !== null) {
+		if (isNeeded) {
+			// From now on it is there for the emergency, and ends with it.
+			await saveLive(work, { type: 'automatic-rebalance' });
+			notes.push('the replica stays while an emergency needs it');
+		} else {
 			await endReplica(work, { status: 'terminated', why: 'manual replica was turned off', machine: 'ended' });
 			notes.push('the replica was terminated');
 			journal.event('replicas_disabled', `${agent.logical_agent_id} keeps no replica any more`, {

@@ -1,7 +1,6 @@
-import { SpotError } from '../errors.ts';
-import { ATTENTION, agentsNeedingAttention, lockSituations } from '../store/situations.ts';
+import { ATTENTION, agentsNeedingAttention, lockSituations, postpone } from '../store/situations.ts';
 import type { Context } from './context.ts';
-import type { JobContext } from './lease.ts';
+import { type JobContext, LeaseLost } from './lease.ts';
 import { reconcile, workOn } from './reconcile.ts';
 import { servingSince } from './silence.ts';
 
@@ -14,24 +13,43 @@ const SET = 40;
  */
 export const coordinate = async (context: JobContext): Promise<number> => {
 	let done = 0;
+	const seen = new Set<string>();
 	for (;;) {
 		const due = await agentsNeedingAttention.all(context.store.read, { now: context.clock.now() });
-		const ids = due.map(({ id }) => id);
+		// Whoever could not be put off is not tried twice in one run.
+		const ids = due.map(({ id }) => id).filter((id) => !seen.has(id));
+		for (const id of ids) seen.add(id);
 		for (let start = 0; start < ids.length; start += SET) done += await together(context, ids.slice(start, start + SET));
-		if (ids.length < ATTENTION) return done;
+		if (due.length < ATTENTION || ids.length === 0) return done;
 	}
 };
+
+/** How long an agent that cannot be decided is left alone. */
+const PAUSE_MS = 60_000;
 
 /** A set of agents in one transaction; should it fail, one by one, so that one that cannot be decided holds up no other. */
 const together = async (context: JobContext, ids: readonly string[]): Promise<number> => {
 	try {
 		return await decide(context, ids);
 	} catch (error) {
-		if (ids.length === 1 || (error instanceof SpotError && error.kind === 'unavailable') || !context.store.dialect.isStale(error))
-			throw error;
+		if (error instanceof LeaseLost) throw error;
+		await context.store.ping();
 		let done = 0;
-		for (const id of ids) done += await decide(context, [id]);
+		for (const id of ids) done += await alone(context, id);
 		return done;
+	}
+};
+
+const alone = async (context: JobContext, id: string): Promise<number> => {
+	try {
+		return await decide(context, [id]);
+	} catch (error) {
+		if (error instanceof LeaseLost) throw error;
+		await context.store.ping();
+		context.log.error({ agent_id: id, err: error }, 'an agent cannot be decided; it is tried again in a minute');
+		// It may be locked by somebody who sleeps: then this fails as well, and is as good.
+		await context.store.transact((tx) => postpone.later(tx, { id, at: context.clock.now() + PAUSE_MS }), true).catch(() => undefined);
+		return 0;
 	}
 };
 

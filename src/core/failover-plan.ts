@@ -21,7 +21,10 @@ export type FailoverSettings = {
 /** A replica that is not asked for by a countdown may take this long to become ready. */
 const CALM_READY_MS = 15 * 60_000;
 /** Launch orders handed out this often without a machine are given up. */
-const MOST_SERVED = 3;
+export const MOST_SERVED = 3;
+const LAUNCH_LEASE_MS = 5 * 60_000;
+/** By then a host that fetches launch orders at all has been seen to. */
+const FETCH_MS = 2 * 60_000 + 5_000;
 /** A new primary that never calls: after this its image probably has no agent (identity.md section 5). */
 export const CONFIRM_MS = 10 * 60_000;
 /** AWS's notice where it names no time. */
@@ -47,6 +50,8 @@ export type Situation = {
 	emergency: Emergency | null;
 	/** Whether this primary fetches launch orders at all (v3.2 and v4 never do); null while that cannot be known yet. */
 	canLaunch: boolean | null;
+	/** The same of the replica's host: what holds once it is the primary. */
+	replicaCanLaunch: boolean | null;
 };
 
 /** The next thing to do for an agent, and why. */
@@ -66,7 +71,7 @@ const wait = (until: number | null, step: Emergency['step'] | null, why: string)
 /** Ready, with a real machine that has not said it goes (decided 7: never a placeholder). */
 export const isPromotable = ({ replica, replicaHost, replicaSilent }: Situation): boolean =>
 	replica?.status === 'ready' &&
-	replicaHost !== null &&
+	replicaHost?.role === 'replica' &&
 	/^i-/.test(replicaHost.instance_id) &&
 	replicaHost.said_offline_at === null &&
 	!replicaSilent;
@@ -94,7 +99,7 @@ export const nextMove = (situation: Situation, now: number, settings: FailoverSe
 	}
 	const urgent = emergency === null ? silence(situation, settings, now) : inEmergency(situation, emergency, now, settings);
 	if (urgent !== null && urgent.do !== 'wait') return urgent;
-	const calm = upkeep(situation, now, settings);
+	const calm = upkeep(situation, now);
 	if (calm.do !== 'wait' || urgent === null) return calm;
 	const due = [urgent.until, calm.until].filter((at) => at !== null);
 	return { ...urgent, until: due.length === 0 ? null : Math.min(...due) };
@@ -157,16 +162,20 @@ const countdown = (s: Situation, emergency: Emergency, now: number, settings: Fa
 		return { do: 'order', type: 'automatic-termination', why: 'a termination notice came and there is no replica', urgent: true };
 	}
 	if (replica.handle !== null) {
-		if (isGone)
+		if (isGone && isMachine(s))
 			return { do: 'promote', replica, why: 'the old machine is gone and this is the only other one, ready or not', reason: 'notice' };
-		const overrunAt = (replica.launched_at ?? replica.created_at) + settings.readyMs;
+		if (isGone) return { do: 'fail', replica, why: 'the old machine is gone, and this is no machine of EC2', machine: 'candidate' };
+		if (replica.status === 'ready') return { do: 'fail', replica, why: 'it said that it goes offline', machine: 'candidate' };
+		// What began before the notice has its time from the notice on.
+		const overrunAt = Math.max(syncedSince(replica), emergency.received_at) + settings.readyMs;
 		const mayRepeat = canLaunch !== false && deadline - now >= settings.launchMs;
+		// Its machine stays a candidate: should nothing better come, it may be the only one left.
 		if (now >= overrunAt && mayRepeat)
-			return { do: 'fail', replica, why: `not ready after ${seconds(settings.readyMs)} s`, machine: 'ended' };
+			return { do: 'fail', replica, why: `not ready after ${seconds(settings.readyMs)} s`, machine: 'candidate' };
 		return wait(now < overrunAt ? Math.min(overrunAt, deadline) : deadline, 'sync', 'promotes when ready');
 	}
 	if (replica.served_at !== null) {
-		const overrunAt = replica.served_at + settings.launchMs;
+		const overrunAt = Math.max(replica.served_at, emergency.received_at) + settings.launchMs;
 		if (!isGone && now >= overrunAt)
 			return { do: 'fail', replica, why: `no machine ${seconds(settings.launchMs)} s after the order was fetched`, machine: 'ended' };
 		const leaseEnd = replica.lease_until ?? overrunAt;
@@ -174,7 +183,7 @@ const countdown = (s: Situation, emergency: Emergency, now: number, settings: Fa
 		return wait(isGone ? leaseEnd : Math.min(overrunAt, deadline), 'launch', 'promotes when launched and ready');
 	}
 	if (isGone) return { do: 'fail', replica, why: 'the old machine is gone before it fetched the order', machine: 'ended' };
-	const late = replica.created_at + settings.launchMs;
+	const late = Math.max(replica.created_at, emergency.received_at) + settings.launchMs;
 	if (now >= late && emergency.told === 0)
 		return {
 			do: 'tell',
@@ -184,6 +193,11 @@ const countdown = (s: Situation, emergency: Emergency, now: number, settings: Fa
 	return wait(now < late ? Math.min(late, deadline) : deadline, 'launch', 'the order waits for the next poll of the agent');
 };
 
+/** Since when a machine has been getting ready. */
+const syncedSince = ({ sync_started_at, launched_at, created_at }: Replica): number => sync_started_at ?? launched_at ?? created_at;
+
+const isMachine = ({ replicaHost }: Situation): boolean => replicaHost?.role === 'replica' && /^i-/.test(replicaHost.instance_id);
+
 const seconds = (ms: number): number => Math.round(ms / 1000);
 
 /** When the signal of a rebalance counts as over. */
@@ -192,7 +206,7 @@ export const clearsAt = ({ last_report_at, repeats }: Emergency, settings: Failo
 
 /** A rebalance recommendation: one usable replica exists until the signal has cleared. */
 const standby = (s: Situation, emergency: Emergency, now: number, settings: FailoverSettings): Move => {
-	const { replica, agent } = s;
+	const { replica } = s;
 	if (!mayAct(s, settings)) return forbidden;
 	const silent = silence(s, settings, now);
 	if (silent !== null) return silent;
@@ -200,46 +214,65 @@ const standby = (s: Situation, emergency: Emergency, now: number, settings: Fail
 	if (lost !== null) return lost;
 	const clears = clearsAt(emergency, settings);
 	if (now >= clears && !s.primarySilent) {
-		if (replica !== null && agent.manual_replica_enabled === 0)
-			return { do: 'retire', replica, why: 'the rebalance signal has cleared and the primary is well' };
+		// Once the emergency has ended, upkeep retires the replica, unless manual mode keeps it.
 		return {
 			do: 'end',
-			outcome: replica === null && emergency.told === 1 ? 'told' : 'stood-by',
+			outcome: replica === null ? 'told' : 'stood-by',
 			why: 'the rebalance signal has cleared',
-			tell: false,
+			tell: replica === null && emergency.told === 0,
+		};
+	}
+	if (s.primarySilent && !isUnderway(replica, now)) {
+		// Nobody is left who could launch one, and the silence rule lets nobody take over.
+		const since = s.silentSince ?? now;
+		const at = since + Math.max(settings.silentAfterMs, 60_000);
+		if (now < at) return wait(at, 'watch', 'the primary is silent, and no replica can take over');
+		if (replica !== null && replica.status !== 'ready')
+			return { do: 'fail', replica, why: 'the primary is silent, and it never became ready', machine: 'candidate' };
+		return {
+			do: 'end',
+			outcome: 'told',
+			why: `${s.primary.instance_id} is silent after a rebalance signal, and no replica can take over`,
+			tell: true,
 		};
 	}
 	// Nothing to clear while the primary is silent: looked at again when it calls, or when its replica does.
 	const until = now >= clears ? null : clears;
 	if (replica === null) {
-		if (s.primarySilent) return wait(until, 'plan', 'the primary is silent: nobody could launch a replica');
 		if (s.canLaunch === false) {
 			const why = `${s.primary.instance_id} never fetches launch orders (v4 and 3.2 agents cannot launch a replica): launch a machine for it by hand`;
 			return emergency.told === 1 ? wait(until, 'plan', why) : { do: 'tell', title: 'Nobody can launch a replica', why };
 		}
 		return { do: 'order', type: 'automatic-rebalance', why: 'AWS recommends to move and there is no replica', urgent: false };
 	}
-	return overdue(s, replica, now, settings.readyMs, settings.launchMs) ?? waitFor(replica, until, settings);
+	const from = emergency.received_at;
+	return overdue(s, replica, now, settings.readyMs, settings.launchMs, from) ?? waitFor(replica, until, settings, from);
 };
 
-const waitFor = (replica: Replica, until: number | null, settings: FailoverSettings): Move => {
+/** A launch that was fetched, or a machine that gets ready, may still come without the primary. */
+const isUnderway = (replica: Replica | null, now: number): boolean =>
+	replica !== null &&
+	replica.status !== 'ready' &&
+	(replica.handle === null ? (replica.lease_until ?? 0) > now : now - syncedSince(replica) < CALM_READY_MS);
+
+const waitFor = (replica: Replica, until: number | null, settings: FailoverSettings, from: number): Move => {
 	if (replica.status === 'ready') return wait(until, 'standby', 'a ready replica stands by');
-	const at = stepEnd(replica, settings.readyMs, settings.launchMs);
+	const at = stepEnd(replica, settings.readyMs, settings.launchMs, from);
 	const due = at === null ? until : until === null ? at : Math.min(at, until);
 	return wait(due, replica.handle === null ? 'launch' : 'sync', 'the replica is on its way');
 };
 
-/** When the present step of a replica overruns; null while its order waits to be fetched. */
-const stepEnd = (replica: Replica, readyMs: number, launchMs: number): number | null => {
-	if (replica.handle !== null) return (replica.launched_at ?? replica.created_at) + readyMs;
-	return replica.served_at === null ? null : replica.served_at + launchMs;
+/** When the present step of a replica overruns, counted from `from` at the earliest; null while its order waits to be fetched. */
+const stepEnd = (replica: Replica, readyMs: number, launchMs: number, from: number): number | null => {
+	if (replica.handle !== null) return Math.max(syncedSince(replica), from) + readyMs;
+	return replica.served_at === null ? null : Math.max(replica.served_at, from) + launchMs;
 };
 
-const overdue = ({ canLaunch }: Situation, replica: Replica, now: number, readyMs: number, launchMs: number): Move | null => {
+const overdue = ({ canLaunch }: Situation, replica: Replica, now: number, readyMs: number, launchMs: number, from: number): Move | null => {
 	if (replica.status === 'ready') return null;
 	if (replica.handle === null && replica.served_at === null)
 		return canLaunch === false ? { do: 'fail', replica, why: 'this host never fetches launch orders', machine: 'ended' } : null;
-	const end = stepEnd(replica, readyMs, launchMs);
+	const end = stepEnd(replica, readyMs, launchMs, from);
 	if (end === null || now < end) return null;
 	const why =
 		replica.handle === null ? `no machine ${seconds(launchMs)} s after the order was fetched` : `not ready after ${seconds(readyMs)} s`;
@@ -260,32 +293,34 @@ const silentPrimary = (s: Situation, emergency: Emergency, now: number, settings
 	if (replica === null) return { do: 'end', outcome: 'told', why: 'the primary is silent and its replica is gone', tell: true };
 	const lost = leaves(s);
 	if (lost !== null) return lost;
+	if (settings.silentAfterMs === 0)
+		return { do: 'end', outcome: 'told', why: 'the primary is silent, and failover.silentAfter is 0', tell: true };
 	const at = (s.silentSince ?? emergency.signal_at) + settings.silentAfterMs;
 	if (now < at) return wait(at, 'watch', `promotes after ${seconds(settings.silentAfterMs)} s of silence`);
 	if (isPromotable(s) && isHeard(s, now))
 		return { do: 'promote', replica, why: `the primary has been silent for ${seconds(settings.silentAfterMs)} s`, reason: 'silence' };
+	if (now >= at + CONFIRM_MS)
+		return { do: 'end', outcome: 'told', why: 'the primary is silent, and its replica has not called either', tell: true };
 	// Looked at again with the next heartbeat of the replica; until then, now and then.
 	return wait(now + REPLICA_HEARD_MS / 2, 'watch', 'the replica has not called within the last minute');
 };
 
 /** What the settings ask for when nothing urgent is going on: manual mode keeps exactly one. */
-const upkeep = (s: Situation, now: number, settings: FailoverSettings): Move => {
+const upkeep = (s: Situation, now: number): Move => {
 	const { agent, replica, emergency } = s;
 	const isWanted = agent.manual_replica_enabled === 1;
 	const isNeeded = emergency !== null && emergency.promoted_at === null;
 	if (replica !== null) {
-		if (replica.type !== 'manual' && !isWanted && !isNeeded) return { do: 'retire', replica, why: 'what it was made for is over' };
+		if (replica.type !== 'manual' && !isWanted && !isNeeded) {
+			if (!s.primarySilent && agent.terminated_at === null) return { do: 'retire', replica, why: 'what it was made for is over' };
+			const left = leaves(s);
+			return left ?? wait(now + CONFIRM_MS, null, 'it may be the only machine left: it stays while the primary is silent');
+		}
 		if (isNeeded) return wait(null, null, 'an emergency decides');
 		const lost = leaves(s);
 		if (lost !== null) return lost;
-		if (replica.handle === null && replica.served_count >= MOST_SERVED && (replica.lease_until ?? 0) <= now)
-			return { do: 'fail', replica, why: `fetched ${replica.served_count} times, but no machine came`, machine: 'ended' };
-		if (replica.handle === null) {
-			if (replica.served_at === null && s.canLaunch === false)
-				return { do: 'fail', replica, why: 'this host never fetches launch orders', machine: 'ended' };
-			return wait(replica.served_count >= MOST_SERVED ? replica.lease_until : null, null, 'the replica is on its way');
-		}
-		return overdue(s, replica, now, CALM_READY_MS, settings.launchMs) ?? wait(stepEndCalm(replica), null, 'a replica exists');
+		if (replica.handle === null) return calmLaunch(s, replica, now);
+		return overdue(s, replica, now, CALM_READY_MS, LAUNCH_LEASE_MS, 0) ?? wait(stepEndCalm(replica), null, 'a replica exists');
 	}
 	if (isNeeded || !isWanted || agent.enabled === 0) return wait(null, null, 'no replica is asked for');
 	if (s.primarySilent || agent.terminated_at !== null || s.primary.registered_at === null)
@@ -294,5 +329,15 @@ const upkeep = (s: Situation, now: number, settings: FailoverSettings): Move => 
 	return { do: 'order', type: 'manual', why: 'manual mode keeps one replica', urgent: false };
 };
 
-const stepEndCalm = (replica: Replica): number | null =>
-	replica.status === 'ready' ? null : (replica.launched_at ?? replica.created_at) + CALM_READY_MS;
+/** A launch order outside of an emergency: it goes out again when its lease ends, a few times, and is given up then. */
+const calmLaunch = (s: Situation, replica: Replica, now: number): Move => {
+	const { served_at, served_count, lease_until, created_at } = replica;
+	if (served_at === null && s.canLaunch === false)
+		return { do: 'fail', replica, why: 'this host never fetches launch orders', machine: 'ended' };
+	if (served_at === null) return wait(now < created_at + FETCH_MS ? created_at + FETCH_MS : null, null, 'the order waits for a poll');
+	if (served_count >= MOST_SERVED && (lease_until ?? 0) <= now)
+		return { do: 'fail', replica, why: `fetched ${served_count} times, but no machine came`, machine: 'ended' };
+	return wait((lease_until ?? 0) > now ? lease_until : null, null, 'the replica is on its way');
+};
+
+const stepEndCalm = (replica: Replica): number | null => (replica.status === 'ready' ? null : syncedSince(replica) + CALM_READY_MS);

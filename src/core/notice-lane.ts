@@ -1,4 +1,3 @@
-import { SpotError } from '../errors.ts';
 import { emergenciesOfAgents } from '../store/emergencies.ts';
 import { hostsOfHandles, lockSituations } from '../store/situations.ts';
 import type { Caller } from './caller.ts';
@@ -93,18 +92,29 @@ export const createNoticeLane = (context: Context): NoticeLane => {
 		try {
 			settle(batch, await carryOut(batch));
 		} catch (error) {
-			const isOutage = error instanceof SpotError && error.kind === 'unavailable';
-			if (batch.length === 1 || isOutage) {
+			if (batch.length === 1 || !(await isServing())) {
 				for (const each of batch) each.reject(error);
 				return;
 			}
-			for (const each of batch) {
-				try {
-					settle([each], await carryOut([each]));
-				} catch (alone) {
-					each.reject(alone);
-				}
-			}
+			// One of them cannot be decided, or somebody holds its agent: the others must not wait for it.
+			await Promise.all(
+				batch.map(async (each) => {
+					try {
+						settle([each], await carryOut([each]));
+					} catch (alone) {
+						each.reject(alone);
+					}
+				}),
+			);
+		}
+	};
+
+	const isServing = async (): Promise<boolean> => {
+		try {
+			await context.store.ping();
+			return true;
+		} catch {
+			return false;
 		}
 	};
 

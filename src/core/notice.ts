@@ -28,11 +28,17 @@ export type Notice = {
 const HOUR = 3_600_000;
 const SOON_MS = 15 * 60_000;
 
-/** A deadline that can be one: not long past, not far ahead. A wrong clock must not stop a failover. */
-const deadline = (at: number | null, now: number): number | null => (at === null || at < now - HOUR || at > now + SOON_MS ? null : at);
+/** A deadline that can be one: ahead, and not far. A wrong clock must not stop a failover: a host that speaks has its two minutes. */
+const deadline = (at: number | null, now: number): number | null => (at === null || at <= now || at > now + SOON_MS ? null : at);
+
+/** The time that names a notice: as it was said, also once it is past. */
+const named = (at: number | null, now: number): number | null => (at === null || at < now - 24 * HOUR || at > now + SOON_MS ? null : at);
 
 /** When the agent saw the signal: at most ten minutes before it said so, never after. */
 export const seenAt = (at: number | null, now: number): number => (at === null || at > now || at < now - 10 * 60_000 ? now : at);
+
+/** When a machine ends: two minutes after the notice where only that is said (contract/endpoints.md X15). */
+const endOf = (end: number | null, noticed: number | null): number | null => end ?? (noticed === null ? null : noticed + NOTICE_MS);
 
 const plain = { instanceId: null, noticeAt: null, deadlineAt: null, signalAt: null, repeated: false, replicaId: null, wishes: NO_WISHES };
 
@@ -41,10 +47,9 @@ export const fromRecommendation = (input: Valid<'rebalanceRecommendation'>, now:
 	const at = input.notice_time ?? input.recommendation_time;
 	const base = { ...plain, instanceId: input.instance_id, signalAt: input.detected_at, repeated: input.notice_time !== null, route: '#53' };
 	if (input.immediate === true) {
-		const ends = deadline(at, now);
-		return { ...base, kind: 'termination', via: 'failover', noticeAt: ends, deadlineAt: ends };
+		return { ...base, kind: 'termination', via: 'failover', noticeAt: named(at, now), deadlineAt: deadline(at, now) };
 	}
-	return { ...base, kind: 'rebalance', via: 'signal', noticeAt: at === null || at > now + SOON_MS ? null : at };
+	return { ...base, kind: 'rebalance', via: 'signal', noticeAt: named(at, now) };
 };
 
 /** #54. Errors: 400 INVALID_SIGNAL_TYPE. */
@@ -60,14 +65,14 @@ export const fromReplicaRequest = (input: Valid<'createEmergencyReplica'>, now: 
 				extras: { details: { signal_type: ['must be rebalance-recommendation or termination-notice'] } },
 			},
 		);
-	const ends = kind === 'termination' ? deadline(input.termination_time ?? input.notice_time, now) : null;
+	const ends = kind === 'termination' ? endOf(input.termination_time, input.notice_time) : null;
 	return {
 		...plain,
 		kind,
 		via: 'replica',
 		instanceId: input.instance_id,
-		noticeAt: ends,
-		deadlineAt: ends,
+		noticeAt: named(ends, now),
+		deadlineAt: deadline(ends, now),
 		wishes: {
 			...NO_WISHES,
 			preferredZones: input.preferred_zones ?? [],
@@ -80,14 +85,13 @@ export const fromReplicaRequest = (input: Valid<'createEmergencyReplica'>, now: 
 
 /** #55. */
 export const fromImminent = (input: Valid<'terminationImminent'>, now: number): Notice => {
-	const ends = deadline(input.termination_time, now);
 	return {
 		...plain,
 		kind: 'termination',
 		via: 'failover',
 		instanceId: input.instance_id,
-		noticeAt: ends,
-		deadlineAt: ends,
+		noticeAt: named(input.termination_time, now),
+		deadlineAt: deadline(input.termination_time, now),
 		signalAt: input.detected_at,
 		replicaId: input.replica_id,
 		route: '#55',
@@ -108,8 +112,16 @@ export const fromRebalanceNotice = (input: Valid<'rebalanceNotice'>, now: number
 
 /** X16. */
 export const fromTerminationNotice = (input: Valid<'terminationNotice'>, now: number): Notice => {
-	const ends = deadline(input.termination_time ?? input.notice_time, now);
-	return { ...plain, kind: 'termination', via: 'failover', instanceId: input.instance_id, noticeAt: ends, deadlineAt: ends, route: 'X16' };
+	const ends = endOf(input.termination_time, input.notice_time);
+	return {
+		...plain,
+		kind: 'termination',
+		via: 'failover',
+		instanceId: input.instance_id,
+		noticeAt: named(ends, now),
+		deadlineAt: deadline(ends, now),
+		route: 'X16',
+	};
 };
 
 /** What a simulated notice says of its route. */
@@ -139,7 +151,10 @@ export const repeatedBy = (
 	isHost: boolean,
 	recent: readonly Emergency[],
 ): Emergency | null => {
-	const alike = recent.filter(({ kind }) => kind === notice.kind);
+	// What ended with another primary is over, if this host is the primary again.
+	const alike = recent.filter(
+		({ kind, handle, new_handle, open_of }) => kind === notice.kind && !(handle === host.handle && new_handle !== null && open_of === null),
+	);
 	const named = (emergency: Emergency): boolean => !isHost || (notice.instanceId !== null && notice.instanceId === emergency.instance_id);
 	return (
 		alike.find(

@@ -21,8 +21,9 @@ import {
 	simulated,
 } from './notice.ts';
 import type { NoticeLane } from './notice-lane.ts';
-import { RISK_MS, riskOf } from './pool-choice.ts';
-import { endReplica, openEmergency, reconcile, store, type Work } from './reconcile.ts';
+import { NO_WISHES, RISK_MS, riskOf } from './pool-choice.ts';
+import { leftToAws } from './promotion.ts';
+import { endEmergency, endReplica, openEmergency, reconcile, store, type Work } from './reconcile.ts';
 import { placeholder } from './replica-rules.ts';
 import { usd } from './report.ts';
 
@@ -64,7 +65,7 @@ export const takeNotice = async (
 	if (host.handle === primary.handle) return primaryNotice(work, isHost, notice, recent);
 	if (host.role === 'replica' || host.role === 'candidate' || host.role === 'named') return standbyNotice(work, host, notice);
 	const known = recent.find((emergency) => emergency.handle === host.handle && emergency.kind === notice.kind);
-	if (known !== undefined) await addReport.later(work.tx, { id: known.id, now: work.now });
+	if (known !== undefined) await addReport.later(work.tx, { id: known.id, now: work.now, signal_at: seenAt(notice.signalAt, work.now) });
 	const message = `${primary.instance_id} is the primary of ${agent.logical_agent_id}; ${host.instance_id} is ${host.role}`;
 	if (notice.kind === 'termination' && notice.via === 'failover')
 		return { ...nothing(message, primary.instance_id, 'replica_promoted'), failedOver: true, emergency: known ?? null };
@@ -74,26 +75,30 @@ export const takeNotice = async (
 const primaryNotice = async (work: Work, isHost: boolean, notice: Notice, recent: readonly Emergency[]): Promise<Noticed> => {
 	const before = work.primary;
 	const hadReplica = work.replica;
-	work.wishes = notice.wishes;
+	if (notice.wishes !== NO_WISHES) work.wishes = notice.wishes;
+	if (isHost) {
+		// It is calling right now, whatever the books say.
+		work.primarySilent = false;
+		work.silentSince = null;
+	}
 	const known = await emergencyFor(work, isHost, notice, recent);
 	if (known.new_handle !== null && known.open_of === null) {
 		await store(work);
-		return answered(work, before, known, hadReplica, hadReplica !== null);
+		return answered(work, before, known, hadReplica);
 	}
 	await reconcile(work);
-	return answered(work, before, work.emergency ?? known, hadReplica, hadReplica !== null);
+	return answered(work, before, work.emergency ?? known, hadReplica);
 };
 
 /** The emergency of this notice: the open one, an ended one that is taken up again, or a new one. */
 const emergencyFor = async (work: Work, isHost: boolean, notice: Notice, recent: readonly Emergency[]): Promise<Emergency> => {
 	const { primary, emergency: open, tx, now } = work;
+	const isOpenHere = open !== null && open.handle === primary.handle && open.promoted_at === null;
 	// A termination that is under way is stronger than a recommendation for the same machine.
-	const covers =
-		open !== null &&
-		(open.kind === notice.kind || open.kind === 'termination') &&
-		open.handle === primary.handle &&
-		open.promoted_at === null;
-	const repeated = covers ? open : repeatedBy(notice, primary, isHost, recent);
+	const covers = isOpenHere && (open.kind === notice.kind || (open.kind === 'termination' && notice.kind === 'rebalance'));
+	const found = covers ? open : repeatedBy(notice, primary, isHost, recent);
+	// AWS names another time: another notice (an interrupted machine was started again, or only simulated before).
+	const repeated = found !== null && isAnother(found, notice, now) ? null : found;
 	if (repeated === null) {
 		return openEmergency(work, {
 			kind: notice.kind,
@@ -101,18 +106,23 @@ const emergencyFor = async (work: Work, isHost: boolean, notice: Notice, recent:
 			deadline_at: notice.deadlineAt,
 			signal_at: seenAt(notice.signalAt, now),
 			notice_key: `${notice.kind} ${primary.instance_id} ${notice.noticeAt ?? now} ${now}`,
+			wishes: notice.wishes === NO_WISHES ? null : JSON.stringify(notice.wishes),
 			why: notice.kind === 'termination' ? 'AWS takes the machine back in two minutes' : 'AWS recommends to move',
 		});
 	}
 	const isOpen = repeated.open_of !== null;
 	// What AWS still says about the same primary is taken up again; what was failed over stays so.
-	const reopens = !isOpen && repeated.new_handle === null && repeated.handle === primary.handle && open === null;
+	const weaker = open === null || (notice.kind === 'termination' && open.kind !== 'termination' && open.promoted_at === null);
+	const reopens = !isOpen && repeated.new_handle === null && repeated.handle === primary.handle && weaker;
+	if (reopens && open !== null) await endEmergency(work, 'escalated', 'AWS takes the machine back', false);
 	const saved: Emergency = {
 		...repeated,
 		reports: repeated.reports + 1,
 		last_report_at: now,
 		repeats: notice.repeated && repeated.reports > 0 ? 1 : repeated.repeats,
 		deadline_at: repeated.deadline_at ?? notice.deadlineAt,
+		// The second call of classic says when it saw the signal; the first could not.
+		signal_at: notice.signalAt === null ? repeated.signal_at : Math.min(repeated.signal_at, seenAt(notice.signalAt, now)),
 		...(reopens ? { open_of: work.agent.id, outcome: null, ended_at: null, step: 'plan' as const, step_at: now } : {}),
 	};
 	if (isOpen || reopens) {
@@ -122,7 +132,15 @@ const emergencyFor = async (work: Work, isHost: boolean, notice: Notice, recent:
 	return saved;
 };
 
-const answered = (work: Work, before: Host, emergency: Emergency, replica: Replica | null, had: boolean): Noticed => {
+/** Whether a notice that is known names a deadline that is another's: a minute or more from the one in the books, and not past. */
+const isAnother = ({ deadline_at, kind }: Emergency, notice: Notice, now: number): boolean =>
+	kind === 'termination' &&
+	deadline_at !== null &&
+	notice.deadlineAt !== null &&
+	notice.deadlineAt > now &&
+	Math.abs(notice.deadlineAt - deadline_at) >= 60_000;
+
+const answered = (work: Work, before: Host, emergency: Emergency, replica: Replica | null): Noticed => {
 	const { primary, agent } = work;
 	const took = emergency.new_instance_id ?? (primary.handle === before.handle ? null : primary.instance_id);
 	const of = (row: Replica | null) => ({ emergency, replica: row, pool: row?.pool_id ?? null });
@@ -153,13 +171,14 @@ const answered = (work: Work, before: Host, emergency: Emergency, replica: Repli
 			message: emergency.message ?? 'no replica exists and none could be ordered for now',
 			newInstanceId: null,
 		};
-	const ordered = live.handle === null && !had;
+	// Until a machine exists there is nothing to promote, whoever ordered one and when.
+	const ordered = live.handle === null;
 	return {
 		...base,
 		failedOver: false,
 		action: ordered ? 'emergency_snapshot_required' : 'promote_when_ready',
 		message: ordered
-			? `no replica existed; one in ${live.pool_id} is ordered: fetch it with replicas?status=launching, it is promoted when ready`
+			? `no replica exists; one in ${live.pool_id} is ordered: fetch it with replicas?status=launching, it is promoted when ready`
 			: `the replica is ${live.status}; it is promoted when ready`,
 		newInstanceId: null,
 	};
@@ -188,7 +207,7 @@ const standbyNotice = async (work: Work, host: Host, notice: Notice): Promise<No
 			status: 'failed',
 			why: 'AWS takes its machine back',
 			machine: 'ended',
-			holdUntil: (notice.deadlineAt ?? now + 120_000) + 600_000,
+			holdUntil: leftToAws(host, notice.deadlineAt ?? now + 120_000, now),
 		});
 		await reconcile(work);
 	}
@@ -263,7 +282,7 @@ const imminent = (noticed: Noticed): Output<'terminationImminent'> => {
 		action: noticed.action,
 		message,
 		new_instance_id: noticed.newInstanceId,
-		replica_id: noticed.replica?.id ?? null,
+		replica_id: noticed.replica?.id ?? (failedOver ? (emergency?.replica_id ?? null) : null),
 		failover_time_ms: failedOver ? took : null,
 		emergency_id: idOf(noticed),
 	};

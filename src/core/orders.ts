@@ -64,7 +64,7 @@ export const orderOfReplica = (replica: Replica): Order => ({
 	instanceType: replica.instance_type,
 	region: replica.region,
 	mode: replica.mode === 'spot' ? 'spot' : null,
-	az: replica.az,
+	az: replica.mode === 'spot' ? replica.az : null,
 	awaitsMachine: replica.awaits_machine === 1,
 	fetchedAt: replica.served_at,
 	leaseUntil: replica.lease_until,

@@ -1,6 +1,7 @@
+import { dialectOf } from '../store/dialect.ts';
 import { signalsByPool } from '../store/emergencies.ts';
 import type { Host } from '../store/hosts.ts';
-import { newestPrices, onDemandPrice, poolsOfRegion } from '../store/prices.ts';
+import { anyPoolsOfRegion, newestPrices, poolsOfRegion } from '../store/prices.ts';
 import type { Mode, PoolTable } from '../store/schema.ts';
 import { type Db, together } from '../store/statement.ts';
 
@@ -27,11 +28,11 @@ export type Chosen = { readonly choice: Choice | null; readonly rejected: readon
 
 /** What is known of the pools around a machine. */
 export type Market = {
-	readonly pools: ReadonlyArray<Pick<PoolTable, 'id' | 'instance_type' | 'region' | 'az'>>;
+	/** `own`: an agent of this client has reported a price of it. Anybody can report prices of zones that do not exist. */
+	readonly pools: ReadonlyArray<Pick<PoolTable, 'id' | 'instance_type' | 'region' | 'az'> & { readonly own: boolean }>;
 	/** Newest price by pool, micro-dollars per hour. */
 	readonly prices: ReadonlyMap<string, number>;
 	readonly signals: ReadonlyMap<string, number>;
-	readonly onDemandMicros: number | null;
 };
 
 export type Wishes = {
@@ -55,6 +56,16 @@ export const NO_WISHES: Wishes = {
 	poolId: null,
 };
 
+/** What is known of a zone: a pool of the type, pools of other types, or only what agents of others have said. */
+type Known = 'type' | 'zone' | 'hearsay' | 'nothing';
+const RANK: Readonly<Record<Known, number>> = { type: 0, zone: 1, hearsay: 2, nothing: 3 };
+const WORDS: Readonly<Record<Known, string>> = {
+	type: 'same type and region',
+	zone: 'only other types are known in its zone',
+	hearsay: 'no agent of this client knows its zone',
+	nothing: 'nothing is known of it',
+};
+
 /**
  * Chooses the pool of a replica: type and region of the primary by risk then price (unknown prices last), else a zone where only other types
  * are known, else on-demand. Never the primary's own pool; missing or old prices stop nothing; pools that just failed come last. Pure.
@@ -70,15 +81,15 @@ export const choosePool = (
 		return { choice: null, rejected: [{ what: 'every pool', why: 'the type or region of the primary is not known' }] };
 	const ownPool = primary.mode === 'ondemand' ? null : (primary.pool_id ?? (ownZone === null ? null : `${type}.${ownZone}`));
 	const failed = new Set(wishes.failed);
-	const zones = new Map<string, { known: boolean }>();
+	const zones = new Map<string, Known>();
 	for (const pool of market.pools) {
 		if (pool.region !== region) continue;
-		const known = pool.instance_type === type;
-		if (known || !zones.has(pool.az)) zones.set(pool.az, { known });
+		const known = pool.own ? (pool.instance_type === type ? 'type' : 'zone') : 'hearsay';
+		if (RANK[known] < RANK[zones.get(pool.az) ?? 'nothing']) zones.set(pool.az, known);
 	}
-	type Candidate = { poolId: string; az: string; known: boolean; signals: number; micros: number | null; preferred: boolean };
+	type Candidate = { poolId: string; az: string; known: Known; signals: number; micros: number | null; preferred: boolean };
 	const candidates: Candidate[] = [];
-	for (const [az, { known }] of zones) {
+	for (const [az, known] of zones) {
 		const poolId = `${type}.${az}`;
 		const micros = market.prices.get(poolId) ?? null;
 		const refuse = (why: string): void => void rejected.push({ what: poolId, why });
@@ -100,8 +111,8 @@ export const choosePool = (
 	}
 	candidates.sort(
 		(a, b) =>
+			RANK[a.known] - RANK[b.known] ||
 			Number(b.preferred) - Number(a.preferred) ||
-			Number(b.known) - Number(a.known) ||
 			Number(a.az === ownZone) - Number(b.az === ownZone) ||
 			a.signals - b.signals ||
 			(a.micros ?? Number.POSITIVE_INFINITY) - (b.micros ?? Number.POSITIVE_INFINITY) ||
@@ -110,47 +121,54 @@ export const choosePool = (
 	const [best, ...rest] = candidates;
 	if (best !== undefined) {
 		const { poolId, az, micros, known } = best;
-		const reasons = [
-			known ? 'same type and region' : 'only other types are known in its zone',
-			`${best.signals} signals in 30 days`,
-			micros === null ? 'price unknown' : `${micros / 1_000_000} USD/h`,
-		];
+		const reasons = [WORDS[known], `${best.signals} signals in 30 days`, micros === null ? 'price unknown' : `${micros / 1_000_000} USD/h`];
 		for (const other of rest) rejected.push({ what: other.poolId, why: comparison(other, best) });
 		return { choice: { mode: 'spot', poolId, type, region, az, hourlyMicros: micros, why: reasons.join(', ') }, rejected };
 	}
-	if (wishes.poolId !== null || wishes.mostMicros !== null || ownZone === null) return { choice: null, rejected };
+	const barred = ownZone === null || wishes.excludedZones.includes(ownZone);
+	if (wishes.poolId !== null || wishes.mostMicros !== null || barred) return { choice: null, rejected };
 	if (wishes.onDemandFailed) return { choice: null, rejected: [...rejected, { what: 'on-demand', why: 'a launch has just failed' }] };
-	const why = 'no other pool is left; agents that launch spot only will try their own zone';
+	// What such a machine costs is known when it says what it is: the agents of the field launch spot whatever they are told.
+	const why = 'no other pool is left; an agent that launches spot only tries its own zone';
 	return {
-		choice: { mode: 'ondemand', poolId: `${type}.${ownZone}`, type, region, az: ownZone, hourlyMicros: market.onDemandMicros, why },
+		choice: { mode: 'ondemand', poolId: `${type}.${ownZone}`, type, region, az: ownZone, hourlyMicros: null, why },
 		rejected,
 	};
 };
 
-type Compared = { readonly known: boolean; readonly preferred: boolean; readonly signals: number; readonly micros: number | null };
+type Compared = { readonly known: Known; readonly preferred: boolean; readonly signals: number; readonly micros: number | null };
 
 const comparison = (other: Compared, best: Compared): string => {
+	if (RANK[best.known] < RANK[other.known]) return WORDS[other.known];
 	if (best.preferred && !other.preferred) return 'its zone was not asked for';
-	if (best.known && !other.known) return 'only other types are known in its zone';
 	if (other.signals > best.signals) return `${other.signals} signals in 30 days`;
 	if (other.micros === null && best.micros !== null) return 'price unknown';
 	if (other.micros !== null && best.micros !== null && other.micros > best.micros) return `${other.micros / 1_000_000} USD/h`;
 	return 'no better';
 };
 
-/** Reads the pools of a region with their newest prices and signals: four statements whatever their number. */
-export const readMarket = async (db: Db, host: Pick<Host, 'instance_type' | 'region'>, now: number): Promise<Market> => {
+/**
+ * Reads the pools of a region that the client's own agents know, with their newest prices and signals: a fixed number of statements. What
+ * cannot be read is not known, and stops nothing.
+ */
+export const readMarket = async (db: Db, host: Pick<Host, 'client_id' | 'instance_type' | 'region'>, now: number): Promise<Market> => {
 	const [instance_type, region] = [host.instance_type ?? '', host.region ?? ''];
-	const [pools, prices, [onDemand]] = await together(db, [
-		poolsOfRegion.of({ region, instance_type }),
-		newestPrices.of({ instance_type, region, since: now - DAY }),
-		onDemandPrice.of({ instance_type, region }),
-	]);
-	const ofType = pools.filter((pool) => pool.instance_type === instance_type).map((pool) => pool.id);
-	return {
-		pools,
-		prices: new Map(prices.map((price) => [price.pool_id, price.spot_micros])),
-		signals: await signalsByPool(db, ofType, now - RISK_MS),
-		onDemandMicros: onDemand?.micros ?? null,
-	};
+	const { client_id } = host;
+	try {
+		const [own, any, prices] = await together(db, [
+			poolsOfRegion.of({ client_id, region, instance_type }),
+			anyPoolsOfRegion.of({ region, instance_type }),
+			newestPrices.of({ instance_type, region, since: now - DAY }),
+		]);
+		const pools = [...own.map((pool) => ({ ...pool, own: true })), ...any.map((pool) => ({ ...pool, own: false }))];
+		const ofType = [...new Set(pools.filter((pool) => pool.instance_type === instance_type).map((pool) => pool.id))];
+		return {
+			pools,
+			prices: new Map(prices.map((price) => [price.pool_id, price.spot_micros])),
+			signals: await signalsByPool(db, ofType, now - RISK_MS),
+		};
+	} catch (error) {
+		if (dialectOf(db).isBusy(error) || dialectOf(db).isUnavailable(error)) throw error;
+		return { pools: [], prices: new Map(), signals: new Map() };
+	}
 };

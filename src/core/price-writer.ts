@@ -1,6 +1,6 @@
 import type { Clock } from '../deps.ts';
 import type { Store } from '../store/open.ts';
-import { addPools, addRawPrices, mergeCleanPrices, mergeHostPrices, mergeOnDemandPrices } from '../store/prices.ts';
+import { addClientPools, addPools, addRawPrices, mergeCleanPrices, mergeHostPrices, mergeOnDemandPrices } from '../store/prices.ts';
 import type { PriceCleanTable, PriceSource } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { bucketOf, CONFIDENCE, PRIORITY, type Prices } from './price-points.ts';
@@ -40,6 +40,7 @@ export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
 		await store.transact((tx) => writeRows(tx, store.dialect.name, rows));
 		if (stored.size > KNOWN) stored.clear();
 		for (const pool of rows.pools) stored.add(pool.id);
+		for (const { client_id, pool_id } of rows.clientPools) stored.add(`${client_id} ${pool_id}`);
 	};
 
 	const drain = async (): Promise<void> => {
@@ -86,11 +87,12 @@ export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
 
 const rowsOf = (reports: readonly Reported[], stored: ReadonlySet<string>, now: number) => {
 	const pools = new Map<string, { id: string; instance_type: string; region: string; az: string; active: 1; created_at: number }>();
+	const clientPools = new Map<string, { client_id: string; pool_id: string }>();
 	const clean = new Map<string, PriceCleanTable>();
 	const onDemand = new Map<string, { instance_type: string; region: string; micros: number; observed_at: number }>();
 	const hosts = new Map<string, { handle: string; spot_micros: number | null; ondemand_micros: number | null; reported_at: number }>();
 	const raw = [];
-	for (const { prices, source, clientId, handle, own, arrivedAt } of reports) {
+	for (const { prices, source, clientId, handle, own: isOwn, arrivedAt } of reports) {
 		const bucket = bucketOf(prices.observedAt);
 		for (const point of prices.points) {
 			if (!stored.has(point.poolId))
@@ -102,6 +104,8 @@ const rowsOf = (reports: readonly Reported[], stored: ReadonlySet<string>, now: 
 					active: 1,
 					created_at: now,
 				});
+			const own = `${clientId} ${point.poolId}`;
+			if (!stored.has(own)) clientPools.set(own, { client_id: clientId, pool_id: point.poolId });
 			const ondemand_micros = point.type === prices.type ? prices.onDemandMicros : null;
 			const key = `${point.poolId} ${bucket}`;
 			const earlier = clean.get(key);
@@ -140,7 +144,7 @@ const rowsOf = (reports: readonly Reported[], stored: ReadonlySet<string>, now: 
 				});
 			}
 		}
-		if (own && (prices.currentMicros !== null || prices.onDemandMicros !== null)) {
+		if (isOwn && (prices.currentMicros !== null || prices.onDemandMicros !== null)) {
 			const earlier = hosts.get(handle);
 			hosts.set(handle, {
 				handle,
@@ -152,11 +156,19 @@ const rowsOf = (reports: readonly Reported[], stored: ReadonlySet<string>, now: 
 	}
 	// In key order, so that two daemons that report the same pools lock them in the same order.
 	const sorted = <V>(map: ReadonlyMap<string, V>): V[] => [...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value);
-	return { pools: sorted(pools), raw, clean: sorted(clean), onDemand: sorted(onDemand), hosts: sorted(hosts) };
+	return {
+		pools: sorted(pools),
+		clientPools: sorted(clientPools),
+		raw,
+		clean: sorted(clean),
+		onDemand: sorted(onDemand),
+		hosts: sorted(hosts),
+	};
 };
 
 const writeRows = async (tx: Db, dialect: 'sqlite' | 'mysql', rows: ReturnType<typeof rowsOf>): Promise<void> => {
 	if (rows.pools.length > 0) await addPools(tx, dialect, rows.pools);
+	if (rows.clientPools.length > 0) await addClientPools(tx, dialect, rows.clientPools);
 	await addRawPrices(tx, rows.raw);
 	await mergeCleanPrices(tx, dialect, rows.clean);
 	await mergeOnDemandPrices(tx, dialect, rows.onDemand);

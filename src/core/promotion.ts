@@ -215,12 +215,18 @@ const HOLD_AFTER_MS = 10 * 60_000;
 const FIRST_HOUR_MS = 3_600_000;
 const NOTICE_MS = 120_000;
 
+/** Until when a machine is left to AWS: ten minutes past its deadline (null where none was named), and its first hour; 0 when neither. */
+export const leftToAws = (host: Host, deadline: number | null, signalledAt: number): number =>
+	Math.max(
+		signalledAt - host.created_at < FIRST_HOUR_MS ? host.created_at + FIRST_HOUR_MS : 0,
+		deadline === null ? 0 : deadline + HOLD_AFTER_MS,
+	);
+
 /** Until when a machine that got a signal is left to AWS; null when nothing was signalled for it. */
 export const holdUntil = (host: Host, emergency: Emergency | null | undefined): number | null => {
 	if (emergency === undefined || emergency === null || emergency.kind === 'silent-primary' || emergency.handle !== host.handle) return null;
-	const firstHour = emergency.received_at - host.created_at < FIRST_HOUR_MS ? host.created_at + FIRST_HOUR_MS : 0;
-	const deadline = emergency.kind === 'termination' ? (emergency.deadline_at ?? emergency.received_at + NOTICE_MS) + HOLD_AFTER_MS : 0;
-	return Math.max(firstHour, deadline) || null;
+	const deadline = emergency.kind === 'termination' ? (emergency.deadline_at ?? emergency.received_at + NOTICE_MS) : null;
+	return leftToAws(host, deadline, emergency.received_at) || null;
 };
 
 const WORDS: Readonly<Record<Reason, string>> = {

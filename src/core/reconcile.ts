@@ -1,14 +1,15 @@
-import { addEmergencies, addEmergency, type Emergency, saveEmergency } from '../store/emergencies.ts';
+import { addEmergencies, addEmergency, type Emergency, lastEmergenciesOf, saveEmergency } from '../store/emergencies.ts';
 import { type Host, saveAgentState, saveHost, setWatch } from '../store/hosts.ts';
+import { newestPrices } from '../store/prices.ts';
 import { type PromotionRows, writePromotions } from '../store/promotions.ts';
-import { addReplica, lastReplicasOf, type Replica, saveReplica } from '../store/replicas.ts';
+import { addReplica, lastReplicasOf, type Replica, saveReplica, slowCandidates } from '../store/replicas.ts';
 import type { Severity } from '../store/schema.ts';
 import { lockSituations, type SituationRows } from '../store/situations.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
-import { type Move, nextMove, type Situation } from './failover-plan.ts';
+import { clearsAt, type Move, nextMove, type Situation } from './failover-plan.ts';
 import type { Journal } from './journal.ts';
-import { type Choice, choosePool, NO_WISHES, type Rejected, readMarket, type Wishes } from './pool-choice.ts';
+import { type Choice, type Chosen, choosePool, NO_WISHES, type Rejected, readMarket, type Wishes } from './pool-choice.ts';
 import { promote } from './promotion.ts';
 import { failuresInARow, placeholder, retryAt } from './replica-rules.ts';
 import { isSilent, patienceWith, servingSince, WRITE_LAG_MS } from './silence.ts';
@@ -19,6 +20,8 @@ const POLL_PATIENCE_MS = 2 * 60_000;
 const MOST_ENTRIES = 60;
 /** An open emergency that waits for nothing in particular is looked at this often. */
 const OPEN_MS = 10 * 60_000;
+/** And of what was rejected in each. */
+const MOST_REJECTED = 20;
 /** More moves than any situation takes: a decision that does not settle is a bug, and must not spin. */
 const MOST_MOVES = 12;
 
@@ -71,8 +74,10 @@ export const situationOf = (context: Context, rows: SituationRows, since: number
 	const patience = patienceWith(context, primary) + WRITE_LAG_MS;
 	const primarySilent = isSilent(primaryHeardAt, since, now, patience);
 	const pendingPoll = context.liveness.pending(primary.handle)?.replicas_polled_at ?? null;
-	const asked = polled !== null || pendingPoll !== null;
-	const settled = primary.registered_at !== null && now - primary.registered_at > POLL_PATIENCE_MS;
+	const fetches = (host: Host, stored: number | null, pending: number | null): boolean | null => {
+		if (stored !== null || pending !== null) return true;
+		return host.registered_at !== null && now - host.registered_at > POLL_PATIENCE_MS ? false : null;
+	};
 	const standby = rows.replicaHost;
 	const { seen_at: standbySeen = null, replicas_polled_at: _, ...replicaHost } = standby ?? ({} as Partial<SituationRows['primary']>);
 	const replicaHeardAt = standby === null || standby.registered_at === null ? null : heardAt(standby.handle, standbySeen);
@@ -87,7 +92,11 @@ export const situationOf = (context: Context, rows: SituationRows, since: number
 		replicaHeardAt,
 		replicaSilent: replicaHeardAt !== null && isSilent(replicaHeardAt, since, now, context.settings.heartbeatTimeoutMs + WRITE_LAG_MS),
 		emergency,
-		canLaunch: asked ? true : settled ? false : null,
+		canLaunch: fetches(primary, polled, pendingPoll),
+		replicaCanLaunch:
+			standby === null
+				? null
+				: fetches(standby, standby.replicas_polled_at, context.liveness.pending(standby.handle)?.replicas_polled_at ?? null),
 	};
 };
 
@@ -101,7 +110,8 @@ export const workOn = (
 	sets: Sets | null = null,
 ): Work => {
 	const now = context.clock.now();
-	return { ...situationOf(context, rows, since, now), context, tx, journal, now, wishes: NO_WISHES, unsaved: null, sets };
+	const wishes = rows.emergency?.wishes == null ? NO_WISHES : { ...NO_WISHES, ...(JSON.parse(rows.emergency.wishes) as Partial<Wishes>) };
+	return { ...situationOf(context, rows, since, now), context, tx, journal, now, wishes, unsaved: null, sets };
 };
 
 /**
@@ -144,16 +154,28 @@ export const store = async (work: Work): Promise<void> => {
 	else await (unsaved === 'new' ? addEmergency : saveEmergency).later(tx, emergency);
 };
 
-/** Locks an agent and reads its situation; null when it has no primary. */
-export const lockedWork = async (context: Context, tx: Db, journal: Journal, agentId: string): Promise<Work | null> => {
+/** Locks an agent and reads its situation; null when it has no primary. `since`: when silence counts from, where the caller has read it. */
+export const lockedWork = async (
+	context: Context,
+	tx: Db,
+	journal: Journal,
+	agentId: string,
+	since: number | null = null,
+): Promise<Work | null> => {
 	const { rows } = await lockSituations(tx, [agentId]);
 	const found = rows.get(agentId);
-	return found === undefined ? null : workOn(context, tx, journal, found, await servingSince(tx, context.clock.now()));
+	return found === undefined ? null : workOn(context, tx, journal, found, since ?? (await servingSince(tx, context.clock.now())));
 };
 
 /** Locks an agent and brings it to where nothing more is to be done for the moment. */
-export const reconcileAgent = async (context: Context, tx: Db, journal: Journal, agentId: string): Promise<void> => {
-	const work = await lockedWork(context, tx, journal, agentId);
+export const reconcileAgent = async (
+	context: Context,
+	tx: Db,
+	journal: Journal,
+	agentId: string,
+	since: number | null = null,
+): Promise<void> => {
+	const work = await lockedWork(context, tx, journal, agentId, since);
 	if (work !== null) await reconcile(work);
 };
 
@@ -176,7 +198,12 @@ const settle = (work: Work, move: Extract<Move, { do: 'wait' }>): void => {
 export const note = (work: Work, entry: Omit<PlanEntry, 'at'>, change: Partial<Emergency> = {}): void => {
 	const { emergency, now } = work;
 	if (emergency === null) return;
-	const entries = [...(JSON.parse(emergency.plan) as PlanEntry[]), { at: now, ...entry }];
+	const before = JSON.parse(emergency.plan) as PlanEntry[];
+	const rejected = entry.rejected.slice(0, MOST_REJECTED);
+	const last = before.at(-1);
+	// The same again says nothing new: it is looked at every few seconds while nothing can be done.
+	const isNews = last === undefined || last.step !== entry.step || last.choice !== entry.choice || last.why !== entry.why;
+	const entries = isNews ? [...before, { at: now, ...entry, rejected }] : before;
 	const kept = entries.length <= MOST_ENTRIES ? entries : [...entries.slice(0, 10), ...entries.slice(-(MOST_ENTRIES - 10))];
 	changeEmergency(work, { ...change, plan: JSON.stringify(kept), planned_at: emergency.planned_at ?? now });
 };
@@ -238,8 +265,8 @@ export const endEmergency = async (work: Work, outcome: string, why: string, toT
 			told: toTell ? 1 : emergency.told,
 		},
 	);
-	if (toTell) tell(work, 'failover_needs_person', 'A failover needs a person', why, 'critical');
-	else
+	if (toTell && emergency.told === 0) tell(work, 'failover_needs_person', 'A failover needs a person', why, 'critical');
+	else if (!toTell)
 		journal.event(
 			'emergency_ended',
 			`${agent.logical_agent_id}: ${emergency.kind} of ${emergency.instance_id} ended: ${outcome}`,
@@ -252,17 +279,41 @@ export const endEmergency = async (work: Work, outcome: string, why: string, toT
 	if (outcome === 'failed-over') journal.count('emergency_promotion_success_total');
 	await store(work);
 	work.emergency = null;
+	if (outcome === 'recovered') await resume(work);
+	if (outcome === 'failed-over') await endSlowOnes(work);
 	journal.changed('agent', agent.id);
+};
+
+/** Machines that were too slow for the countdown, and were kept in case nothing better came, are one too many now. */
+const endSlowOnes = async ({ tx, journal, agent, now }: Work): Promise<void> => {
+	for (const host of await slowCandidates.all(tx, { agent_id: agent.id })) {
+		await saveHost.later(tx, { ...host, role: 'ended', zombie_at: now, tentative_replica_id: null });
+		journal.event('surplus_machine', `${host.instance_id} of ${agent.logical_agent_id} will be terminated: another machine took over`, {
+			clientId: agent.client_id,
+			agentId: agent.id,
+			instanceId: host.instance_id,
+		});
+	}
+};
+
+/** A rebalance that a silence had covered stands again when the primary calls: AWS has not taken its signal back. */
+const resume = async (work: Work): Promise<void> => {
+	const { tx, agent, primary, now } = work;
+	const recent = await lastEmergenciesOf.all(tx, { agent_id: agent.id, since: now - 24 * 3_600_000 });
+	const covered = recent.find(({ kind, outcome, handle }) => kind === 'rebalance' && outcome === 'escalated' && handle === primary.handle);
+	if (covered === undefined || clearsAt(covered, work.context.settings.failover) <= now) return;
+	work.emergency = { ...covered, open_of: agent.id, outcome: null, ended_at: null, step: 'plan', step_at: now };
+	work.unsaved = 'changed';
 };
 
 /** A new emergency of a kind about the present primary; whatever was open of another kind is escalated to it. */
 export const openEmergency = async (
 	work: Work,
-	given: Pick<Emergency, 'kind' | 'notice_at' | 'deadline_at' | 'signal_at' | 'notice_key'> & { why: string },
+	given: Pick<Emergency, 'kind' | 'notice_at' | 'deadline_at' | 'signal_at' | 'notice_key'> & { why: string; wishes?: string | null },
 ): Promise<Emergency> => {
 	const { context, journal, agent, primary, now } = work;
 	if (work.emergency !== null) await endEmergency(work, work.emergency.promoted_at === null ? 'escalated' : 'overtaken', given.why, false);
-	const { why, ...row } = given;
+	const { why, wishes = null, ...row } = given;
 	const emergency: Emergency = {
 		...row,
 		id: context.ids.uuid(),
@@ -280,6 +331,7 @@ export const openEmergency = async (
 		message: null,
 		told: 0,
 		plan: '[]',
+		wishes,
 		replica_id: work.replica?.id ?? null,
 		new_handle: null,
 		new_instance_id: null,
@@ -352,6 +404,8 @@ export const endReplica = async (
 			role,
 			zombie_at: role === 'ended' ? now : replicaHost.zombie_at,
 			hold_until: end.holdUntil ?? replicaHost.hold_until,
+			// Should it call again, it can stand by again.
+			tentative_replica_id: role === 'candidate' ? replica.id : null,
 			terminated_at: role === 'terminated' ? now : null,
 		});
 		await setWatch.later(tx, { handle: replicaHost.handle, watch_at: null });
@@ -368,7 +422,12 @@ export const endReplica = async (
 		},
 	);
 	// Once in a row of failures.
-	const before = failed ? failuresInARow((await lastReplicasOf.all(tx, { agent_id: agent.id })).filter(({ id }) => id !== replica.id)) : [];
+	const before = failed
+		? failuresInARow(
+				(await lastReplicasOf.all(tx, { agent_id: agent.id })).filter(({ id }) => id !== replica.id),
+				now,
+			)
+		: [];
 	if (failed && before.length === 0)
 		journal.notify('replica_failed', 'Replica failed', `${agent.logical_agent_id}: ${end.why}`, about, 'warning');
 	journal.changed('agent', agent.id);
@@ -381,7 +440,8 @@ export const endReplica = async (
 /** Orders a replica where the market and the failures so far allow it; 'later' when that is not now. */
 const order = async (work: Work, move: Extract<Move, { do: 'order' }>): Promise<'on' | 'later'> => {
 	const { tx, agent, now } = work;
-	const failures = failuresInARow(await lastReplicasOf.all(tx, { agent_id: agent.id }));
+	const latest = await lastReplicasOf.all(tx, { agent_id: agent.id });
+	const failures = failuresInARow(latest, now);
 	const at = retryAt(failures);
 	if (!move.urgent && now < at) {
 		settle(work, {
@@ -393,35 +453,49 @@ const order = async (work: Work, move: Extract<Move, { do: 'order' }>): Promise<
 		await attend(work, at);
 		return 'later';
 	}
-	const chosen = await choose(work, failures);
+	const chosen = await choose(work, latest);
 	if (chosen.choice === null) {
-		// Everything was tried: begin again with the pool that failed longest ago, after a breath.
-		const next = Math.max(now + 10_000, move.urgent ? now : at);
-		note(work, { step: 'plan', choice: 'none', why: 'no pool is left for now', rejected: chosen.rejected }, { step: 'plan', step_at: now });
-		await attend(work, next);
+		note(work, { step: 'plan', choice: 'none', why: NO_POOL, rejected: chosen.rejected }, { step: 'plan', step_at: now });
+		if (work.emergency !== null && work.emergency.told === 0) {
+			changeEmergency(work, { told: 1, message: NO_POOL });
+			tell(work, 'failover_needs_person', 'No pool is left for a replica', NO_POOL, 'critical');
+		}
+		await attend(work, Math.max(now + (move.urgent ? 10_000 : 60_000), move.urgent ? now : at));
 		return 'later';
 	}
 	await orderIn(work, chosen.choice, move.type, move.why, chosen.rejected, 'coordinator');
 	return 'on';
 };
 
-const choose = async (work: Work, failures: readonly Replica[]) => {
-	const { emergency } = work;
-	const since = emergency === null ? 0 : emergency.received_at;
-	const market = await readMarket(work.tx, work.primary, work.now);
-	const tried = failures.filter(
-		(replica) => emergency === null || replica.created_at >= since || work.now - replica.created_at < 15 * 60_000,
+const NO_POOL =
+	'no pool is left for a replica: none is known but the one of the primary, or the type or region of the primary is not known';
+
+/** Failures count against a pool for this long. */
+const FAILED_MS = 15 * 60_000;
+
+/** The pool of the next replica: without those that just failed while others are left, then again with them, and no wish stops an emergency. */
+const choose = async (work: Work, latest: readonly Replica[]) => {
+	const { primary, now } = work;
+	const market = await readMarket(work.tx, primary, now);
+	const tried = latest.filter(
+		({ status, ended_at, void: isVoid }) => status === 'failed' && isVoid === 0 && (ended_at ?? 0) >= now - FAILED_MS,
 	);
-	const wishes: Wishes = {
-		...work.wishes,
-		failed: tried.filter((replica) => replica.mode === 'spot').map((replica) => replica.pool_id ?? ''),
-		onDemandFailed: tried.some((replica) => replica.mode === 'ondemand'),
-	};
-	const first = choosePool(work.primary, market, wishes);
-	if (first.choice !== null || tried.length === 0) return first;
-	// All have failed by now: the oldest failure may be over.
-	const again = choosePool(work.primary, market, { ...wishes, failed: wishes.failed.slice(0, 1), onDemandFailed: false });
-	return again.choice?.mode === 'ondemand' ? first : again;
+	const spots = tried.filter((replica) => replica.mode === 'spot').map((replica) => replica.pool_id ?? '');
+	const onDemandFailed = tried.some((replica) => replica.mode === 'ondemand');
+	const attempts: Wishes[] = [
+		{ ...work.wishes, failed: spots, onDemandFailed },
+		{ ...NO_WISHES, excludedZones: work.wishes.excludedZones, failed: spots, onDemandFailed },
+		// All have failed by now: the one that failed longest ago may do again.
+		{ ...NO_WISHES, excludedZones: work.wishes.excludedZones, failed: spots.slice(0, 1), onDemandFailed: true },
+		NO_WISHES,
+	];
+	let first: Chosen | null = null;
+	for (const wishes of attempts) {
+		const chosen = choosePool(primary, market, wishes);
+		if (chosen.choice !== null) return { ...chosen, rejected: [...(first?.rejected ?? []), ...chosen.rejected] };
+		first ??= chosen;
+	}
+	return first ?? { choice: null, rejected: [] };
 };
 
 /** Writes the launch order of a replica: from now on the primary's next poll fetches it. */
@@ -447,17 +521,13 @@ export const orderIn = async (
 	};
 	await addReplica.later(tx, replica);
 	work.replica = replica;
-	note(
-		work,
-		{ step: 'launch', choice: choice.mode === 'spot' ? choice.poolId : `on-demand in ${choice.az}`, why: choice.why, rejected },
-		{
-			replica_id: replica.id,
-			launched_at: null,
-			ready_at: null,
-			step: 'launch',
-			step_at: now,
-		},
-	);
+	// What is ordered after the promotion is the next replica, and no stage of this failover.
+	if (work.emergency?.promoted_at === null)
+		note(
+			work,
+			{ step: 'launch', choice: choice.mode === 'spot' ? choice.poolId : `on-demand in ${choice.az}`, why: choice.why, rejected },
+			{ replica_id: replica.id, launched_at: null, ready_at: null, step: 'launch', step_at: now },
+		);
 	journal.event(
 		'replica_ordered',
 		`${agent.logical_agent_id} on ${primary.instance_id} shall launch a replica in ${choice.poolId}: ${why}`,
@@ -485,7 +555,7 @@ export const blankReplica = (
 	type,
 	created_by: by,
 	reason: why,
-	emergency_id: emergency?.id ?? null,
+	emergency_id: emergency !== null && emergency.promoted_at === null ? emergency.id : null,
 	generation: agent.generation,
 	pool_id: null,
 	instance_type: primary.instance_type,
@@ -499,6 +569,7 @@ export const blankReplica = (
 	served_handle: null,
 	served_at: null,
 	served_count: 0,
+	serve_id: null,
 	lease_until: null,
 	awaits_machine: 0,
 	void: 0,
@@ -550,6 +621,7 @@ export const promoteReplica = async (
 	work.replicaHeardAt = null;
 	work.replicaSilent = false;
 	work.primary = host;
+	work.canLaunch = work.replicaCanLaunch;
 	work.primarySilent = false;
 	work.silentSince = null;
 	changeEmergency(work, {
@@ -561,6 +633,12 @@ export const promoteReplica = async (
 	});
 	if (how.demote) await demoted(work, primary);
 };
+
+const priceOf = ({ instance_type, region }: Host, now: number) => ({
+	instance_type: instance_type ?? '',
+	region: region ?? '',
+	since: now - 24 * 3_600_000,
+});
 
 /** The old primary stays as the replica of the new one, keeping its handle: its machine runs, so it is ready. */
 const demoted = async (work: Work, old: Host): Promise<void> => {
@@ -575,7 +653,12 @@ const demoted = async (work: Work, old: Host): Promise<void> => {
 		mode: old.mode ?? 'spot',
 		sync_status: 'synced',
 		state_transfer_progress: 100,
+		hourly_micros:
+			old.pool_id === null
+				? null
+				: ((await newestPrices.all(tx, priceOf(old, now))).find(({ pool_id }) => pool_id === old.pool_id)?.spot_micros ?? null),
 		launched_at: now,
+		sync_started_at: now,
 		ready_at: now,
 	};
 	await addReplica.later(tx, row);

@@ -117,7 +117,14 @@ export const endMachine = async (surplus: Surplus, machine: Host, isNew: boolean
 	await setWatch.later(tx, { handle: ended.handle, watch_at: null });
 	let row: Replica;
 	if (replica !== null && replica.live_of === null && replica.handle === null && replica.status !== 'promoted') {
-		row = { ...replica, handle: ended.handle, instance_id: ended.instance_id, awaits_machine: 0, launched_at: replica.launched_at ?? now };
+		row = {
+			...replica,
+			handle: ended.handle,
+			instance_id: ended.instance_id,
+			awaits_machine: 0,
+			confirmed_at: null,
+			launched_at: replica.launched_at ?? now,
+		};
 		await saveReplica.must(tx, { ...row, seen_status: replica.status });
 	} else {
 		row = {

@@ -27,7 +27,8 @@ export const placeholder = ({ id }: Pick<Replica, 'id'>): string => `replica-${i
 export const costOf = (replica: Replica, now: number): number | null => {
 	if (replica.hourly_micros === null) return null;
 	if (replica.launched_at === null) return 0;
-	const until = replica.promoted_at ?? replica.confirmed_at ?? replica.ended_at ?? now;
+	// A machine costs until somebody has seen its end, whatever its replica is booked as.
+	const until = replica.promoted_at ?? replica.confirmed_at ?? (replica.handle === null ? replica.ended_at : null) ?? now;
 	return Math.round((replica.hourly_micros * Math.max(0, until - replica.launched_at)) / 3_600_000);
 };
 
@@ -35,12 +36,17 @@ export const costOf = (replica: Replica, now: number): number | null => {
 const FIRST_BACKOFF_MS = 30_000;
 const LONGEST_BACKOFF_MS = 15 * 60_000;
 
-/** Launches that failed in a row, newest first; one that was overtaken by another promotion says nothing. */
-export const failuresInARow = (newestFirst: readonly Replica[]): readonly Replica[] => {
+/** Older failures say nothing about the next launch. */
+const ROW_MS = 24 * 3_600_000;
+
+/** Launches that failed in a row within a day, newest first; one that was overtaken by another promotion says nothing. */
+export const failuresInARow = (newestFirst: readonly Replica[], now: number): readonly Replica[] => {
 	const failed: Replica[] = [];
 	for (const replica of newestFirst) {
+		if (replica.created_at < now - ROW_MS) break;
 		if (replica.status === 'failed' && (replica.void === 1 || replica.error_message === 'another machine became the primary')) continue;
-		if (replica.status !== 'failed') break;
+		// One that had been ready was launched well, and lost later.
+		if (replica.status !== 'failed' || replica.ready_at !== null) break;
 		failed.push(replica);
 	}
 	return failed;

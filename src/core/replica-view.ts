@@ -33,13 +33,21 @@ export const shownReplica = (replica: Replica, now: number) => {
 
 type HostRow = Output<'listHostReplicas'>['replicas'][number];
 
+const tagsOf = ({ tags }: Replica): Record<string, unknown> => {
+	try {
+		return tags === null ? {} : (JSON.parse(tags) as Record<string, unknown>);
+	} catch {
+		return {};
+	}
+};
+
 /** A row of #58. Both `pool_id` and `az` flat, or neither: classic skips a replica where one of them is missing. */
 export const hostReplica = (replica: Replica, now: number): HostRow => ({
 	...shownReplica(replica, now),
 	...(replica.pool_id === null || replica.az === null ? {} : { pool_id: replica.pool_id, az: replica.az }),
 	mode: replica.mode,
 	age_seconds: Math.max(0, Math.floor((now - replica.created_at) / 1000)),
-	tags: replica.tags === null ? {} : (JSON.parse(replica.tags) as Record<string, unknown>),
+	tags: tagsOf(replica),
 });
 
 /** A replica as operators see it. */

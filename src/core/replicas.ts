@@ -21,7 +21,9 @@ import { agentIdOf } from './agent-id.ts';
 import { actorOf, type Caller, clientScope } from './caller.ts';
 import { agentDeleted, callingHostWith, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
+import { MOST_SERVED } from './failover-plan.ts';
 import { machineOfAgent } from './machines.ts';
+import { zoneOf } from './orders.ts';
 import { pageOf, readCursor } from './paging.ts';
 import { choosePool, NO_WISHES, readMarket } from './pool-choice.ts';
 import { blankReplica, endReplica, lockedWork, orderIn, promoteReplica, reconcile, type Work } from './reconcile.ts';
@@ -90,19 +92,20 @@ const wake = async (context: Context, host: View): Promise<List> => {
 const serve = async (context: Context, host: View, caller: Caller, now: number): Promise<List> => {
 	const since = context.directory.cache.moment();
 	const { launchMs } = context.settings.failover;
+	const serveId = context.ids.uuid();
 	// The agent first, as everywhere: whoever decides about it meanwhile waits, or has decided.
 	const [, , , [replica]] = await context.store.transactTogether([
 		lockRowOfHandle.of({ handle: host.handle }),
-		serveLaunch.of({ handle: host.handle, now, lease_until: now + SERVE_MS }),
+		serveLaunch.of({ handle: host.handle, serve_id: serveId, now, lease_until: now + SERVE_MS, most: MOST_SERVED }),
 		hastenAttention.of({ handle: host.handle, at: now + launchMs }),
-		servedLaunch.of({ handle: host.handle, now }),
+		servedLaunch.of({ handle: host.handle, serve_id: serveId }),
 	]);
 	if (context.directory.cache.get(host.handle) === host)
 		context.directory.cache.put(host.handle, host.agent_id, { ...host, replica_lease_until: now + SERVE_MS }, since);
 	if (replica === undefined) return EMPTY;
 	if (!caller.gone()) return { replicas: [hostReplica(replica, now)], total: 1 };
 	await context.unit(caller, async (tx, journal) => {
-		await undoServe.later(tx, { id: replica.id, served_at: now });
+		await undoServe.later(tx, { id: replica.id, serve_id: serveId });
 		journal.changed('agent', host.agent_id);
 	});
 	return EMPTY;
@@ -110,7 +113,7 @@ const serve = async (context: Context, host: View, caller: Caller, now: number):
 
 const ended = async (context: Context, host: View): Promise<List> => {
 	const now = context.clock.now();
-	const rows = await endedReplicasOf.all(context.store.read, { agent_id: host.agent_id });
+	const rows = await endedReplicasOf.all(context.store.read, { agent_id: host.agent_id, primary: host.handle });
 	const due = rows.filter(
 		(row) =>
 			/^i-/.test(row.instance_id ?? '') &&
@@ -238,6 +241,8 @@ const nameMachine = async (call: ReplicaCall, replica: Replica, instanceId: stri
 			machine,
 			isNew,
 		);
+	if (machine.handle === work.replica?.handle)
+		return { refusal: conflict('MACHINE_TAKEN', `${instanceId} is the machine of the live replica; nothing moved`, replica) };
 	if (machine.role === 'primary')
 		return { refusal: conflict('MACHINE_IS_PRIMARY', `${instanceId} is the primary; nothing moved`, replica) };
 	const free = machine.role === 'named' || machine.role === 'candidate' || (machine.role === 'zombie' && machine.generation === null);
@@ -349,6 +354,8 @@ const confirmed = async (call: ReplicaCall): Promise<SpotError | null> => {
 	const { work, replica } = call;
 	if (replica.status === 'promoted')
 		return conflict('ILLEGAL_TRANSITION', `${replica.instance_id} was promoted: its end is reported as that of a primary`, replica);
+	if (replica.live_of !== null && !counts(call) && replica.handle !== call.host.handle)
+		return conflict('ILLEGAL_TRANSITION', `${call.host.instance_id} is ${call.host.role}: it cannot end the live replica`, replica);
 	if (replica.live_of !== null) {
 		await endReplica(work, { status: 'terminated', why: 'its end was reported', machine: 'ended', confirmed: replica.handle !== null });
 		await reconcile(work);
@@ -363,8 +370,8 @@ const confirmEnded = async (work: Work, replica: Replica): Promise<void> => {
 	const { tx, journal, agent, now } = work;
 	if (replica.confirmed_at === null) await saveReplica.must(tx, { ...replica, confirmed_at: now, seen_status: replica.status });
 	const host = replica.handle === null ? undefined : await hostByHandle.first(tx, { handle: replica.handle });
-	if (host !== undefined && host.role !== 'primary' && host.role !== 'terminated' && host.agent_id === agent.id)
-		await endHost(tx, host, now);
+	const serves = host === undefined || host.role === 'primary' || host.handle === work.replica?.handle;
+	if (host !== undefined && !serves && host.role !== 'terminated' && host.agent_id === agent.id) await endHost(tx, host, now);
 	journal.event('replica_end_confirmed', `the replica ${replica.instance_id ?? replica.id} of ${agent.logical_agent_id} is gone`, {
 		clientId: agent.client_id,
 		agentId: agent.id,
@@ -419,7 +426,8 @@ const SYNC_STATES = ['initializing', 'syncing', 'synced', 'out-of-sync'] as cons
 /** Operator routes take any handle of the agent but a standby's private one (identity.md section 7). */
 const mustSpeakForAgent = ({ host, work }: ReplicaCall, agentId: string): void => {
 	if (work.agent.status === 'deleted') throw agentDeleted(work.agent.id);
-	if (host.role === 'primary' || agentId === work.agent.id) return;
+	// An admin means the agent, but not by a standby's private handle.
+	if (agentId === work.primary.handle || agentId === work.agent.id) return;
 	throw new SpotError('conflict', 'NOT_PRIMARY', `${host.instance_id} is not the primary of its agent (${host.role})`, {
 		hint: `the primary is ${work.primary.instance_id}; name the agent: ${work.agent.id}`,
 		extras: { primary: work.primary.instance_id, agent_id: work.agent.id },
@@ -477,6 +485,8 @@ export const promoteReplicaRoute =
 					hint: `see: spotctl replicas show ${replica.id}`,
 					extras: { current_status: replica.status, required_status: 'ready' },
 				});
+			if (!/^i-/.test(replica.instance_id ?? ''))
+				throw conflict('NOT_A_MACHINE', `"${replica.instance_id}" is no machine of EC2: it cannot be promoted`, replica);
 			const old = work.primary;
 			const demote = input.demote_old_primary === true;
 			audit(call, 'replicas.promote', { status: 'promoted', demote_old_primary: demote });
@@ -595,6 +605,12 @@ const ordered = async (work: Work, input: Valid<'createReplica'>, caller: Caller
 	return created(replica, `a replica in ${replica.pool_id} was ordered; the agent launches it with its next poll`);
 };
 
+/** Tags of a machine that runs are no reason to refuse it: those that are too long are left out. */
+const keptTags = (tags: Valid<'createReplica'>['tags']): string | null => {
+	const text = tags == null ? null : JSON.stringify(tags);
+	return text === null || text.length > 10_000 ? null : text;
+};
+
 /** A machine that exists already: attached where the slot is free or waits for one, else it must end. */
 const reported = async (
 	work: Work,
@@ -609,7 +625,8 @@ const reported = async (
 	const mine = host.role === 'primary' && agent.status !== 'deleted';
 	const known = work.replica;
 	if (known !== null && known.instance_id === instanceId) return created(known, `${instanceId} is the replica already`);
-	const az = poolId === null ? host.az : poolId.slice(poolId.lastIndexOf('.') + 1);
+	// What follows the last dot; a pool without one says nothing about the zone.
+	const az = poolId === null || !poolId.includes('.') ? host.az : zoneOf(poolId).slice(0, 48);
 	const facts = { instanceId, type: host.instance_type, region: host.region, az, mode: null, poolId, ami: host.ami_id };
 	const placed = await machineOfAgent(context, tx, journal, agent, facts, mine, named);
 	if (placed === null)
@@ -625,16 +642,23 @@ const reported = async (
 				...blankReplica(work, TYPES.find((type) => type === input.replica_type) ?? 'manual', actorOf(caller), 'the agent launched it'),
 				pool_id: poolId,
 				az,
-				tags: input.tags == null ? null : JSON.stringify(input.tags).slice(0, 10_000),
+				tags: keptTags(input.tags),
+				hourly_micros: (await readMarket(tx, work.primary, now)).prices.get(poolId ?? '') ?? null,
 			};
 			await addReplica.later(tx, row);
 			work.replica = row;
 		}
 		await attach(work, machine, isNew, false);
-		const replica = work.replica;
+		const before = work.replica;
 		await reconcile(work);
-		if (replica === null) throw new StaleRow();
-		return created(replica, `${instanceId} is the replica`);
+		if (before === null) throw new StaleRow();
+		const replica = (await replicaById.first(tx, { id: before.id })) ?? before;
+		return created(
+			replica,
+			replica.live_of !== null
+				? `${instanceId} is the replica`
+				: `${instanceId} is ${replica.status}: ${replica.error_message ?? 'an emergency waited for it'}`,
+		);
 	}
 	const why = mine
 		? known === null

@@ -1,7 +1,7 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import { hostByInstance, lockAgentOfInstance, saveHost, setWatch, type View } from '../store/hosts.ts';
-import { confirmEnd } from '../store/replicas.ts';
+import { type Host, hostByInstance, lockAgentOfInstance, saveHost, setWatch, type View } from '../store/hosts.ts';
+import { addReplica, confirmEnd, type Replica, replicaById } from '../store/replicas.ts';
 import { type Db, together } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
 import { type Caller, clientOf } from './caller.ts';
@@ -9,8 +9,9 @@ import { agentDeleted, callingHost, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import type { SignOfLife } from './liveness.ts';
-import { changeEmergency, endReplica, lockedWork, openEmergency, reconcile, reconcileAgent } from './reconcile.ts';
+import { blankReplica, changeEmergency, endReplica, lockedWork, openEmergency, reconcile, reconcileAgent } from './reconcile.ts';
 import { alive } from './register.ts';
+import { attach } from './replica-machine.ts';
 import { configFor } from './settings.ts';
 import { takeOverIfSilent } from './takeover.ts';
 import { StaleRow } from './unit.ts';
@@ -127,7 +128,30 @@ const standby = (context: Context, view: View, caller: Caller, off: boolean): Pr
 		if (off) return;
 		const taken = await takeOverIfSilent(context, tx, journal, agent, host.handle);
 		if (taken === null && host.role === 'replica') await reconcileAgent(context, tx, journal, agent.id);
+		if (taken === null && host.role === 'candidate' && host.tentative_replica_id !== null) await standAgain(context, tx, journal, host);
 	});
+
+/** A replica that had fallen silent calls again: where one is wanted and none is, it is the replica again. */
+const standAgain = async (context: Context, tx: Db, journal: Journal, host: Host): Promise<void> => {
+	const work = await lockedWork(context, tx, journal, host.agent_id);
+	const before = host.tentative_replica_id === null ? undefined : await replicaById.first(tx, { id: host.tentative_replica_id });
+	if (work === null || before?.handle !== host.handle || before.live_of !== null) return;
+	const { agent, emergency, replica } = work;
+	const isWanted = agent.manual_replica_enabled === 1 || (emergency !== null && emergency.promoted_at === null);
+	if (!isWanted || agent.status === 'deleted' || (replica !== null && (replica.handle !== null || replica.served_at !== null))) return;
+	if (replica !== null) await endReplica(work, { status: 'terminated', why: `${host.instance_id} calls again`, machine: 'ended' });
+	const again: Replica = {
+		...blankReplica(work, before.type, 'spotctl', 'it had fallen silent, and calls again'),
+		pool_id: before.pool_id,
+		az: before.az,
+		mode: before.mode,
+		hourly_micros: before.hourly_micros,
+	};
+	await addReplica.later(tx, again);
+	work.replica = again;
+	await attach(work, host, false, false);
+	await reconcile(work);
+};
 
 /** #42: every host reads the settings, only the primary of a living agent reads `enabled: true`. */
 export const readConfig =

@@ -46,7 +46,7 @@ const judge = async (context: Context, tx: Db, journal: Journal, agentId: string
 	if (!isSilent(heard, since, now, context.settings.heartbeatTimeoutMs)) return false;
 	await setWatch.later(tx, { handle, watch_at: null });
 	// A standby that fell silent stands by no more.
-	if (host.role === 'replica') await reconcileAgent(context, tx, journal, agent.id);
+	if (host.role === 'replica') await reconcileAgent(context, tx, journal, agent.id, since);
 	if (agent.status === 'deleted' || agent.status === 'offline' || host.role !== 'primary') return false;
 	const saved = await saveAgentOrRetry(tx, agent, { status: 'offline' }, now);
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
@@ -59,7 +59,7 @@ const judge = async (context: Context, tx: Db, journal: Journal, agentId: string
 	journal.changed('agent', agent.id);
 	journal.count('agents_marked_offline_total');
 	const taken = await takeOverIfSilent(context, tx, journal, saved, null);
-	if (taken === null) await reconcileAgent(context, tx, journal, agent.id);
+	if (taken === null) await reconcileAgent(context, tx, journal, agent.id, since);
 	return true;
 };
 
@@ -116,7 +116,7 @@ const ENDLESS_MS = 3_600_000;
  */
 export const sweepTerminations = async (context: Context): Promise<number> => {
 	let told = 0;
-	for (const role of ['zombie', 'ended'] as const) {
+	for (const role of ['zombie', 'ended', 'candidate'] as const) {
 		for (;;) {
 			const found = await endlessHosts.all(context.store.read, { role, before: context.clock.now() - ENDLESS_MS });
 			for (const { handle, agent_id } of found) {
@@ -132,16 +132,18 @@ const tellEndless = async (context: Context, tx: Db, journal: Journal, handle: s
 	const agent = await lockAgent.first(tx, { id: agentId });
 	const host = await hostByHandle.first(tx, { handle });
 	if (agent === undefined || host === undefined || host.agent_id !== agent.id || host.ending_told_at !== null) return false;
-	if (host.role !== 'zombie' && host.role !== 'ended') return false;
+	if (host.role !== 'zombie' && host.role !== 'ended' && host.role !== 'candidate') return false;
 	const now = context.clock.now();
 	await saveHost.later(tx, { ...host, ending_told_at: now });
 	const why =
-		host.hold === 1
-			? `it is on hold; let it end: spotctl instances release ${host.instance_id}`
-			: host.role === 'zombie' && agent.auto_terminate_enabled === 0
-				? 'auto-terminate is off for its agent'
-				: 'nobody has confirmed its end; look whether it runs in EC2';
-	const message = `${host.instance_id} of ${agent.logical_agent_id} (${host.role}) still costs money ${Math.round((now - (host.zombie_at ?? now)) / 60_000)} minutes after it was to end: ${why}`;
+		host.role === 'candidate'
+			? 'it registered and nothing was ordered that it could be; it stands by for nothing unless the primary falls silent'
+			: host.hold === 1
+				? `it is on hold; let it end: spotctl instances release ${host.instance_id}`
+				: host.role === 'zombie' && agent.auto_terminate_enabled === 0
+					? 'auto-terminate is off for its agent'
+					: 'nobody has confirmed its end; look whether it runs in EC2';
+	const message = `${host.instance_id} of ${agent.logical_agent_id} (${host.role}) ${host.role === 'candidate' ? 'has been running without a role' : 'still costs money, and was to end'} for ${Math.round((now - (host.zombie_at ?? host.created_at)) / 60_000)} minutes: ${why}`;
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
 	journal.event('machine_endless', message, about, { severity: 'warning' });
 	journal.notify('machine_endless', 'A machine does not end', message, about, 'warning');

@@ -11,6 +11,7 @@ import {
 	switchOfCommand,
 } from '../store/commands.ts';
 import { type Agent, addHost, type Host, hostByHandle, hostNamedBy, primaryOf, saveHost } from '../store/hosts.ts';
+import { confirmEnd } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
 import { callingHostWith, speaksForAgent } from './calling-host.ts';
@@ -20,6 +21,7 @@ import type { Journal } from './journal.ts';
 import { machineOfAgent, type Named } from './machines.ts';
 import { orderState } from './orders.ts';
 import { promote } from './promotion.ts';
+import { endReplica, lockedWork, reconcile } from './reconcile.ts';
 import { commandOf, impactOf, known, type Report, readReport, usd } from './report.ts';
 import { primaryIsSilent } from './silence.ts';
 import { takeOverIfSilent } from './takeover.ts';
@@ -194,9 +196,18 @@ const corrected = async (work: Work, guess: Host, machine: Host, command: Comman
 };
 
 /** T7: the reporting host is no longer primary and says that it has ended. */
-const ended = async ({ tx, report, now }: Work, host: Host): Promise<void> => {
+const ended = async ({ context, tx, journal, agent, report, now }: Work, host: Host): Promise<void> => {
 	const current = await hostByHandle.first(tx, { handle: host.handle });
 	if (current === undefined || current.role === 'primary' || current.role === 'terminated') return;
+	if (current.role === 'replica') {
+		const work = await lockedWork(context, tx, journal, agent.id);
+		if (work?.replica?.handle === host.handle) {
+			await endReplica(work, { status: 'terminated', why: 'its own host reports its end', machine: 'ended', confirmed: true });
+			await reconcile(work);
+			return;
+		}
+	}
+	await confirmEnd.later(tx, { handle: host.handle, now });
 	await saveHost.later(tx, { ...current, role: 'terminated', terminated_at: report.oldTerminatedAt ?? now });
 };
 

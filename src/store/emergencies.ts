@@ -50,11 +50,15 @@ const recentOf = statement<{ ids: readonly string[]; since: number }>()((db, v, 
 		.limit(sql.lit(5000)),
 );
 
-/** A repeat of a notice by a host that is not the primary any more. */
-export const addReport = statement<{ id: string; now: number }>()((db, v) =>
+/** A repeat of a notice by a host that is not the primary any more; it may know better when the signal was seen. */
+export const addReport = statement<{ id: string; now: number; signal_at: number }>()((db, v) =>
 	db
 		.updateTable('emergency')
-		.set((eb) => ({ reports: eb('reports', '+', 1), last_report_at: v('now') }))
+		.set((eb) => ({
+			reports: eb('reports', '+', 1),
+			last_report_at: v('now'),
+			signal_at: sql`case when ${v('signal_at')} < signal_at then ${v('signal_at')} else signal_at end`,
+		}))
 		.where('id', '=', v('id')),
 );
 
@@ -69,7 +73,7 @@ export const addEmergency = statement<Emergency>()((db, v) =>
 		pool_id: v('pool_id'),
 		notice_key: v('notice_key'),
 		notice_at: v('notice_at'),
-		signal_at: v('signal_at'),
+		wishes: v('wishes'),
 		received_at: v('received_at'),
 		...changeable(v),
 	}),
@@ -105,6 +109,7 @@ const COLUMNS = [
 	'message',
 	'told',
 	'plan',
+	'wishes',
 	'replica_id',
 	'new_handle',
 	'new_instance_id',
@@ -145,6 +150,7 @@ function changeable(v: <K extends keyof Emergency>(name: K) => Emergency[K]) {
 		confirmed_at: v('confirmed_at'),
 		ended_at: v('ended_at'),
 		last_report_at: v('last_report_at'),
+		signal_at: v('signal_at'),
 	};
 }
 

@@ -355,15 +355,14 @@ export const mergeLiveness = (tx: Db, dialect: 'sqlite' | 'mysql', rows: readonl
 		rows.map((row) => seenColumns.map((column) => row[column as keyof Seen])),
 	);
 
-/** Machines that were to end by `before` and of which nobody has been told that they do not, oldest first. */
-export const endlessHosts = statement<{ role: 'zombie' | 'ended'; before: number }>()((db, v) =>
+/** Machines that were to end by `before`, or have had no role since, and of which nobody has been told, oldest first. */
+export const endlessHosts = statement<{ role: 'zombie' | 'ended' | 'candidate'; before: number }>()((db, v) =>
 	db
 		.selectFrom('host')
 		.select(['handle', 'agent_id'])
 		.where('role', '=', v('role'))
 		.where('ending_told_at', 'is', null)
-		.where('zombie_at', '<=', v('before'))
-		.orderBy('zombie_at')
+		.where((eb) => eb(eb.fn.coalesce('zombie_at', 'created_at'), '<=', v('before')))
 		.limit(sql.lit(200)),
 );
 

@@ -6,7 +6,7 @@ import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
 /** How the same table is spelled on each database. */
-export type Spelling = { readonly autoId: string; readonly end: string; quote(name: string): string };
+export type Spelling = { readonly autoId: string; readonly longText: string; readonly end: string; quote(name: string): string };
 
 /**
  * One DDL statement: MySQL commits each by itself, so a step is also what a kill can leave behind, and every step can be run again.
@@ -28,7 +28,7 @@ const LOCK_TABLE = 'spotctl_migration_lock';
 
 const createdBy = (ddl: string): string | undefined => /^create table if not exists (\w+)/.exec(ddl.trim())?.[1];
 
-const plain: Spelling = { autoId: '', end: '', quote: (name) => name };
+const plain: Spelling = { autoId: '', longText: 'text', end: '', quote: (name) => name };
 
 /** The tables of the newest schema, our own bookkeeping included. */
 export const ownTables: ReadonlySet<string> = new Set([
@@ -140,11 +140,12 @@ export const pendingDdl = async (store: Store): Promise<string[]> => {
 
 const spellingOf = async (store: Store): Promise<Spelling> => {
 	if (store.dialect.name === 'sqlite')
-		return { autoId: 'integer not null primary key autoincrement', end: '', quote: (name) => `"${name}"` };
+		return { autoId: 'integer not null primary key autoincrement', longText: 'text', end: '', quote: (name) => `"${name}"` };
 	const version = (await sql<{ version: string }>`select version() as version`.execute(store.read)).rows[0]?.version ?? '';
 	const collation = /mariadb/i.test(version) ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin';
 	return {
 		autoId: 'bigint not null auto_increment primary key',
+		longText: 'mediumtext',
 		end: ` engine = InnoDB default character set utf8mb4 collate ${collation}`,
 		quote: (name) => `\`${name}\``,
 	};

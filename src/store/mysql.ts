@@ -115,7 +115,7 @@ const limited = (connection: PoolConnection, watch: ((sql: string) => void) | un
 /** Opens a MySQL 8.0.19+ or MariaDB 10.6+ database through a pool, READ COMMITTED (../shared/style/guide.md section 6). */
 export const openMysql = async (options: OpenOptions): Promise<Store> => {
 	const address = parse(options.url);
-	const open = (size: number): Pool => {
+	const open = (size: number, settings: readonly string[]): Pool => {
 		const pool = createPool({
 			...address,
 			connectionLimit: size,
@@ -129,7 +129,7 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 			stringifyObjects: true,
 		});
 		pool.on('connection', (connection) => {
-			for (const setting of SESSION) connection.query(setting, () => undefined);
+			for (const setting of settings) connection.query(setting, () => undefined);
 			connection.on('error', () => undefined);
 		});
 		return pool;
@@ -137,9 +137,9 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 	const speak = (pool: Pool): Db =>
 		new Kysely<Tables>({ dialect: new MysqlDialect({ pool: bounded(pool, options.clock, options.watch) }) });
 	// A migration holds one connection for its lock and works on another.
-	const pool = open(Math.max(2, options.poolSize));
+	const pool = open(Math.max(2, options.poolSize), SESSION);
 	const db = speak(pool);
-	const urgentDb = speak(open(URGENT));
+	const urgentDb = speak(open(URGENT, [...SESSION, 'set session innodb_lock_wait_timeout = 2']));
 
 	/** One transaction from its start; `work` ends it, and whatever it throws undoes it. A busy database repeats it. */
 	const begin = async <T>(on: Db, work: (tx: Db) => Promise<T>): Promise<T> => {

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { multiRow } from './multi-row.ts';
-import type { HostPriceTable, OnDemandPriceTable, PoolTable, PriceCleanTable, PriceRawTable } from './schema.ts';
+import type { ClientPoolTable, HostPriceTable, OnDemandPriceTable, PoolTable, PriceCleanTable, PriceRawTable } from './schema.ts';
 import { type Db, statement } from './statement.ts';
 
 type DialectName = 'sqlite' | 'mysql';
@@ -104,8 +104,22 @@ export const poolsOf = statement<{ instance_type: string; region: string }>()((d
 		.limit(sql.lit(200)),
 );
 
-/** Active pools of a region, those of a type first. */
-export const poolsOfRegion = statement<{ region: string; instance_type: string }>()((db, v) =>
+/** Active pools of a region that agents of a client have reported prices of, those of a type first. */
+export const poolsOfRegion = statement<{ client_id: string; region: string; instance_type: string }>()((db, v) =>
+	db
+		.selectFrom('client_pool as c')
+		.innerJoin('pool', 'pool.id', 'c.pool_id')
+		.select(['pool.id', 'pool.instance_type', 'pool.region', 'pool.az'])
+		.where('c.client_id', '=', v('client_id'))
+		.where('pool.region', '=', v('region'))
+		.where('pool.active', '=', 1)
+		.orderBy((eb) => eb.case().when('pool.instance_type', '=', v('instance_type')).then(0).else(1).end())
+		.orderBy('pool.id')
+		.limit(sql.lit(500)),
+);
+
+/** The same of anybody's reports: what is left where the client's own agents know no other. */
+export const anyPoolsOfRegion = statement<{ region: string; instance_type: string }>()((db, v) =>
 	db
 		.selectFrom('pool')
 		.select(['id', 'instance_type', 'region', 'az'])
@@ -113,8 +127,20 @@ export const poolsOfRegion = statement<{ region: string; instance_type: string }
 		.where('active', '=', 1)
 		.orderBy((eb) => eb.case().when('instance_type', '=', v('instance_type')).then(0).else(1).end())
 		.orderBy('id')
-		.limit(sql.lit(500)),
+		.limit(sql.lit(200)),
 );
+
+const CLIENT_POOL = ['client_id', 'pool_id'] as const;
+const clientPools = upserts((d) =>
+	multiRow('client_pool', CLIENT_POOL, `${onConflict(d, 'client_id, pool_id')} pool_id = ${stored(d, 'client_pool', 'pool_id')}`),
+);
+
+/** Remembers whose agents have reported which pools. */
+export const addClientPools = (tx: Db, dialect: DialectName, rows: readonly ClientPoolTable[]): Promise<void> =>
+	clientPools[dialect](
+		tx,
+		rows.map((row) => CLIENT_POOL.map((column) => row[column])),
+	);
 
 /** Two pools, each with its newest clean price; null where it has none. */
 export const poolQuotes = statement<{ one: string; other: string }>()((db, v) =>

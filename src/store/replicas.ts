@@ -21,7 +21,6 @@ export const addReplica = statement<Replica>()((db, v) =>
 		id: v('id'),
 		client_id: v('client_id'),
 		agent_id: v('agent_id'),
-		type: v('type'),
 		created_by: v('created_by'),
 		reason: v('reason'),
 		generation: v('generation'),
@@ -47,6 +46,7 @@ function changeable(v: <K extends keyof Replica>(name: K) => Replica[K]) {
 	return {
 		live_of: v('live_of'),
 		status: v('status'),
+		type: v('type'),
 		emergency_id: v('emergency_id'),
 		handle: v('handle'),
 		instance_id: v('instance_id'),
@@ -54,6 +54,7 @@ function changeable(v: <K extends keyof Replica>(name: K) => Replica[K]) {
 		served_handle: v('served_handle'),
 		served_at: v('served_at'),
 		served_count: v('served_count'),
+		serve_id: v('serve_id'),
 		lease_until: v('lease_until'),
 		awaits_machine: v('awaits_machine'),
 		void: v('void'),
@@ -76,54 +77,59 @@ function changeable(v: <K extends keyof Replica>(name: K) => Replica[K]) {
  * Hands the launch order of an agent to its primary: one conditional update that succeeds only while the caller is the primary of the
  * order's generation, nobody has named a machine and no earlier handing-out is under lease (identity.md section 5).
  */
-export const serveLaunch = statement<{ handle: string; now: number; lease_until: number }>()((db, v) =>
+export const serveLaunch = statement<{ handle: string; serve_id: string; now: number; lease_until: number; most: number }>()((db, v) =>
 	db
 		.updateTable('replica')
 		.set((eb) => ({
 			served_handle: v('handle'),
 			served_at: v('now'),
+			serve_id: v('serve_id'),
 			served_count: eb('served_count', '+', 1),
 			lease_until: v('lease_until'),
 			awaits_machine: 1 as const,
 		}))
-		.where('live_of', '=', (eb) =>
-			eb
-				.selectFrom('host as h')
-				.innerJoin('agent as a', 'a.id', 'h.primary_of')
-				.select('a.id')
-				.where('h.handle', '=', v('handle'))
-				.where('a.status', '<>', 'deleted')
-				.whereRef('a.generation', '=', 'replica.generation'),
+		.where('live_of', '=', (eb) => eb.selectFrom('host').select('primary_of').where('host.handle', '=', v('handle')).$castTo<string>())
+		.where((eb) =>
+			eb.exists(
+				eb
+					.selectFrom('agent as a')
+					.select('a.id')
+					.whereRef('a.id', '=', 'replica.agent_id')
+					.whereRef('a.generation', '=', 'replica.generation')
+					.where('a.status', '<>', 'deleted'),
+			),
 		)
 		.where('status', '=', 'launching')
 		.where('handle', 'is', null)
+		.where('served_count', '<', v('most'))
 		.where((eb) => eb.or([eb('lease_until', 'is', null), eb('lease_until', '<=', v('now'))])),
 );
 
 /** The order that {@link serveLaunch} has just handed out. */
-export const servedLaunch = statement<{ handle: string; now: number }>()((db, v) =>
+export const servedLaunch = statement<{ handle: string; serve_id: string }>()((db, v) =>
 	db
 		.selectFrom('replica')
 		.selectAll()
 		.where('live_of', '=', (eb) => eb.selectFrom('host').select('primary_of').where('host.handle', '=', v('handle')).$castTo<string>())
-		.where('served_handle', '=', v('handle'))
-		.where('served_at', '=', v('now'))
+		.where('serve_id', '=', v('serve_id'))
 		.where('status', '=', 'launching'),
 );
 
 /** Puts an order back whose answer was never written. */
-export const undoServe = statement<{ id: string; served_at: number }>()((db, v) =>
+export const undoServe = statement<{ id: string; serve_id: string }>()((db, v) =>
 	db
 		.updateTable('replica')
-		.set((eb) => ({
-			served_handle: null,
-			served_at: null,
-			served_count: eb('served_count', '-', 1),
+		.set({
+			// An earlier handing-out may still lead to a machine. MySQL assigns from left to right.
+			awaits_machine: sql<0 | 1>`case when served_count > 1 then 1 else 0 end`,
+			served_at: sql`case when served_count > 1 then served_at else null end`,
+			served_handle: sql`case when served_count > 1 then served_handle else null end`,
 			lease_until: null,
-			awaits_machine: 0 as const,
-		}))
+			serve_id: null,
+			served_count: sql`served_count - 1`,
+		})
 		.where('id', '=', v('id'))
-		.where('served_at', '=', v('served_at'))
+		.where('serve_id', '=', v('serve_id'))
 		.where('status', '=', 'launching')
 		.where('handle', 'is', null),
 );
@@ -134,7 +140,7 @@ export const hastenAttention = statement<{ handle: string; at: number }>()((db, 
 		.updateTable('agent')
 		.set({ attention_at: v('at') })
 		.where('id', '=', (eb) => eb.selectFrom('host').select('agent_id').where('handle', '=', v('handle')))
-		.where('attention_at', '>', v('at')),
+		.where((eb) => eb.or([eb('attention_at', 'is', null), eb('attention_at', '>', v('at'))])),
 );
 
 /** Launch orders of an agent whose machine is not known yet and whose lease runs (identity.md section 3, "Fits"). */
@@ -180,6 +186,20 @@ export const nameLaunched = statement<{ id: string; instance_id: string }>()((db
 		.where('awaits_machine', '=', 1),
 );
 
+/** Candidates that were a replica too slow to become ready. */
+export const slowCandidates = statement<{ agent_id: string }>()((db, v) =>
+	db
+		.selectFrom('host as h')
+		.innerJoin('replica as r', 'r.id', 'h.tentative_replica_id')
+		.selectAll('h')
+		.where('h.agent_id', '=', v('agent_id'))
+		.where('h.role', '=', 'candidate')
+		.where('r.status', '=', 'failed')
+		.where('r.ready_at', 'is', null)
+		.whereRef('r.handle', '=', 'h.handle')
+		.limit(sql.lit(50)),
+);
+
 /** Ends what is booked of a machine that is gone. */
 export const confirmEnd = statement<{ handle: string; now: number }>()((db, v) =>
 	db
@@ -191,13 +211,15 @@ export const confirmEnd = statement<{ handle: string; now: number }>()((db, v) =
 );
 
 /** Replicas of an agent whose machine must still be killed: booked as ended, its end not confirmed (D-20). Oldest first. */
-export const endedReplicasOf = statement<{ agent_id: string }>()((db, v) =>
+export const endedReplicasOf = statement<{ agent_id: string; primary: string }>()((db, v) =>
 	db
 		.selectFrom('host as h')
+		.innerJoin('host as p', 'p.primary_of', 'h.agent_id')
 		.innerJoin('replica as r', 'r.handle', 'h.handle')
 		.selectAll('r')
 		.select(['h.hold', 'h.hold_until', 'h.termination_attempted_at'])
 		.where('h.agent_id', '=', v('agent_id'))
+		.where('p.handle', '=', v('primary'))
 		.where('h.role', '=', 'ended')
 		.where('r.status', 'in', ['terminated', 'failed'])
 		.where('r.confirmed_at', 'is', null)

@@ -14,6 +14,7 @@ export type Tables = {
 	host_liveness: HostLivenessTable;
 	host_price: HostPriceTable;
 	pool: PoolTable;
+	client_pool: ClientPoolTable;
 	price_raw: PriceRawTable;
 	price_clean: PriceCleanTable;
 	ondemand_price: OnDemandPriceTable;
@@ -181,6 +182,9 @@ export type HostPriceTable = { handle: string; spot_micros: number | null; ondem
 /** Pool id is `<instance_type>.<az>`; the zone is what follows the last dot. */
 export type PoolTable = { id: string; instance_type: string; region: string; az: string; active: Flag; created_at: number };
 
+/** Which pools the agents of a client have reported prices of: what others report of made-up zones is no choice for it. */
+export type ClientPoolTable = { client_id: string; pool_id: string };
+
 export type PriceSource = 'primary' | 'replica-automatic' | 'replica-manual' | 'interpolated';
 
 export type PriceRawTable = {
@@ -288,6 +292,8 @@ export type ReplicaTable = {
 	served_handle: string | null;
 	served_at: number | null;
 	served_count: number;
+	/** Which handing-out it was: the answer that has it is the only one. */
+	serve_id: string | null;
 	/** Until then the order is not served again, and fits a machine that registers. */
 	lease_until: number | null;
 	/** 1 while the machine it may have launched is not known (as in command). */
@@ -346,6 +352,8 @@ export type EmergencyTable = {
 	told: Flag;
 	/** JSON: what was decided, when, why, and what was rejected. */
 	plan: string;
+	/** JSON: zones and pool that the signal asked for. */
+	wishes: string | null;
 	replica_id: string | null;
 	new_handle: string | null;
 	new_instance_id: string | null;

@@ -118,13 +118,32 @@ export const agentsNeedingAttention = statement<{ now: number }>()((db, v) =>
 	db.selectFrom('agent').select('id').where('attention_at', '<=', v('now')).orderBy('attention_at').limit(sql.lit(ATTENTION)),
 );
 
-/** Agents with an open emergency for which nothing is due. */
+/** Puts off what is due for an agent. */
+export const postpone = statement<{ id: string; at: number }>()((db, v) =>
+	db
+		.updateTable('agent')
+		.set({ attention_at: v('at') })
+		.where('id', '=', v('id')),
+);
+
+/** Agents with an open emergency, and those with a launch that was handed out, for which nothing is due. */
 export const forgottenAgents = statement<Record<string, never>>()((db) =>
 	db
-		.selectFrom('emergency')
-		.innerJoin('agent', 'agent.id', 'emergency.open_of')
-		.select('agent.id')
-		.where('emergency.open_of', 'is not', null)
-		.where('agent.attention_at', 'is', null)
+		.selectFrom('emergency as e')
+		.select('e.agent_id as id')
+		.where('e.open_of', 'is not', null)
+		.where((eb) =>
+			eb.exists(eb.selectFrom('agent as a').select('a.id').whereRef('a.id', '=', 'e.agent_id').where('a.attention_at', 'is', null)),
+		)
+		.union(
+			db
+				.selectFrom('replica as r')
+				.select('r.agent_id as id')
+				.where('r.live_of', 'is not', null)
+				.where('r.status', '<>', 'ready')
+				.where((eb) =>
+					eb.exists(eb.selectFrom('agent as a').select('a.id').whereRef('a.id', '=', 'r.agent_id').where('a.attention_at', 'is', null)),
+				),
+		)
 		.limit(sql.lit(ATTENTION)),
 );

@@ -101,7 +101,9 @@ describeEachDatabase('statements of a request', ({ freshUrl }) => {
 		await orderSwitch(other.client, other.instanceId, other.id);
 		const claimed = await other.client.call('listCommands', { agent_id: other.id });
 		const report = await count(() => other.client.report(other.id, newMachine()));
-		const ackAfterReport = await count(() => other.client.ack(other.id, String((claimed.body.data as unknown as ReadonlyArray<{ id: string }>)[0]?.id)));
+		const ackAfterReport = await count(() =>
+			other.client.ack(other.id, String((claimed.body.data as unknown as ReadonlyArray<{ id: string }>)[0]?.id)),
+		);
 		const { agent } = await readyReplica(world);
 		await agent.client.config(agent.id);
 		const notice = await count(() => imminent(world, agent, agent.id));

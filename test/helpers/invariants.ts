@@ -123,7 +123,7 @@ export const brokenStandbys = async (world: World, daemon: WorldDaemon, isFresh 
 	]);
 	const byHandle = new Map(hosts.map((host) => [host.handle, host]));
 	const problems = [
-		...replicas.flatMap((replica) => brokenReplica(replica, byHandle.get(replica.handle ?? ''))),
+		...replicas.flatMap((replica) => brokenReplica(replica, byHandle.get(replica.handle ?? ''), replicas)),
 		...emergencies.flatMap(brokenEmergency),
 	];
 	const must = (holds: boolean, problem: string): void => {
@@ -145,6 +145,9 @@ export const brokenStandbys = async (world: World, daemon: WorldDaemon, isFresh 
 		must(open.length <= 1, `agent ${agent.id} has ${open.length} open emergencies`);
 		for (const { kind, step } of open)
 			must(agent.attention_at !== null, `nobody looks at the ${kind} emergency of ${agent.id} (${step}) again`);
+		const primary = hosts.find(({ primary_of }) => primary_of === agent.id);
+		for (const { kind, promoted_at, handle } of open)
+			must(promoted_at !== null || handle === primary?.handle, `the open ${kind} emergency of ${agent.id} is about a former primary`);
 		for (const { status } of slots)
 			if (status === 'syncing') must(agent.attention_at !== null, `nobody looks at the syncing replica of ${agent.id} again`);
 		if (agent.status === 'deleted') must(slots.length + open.length === 0, `the deleted agent ${agent.id} has a replica or an emergency`);
@@ -188,7 +191,7 @@ const compare = (problems: string[], list: string, named: ReadonlySet<string>, w
 	for (const id of named) if (!wanted.some(({ instance_id }) => instance_id === id)) problems.push(`${id} should not be in ${list}`);
 };
 
-const brokenReplica = (replica: Replica, host: Host | undefined): string[] => {
+const brokenReplica = (replica: Replica, host: Host | undefined, all: readonly Replica[]): string[] => {
 	const { id, status, live_of, agent_id, handle, instance_id } = replica;
 	const problems: string[] = [];
 	const must = (holds: boolean, problem: string): void => {
@@ -203,16 +206,19 @@ const brokenReplica = (replica: Replica, host: Host | undefined): string[] => {
 	if (live_of !== null) must(host.role === 'replica' && host.instance_id.startsWith('i-'), `has ${host.instance_id}, a ${host.role}`);
 	if (status === 'promoted')
 		must(host.generation !== null && host.instance_id.startsWith('i-'), `has ${host.instance_id}, never a primary`);
-	if (isUnconfirmed(replica)) must(isAccountedFor(replica, host), `left ${host.instance_id} as ${host.role}, which must end`);
+	if (isUnconfirmed(replica)) must(isAccountedFor(replica, host, all), `left ${host.instance_id} as ${host.role}, which must end`);
 	return problems;
 };
 
 /** Whether the machine of a replica that ended ends too, or has a reason not to. */
-const isAccountedFor = ({ error_message }: Replica, { role, generation }: Host): boolean => {
+const isAccountedFor = (replica: Replica, host: Host, all: readonly Replica[]): boolean => {
+	const { role, generation, tentative_replica_id } = host;
 	if (role === 'ended' || role === 'terminated' || role === 'zombie') return true;
 	// It served since, or serves as the replica of another row.
 	if (generation !== null || role === 'primary' || role === 'replica') return true;
-	return role === 'candidate' && error_message !== null && error_message.endsWith('has fallen silent');
+	// Nobody said that it must end, and it may be the only one left: the row says why, and the machine which row it is of.
+	const newest = all.find(({ id }) => id === tentative_replica_id);
+	return role === 'candidate' && newest?.handle === host.handle && newest.error_message !== null && replica.error_message !== null;
 };
 
 const brokenEmergency = (emergency: Emergency): string[] => {

@@ -14,6 +14,7 @@ const TABLES = Object.keys({
 	host_liveness: 1,
 	host_price: 1,
 	pool: 1,
+	client_pool: 1,
 	price_raw: 1,
 	price_clean: 1,
 	ondemand_price: 1,

@@ -58,6 +58,7 @@ const WITHOUT_KEY: Readonly<Record<string, string>> = {
 	'replica.live_of': 'the agent_id of the same row',
 	'replica.emergency_id': 'of the same agent; written before its emergency is',
 	'replica.pool_id': 'checked when it is ordered; pools may be forgotten before replicas',
+	'replica.serve_id': 'names nothing',
 	'replica.served_handle': 'the primary of that time, of the same agent',
 	'emergency.open_of': 'the agent_id of the same row',
 	'emergency.pool_id': 'as host.pool_id',

@@ -16,7 +16,7 @@ export const failover: readonly Step[] = [
 			status varchar(16) not null, type varchar(32) not null, created_by varchar(255) not null, reason text, emergency_id varchar(64),
 			generation integer not null, pool_id varchar(128), instance_type varchar(64), region varchar(64), az varchar(64), mode varchar(16) not null,
 			handle varchar(64), instance_id varchar(64), guess integer not null, parent_instance_id varchar(64), served_handle varchar(64),
-			served_at bigint, served_count integer not null, lease_until bigint, awaits_machine integer not null, void integer not null,
+			served_at bigint, served_count integer not null, serve_id varchar(64), lease_until bigint, awaits_machine integer not null, void integer not null,
 			sync_status varchar(16) not null, sync_latency_ms bigint, state_transfer_progress double precision not null, last_sync_at bigint,
 			hourly_micros bigint, tags text, error_message text, created_at bigint not null, launched_at bigint, sync_started_at bigint,
 			sync_completed_at bigint, ready_at bigint, promoted_at bigint, ended_at bigint, confirmed_at bigint,
@@ -28,6 +28,7 @@ export const failover: readonly Step[] = [
 	},
 	{ name: 'replica-agent', ddl: () => 'create index replica_agent on replica (agent_id, id)' },
 	{ name: 'replica-client', ddl: () => 'create index replica_client on replica (client_id, id)' },
+	{ name: 'replica-live', ddl: () => 'create index replica_live on replica (client_id, live_of)' },
 	{ name: 'replica-handle', ddl: () => 'create index replica_handle on replica (handle)' },
 	{ name: 'replica-awaits', ddl: () => 'create index replica_awaits on replica (client_id, awaits_machine, lease_until)' },
 	{
@@ -36,7 +37,7 @@ export const failover: readonly Step[] = [
 			id varchar(64) not null primary key, client_id varchar(64) not null, agent_id varchar(64) not null, open_of varchar(64) unique,
 			kind varchar(16) not null, handle varchar(64) not null, instance_id varchar(64) not null, pool_id varchar(128), notice_key varchar(255) not null,
 			notice_at bigint, deadline_at bigint, reports integer not null, repeats integer not null, step varchar(16) not null, step_at bigint not null,
-			outcome varchar(32), message text, told integer not null, plan text not null, replica_id varchar(64), new_handle varchar(64),
+			outcome varchar(32), message text, told integer not null, plan ${t.longText} not null, wishes text, replica_id varchar(64), new_handle varchar(64),
 			new_instance_id varchar(64), signal_at bigint not null, received_at bigint not null, planned_at bigint, launched_at bigint, ready_at bigint,
 			promoted_at bigint, confirmed_at bigint, ended_at bigint, last_report_at bigint not null,
 			unique (agent_id, notice_key),
@@ -50,6 +51,14 @@ export const failover: readonly Step[] = [
 	{ name: 'emergency-client', ddl: () => 'create index emergency_client on emergency (client_id, id)' },
 	{ name: 'emergency-handle', ddl: () => 'create index emergency_handle on emergency (handle)' },
 	{ name: 'emergency-pool', ddl: () => 'create index emergency_pool on emergency (pool_id, received_at)' },
+	{
+		name: 'client-pool',
+		ddl: (t) => `create table if not exists client_pool (
+			client_id varchar(64) not null, pool_id varchar(128) not null, primary key (client_id, pool_id),
+			foreign key (client_id) references client (id) on delete cascade,
+			foreign key (pool_id) references pool (id) on delete cascade)${t.end}`,
+	},
+	{ name: 'client-pool-pool', ddl: () => 'create index client_pool_pool on client_pool (pool_id)' },
 	{ name: 'pool-region', ddl: () => 'create index pool_region on pool (region, active)' },
 	{
 		name: 'job',
