@@ -99,7 +99,7 @@ export const emergencyStatus =
 					notice_deadline: isoOr(open?.deadline_at ?? null),
 					emergency_id: open?.id ?? null,
 					emergency_replica:
-						replica === undefined
+						replica === undefined || replica.status === 'failed' || replica.status === 'terminated'
 							? null
 							: { id: replica.id, status: replica.status, pool_id: replica.pool_id, sync_progress: replica.state_transfer_progress },
 					actions: open === undefined ? [] : planOf(open).map((entry) => `${entry.step}: ${entry.choice} (${entry.why})`),

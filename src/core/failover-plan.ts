@@ -165,7 +165,13 @@ const countdown = (s: Situation, emergency: Emergency, now: number, settings: Fa
 		if (isGone && isMachine(s))
 			return { do: 'promote', replica, why: 'the old machine is gone and this is the only other one, ready or not', reason: 'notice' };
 		if (isGone) return { do: 'fail', replica, why: 'the old machine is gone, and this is no machine of EC2', machine: 'candidate' };
-		if (replica.status === 'ready') return { do: 'fail', replica, why: 'it said that it goes offline', machine: 'candidate' };
+		if (replica.status === 'ready')
+			return {
+				do: 'fail',
+				replica,
+				why: isMachine(s) ? 'it said that it goes offline' : 'it is no machine of EC2',
+				machine: 'candidate',
+			};
 		// What began before the notice has its time from the notice on.
 		const overrunAt = Math.max(syncedSince(replica), emergency.received_at) + settings.readyMs;
 		const mayRepeat = canLaunch !== false && deadline - now >= settings.launchMs;

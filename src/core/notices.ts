@@ -294,27 +294,31 @@ export const terminationImminent =
 	async (input: Valid<'terminationImminent'>, caller: Caller): Promise<Output<'terminationImminent'>> =>
 		imminent(await lane(input.agent_id, caller, fromImminent(input, context.clock.now())));
 
-const v6 = (noticed: Noticed, action: string): Output<'rebalanceNotice'> => ({
-	success: noticed.failedOver || noticed.replica !== null,
-	status: 'acknowledged',
-	action: noticed.failedOver || noticed.replica !== null ? action : noticed.action,
-	message: noticed.message,
-	emergency_replica_id: noticed.replica?.id ?? null,
-	new_instance_id: noticed.newInstanceId,
-	emergency_id: idOf(noticed),
-});
+/** `enough`: a replica that is ordered is what the route is for; a termination is done only when another machine is the primary. */
+const v6 = (noticed: Noticed, action: string, enough: boolean): Output<'rebalanceNotice'> => {
+	const success = noticed.failedOver || (enough && noticed.replica !== null);
+	return {
+		success,
+		status: 'acknowledged',
+		action: success ? action : noticed.action,
+		message: noticed.message,
+		emergency_replica_id: noticed.replica?.id ?? null,
+		new_instance_id: noticed.newInstanceId,
+		emergency_id: idOf(noticed),
+	};
+};
 
 /** X15 */
 export const rebalanceNotice =
 	(context: Context, lane: NoticeLane) =>
 	async (input: Valid<'rebalanceNotice'>, caller: Caller): Promise<Output<'rebalanceNotice'>> =>
-		v6(await lane(input.agent_id, caller, fromRebalanceNotice(input, context.clock.now())), 'emergency_replica_created');
+		v6(await lane(input.agent_id, caller, fromRebalanceNotice(input, context.clock.now())), 'emergency_replica_created', true);
 
 /** X16 */
 export const terminationNotice =
 	(context: Context, lane: NoticeLane) =>
 	async (input: Valid<'terminationNotice'>, caller: Caller): Promise<Output<'terminationNotice'>> =>
-		v6(await lane(input.agent_id, caller, fromTerminationNotice(input, context.clock.now())), 'emergency_promotion_initiated');
+		v6(await lane(input.agent_id, caller, fromTerminationNotice(input, context.clock.now())), 'emergency_promotion_initiated', false);
 
 /** A notice to the primary of a test client. Errors: 403 NOT_A_TEST_CLIENT, 404. */
 export const simulateNotice =

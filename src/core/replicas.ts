@@ -26,7 +26,7 @@ import { machineOfAgent } from './machines.ts';
 import { zoneOf } from './orders.ts';
 import { pageOf, readCursor } from './paging.ts';
 import { choosePool, NO_WISHES, readMarket } from './pool-choice.ts';
-import { blankReplica, endReplica, lockedWork, orderIn, promoteReplica, reconcile, type Work } from './reconcile.ts';
+import { blankReplica, endReplica, lockedWork, note as notePlan, orderIn, promoteReplica, reconcile, type Work } from './reconcile.ts';
 import { attach, becomeReady, endMachine, saveLive } from './replica-machine.ts';
 import { mayBecome, SERVE_MS } from './replica-rules.ts';
 import { hostReplica, operatorReplica, poolOf, shownReplica } from './replica-view.ts';
@@ -338,7 +338,9 @@ const move = async (
 		);
 	if (!mayBecome(replica.status, wanted)) return illegal(`a replica that is ${replica.status} cannot become ${wanted}`);
 	if (wanted === 'failed') {
-		await endReplica(work, { status: 'failed', why: message ?? 'the agent could not launch it', machine: 'ended' });
+		const why = message ?? 'the agent could not launch it';
+		if (work.emergency?.promoted_at === null) notePlan(work, { step: 'replica', choice: `give up ${replica.pool_id}`, why, rejected: [] });
+		await endReplica(work, { status: 'failed', why, machine: 'ended' });
 	} else {
 		if (replica.handle === null) return illegal(`no machine was named for this replica: PUT its instance_id first`);
 		if (wanted === 'ready') await becomeReady(work, syncedAt);
