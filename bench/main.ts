@@ -6,31 +6,40 @@ import { compare, floorFor, ROUTINES, type Timing } from './pairs.ts';
 import { machine } from './processes.ts';
 import { helpLine, type Line, markdown, memoryLine, notes, routineLines, switchLine } from './report.ts';
 import { type DatabaseName, makeFolder, startDaemon, startDatabase } from './servers.ts';
+import { measureStorm, type StormSize } from './storm.ts';
+import { stormNotes } from './storm-report.ts';
 import { driveSwitches, verifySwitches } from './switches.ts';
 import { AGENTS, CONNECTIONS, populate, type World } from './world.ts';
 
-const USAGE = `npm run bench -- [options]
-  --only LIST      of heartbeat,poll,pricing,switch,memory,help (all)
+const USAGE = `npm run bench -- [WORK ...] [options]
+  WORK             heartbeat, poll, pricing, switch, memory, help or storm (all but storm)
+  --only LIST      the same, comma separated
   --database NAME  sqlite, mariadb or both (both)
-  --pairs N        pairs of floor and ours, and runs of switches (3)
+  --pairs N        pairs of floor and ours, runs of switches and of storms (3)
   --seconds N      measured, of each half of a pair (6)
   --warm N         before the first pair; later ones take a quarter (4)
   --memory N       seconds of load at each of two rates (20; the figure of the issue needs 300)
+  --agents N       agents of the storm (1000); five times as many are idle
+  --idle N         seconds in which nothing is sent (30)
   --folder PATH    where the SQLite file goes (the system's temporary folder)
   --node ARGS      for the daemon's Node, such as '--cpu-prof --cpu-prof-dir=/tmp/profiles'
   --check          ends with 9 when a target is missed
 `;
 
-const WORK = [...ROUTINES, 'switch', 'memory', 'help'] as const;
+const USUAL = [...ROUTINES, 'switch', 'memory', 'help'] as const;
+const WORK = [...USUAL, 'storm'] as const;
 
-const { values: given } = parseArgs({
+const { values: given, positionals } = parseArgs({
+	allowPositionals: true,
 	options: {
-		only: { type: 'string', default: WORK.join(',') },
+		only: { type: 'string' },
 		database: { type: 'string', default: 'both' },
 		pairs: { type: 'string', default: '3' },
 		seconds: { type: 'string', default: '6' },
 		warm: { type: 'string', default: '4' },
 		memory: { type: 'string', default: '20' },
+		agents: { type: 'string', default: '1000' },
+		idle: { type: 'string', default: '30' },
 		folder: { type: 'string' },
 		node: { type: 'string', default: '' },
 		check: { type: 'boolean', default: false },
@@ -38,7 +47,7 @@ const { values: given } = parseArgs({
 	},
 });
 
-const positive = (name: 'pairs' | 'seconds' | 'warm' | 'memory'): number => {
+const positive = (name: 'pairs' | 'seconds' | 'warm' | 'memory' | 'agents' | 'idle'): number => {
 	const value = Number(given[name]);
 	if (!(value > 0)) throw new Error(`--${name} is not a positive number: ${given[name]}`);
 	return value;
@@ -46,9 +55,10 @@ const positive = (name: 'pairs' | 'seconds' | 'warm' | 'memory'): number => {
 
 const say = (text: string): boolean => process.stderr.write(`${text}\n`);
 
+const nodeArgs = given.node.split(' ').filter((arg) => arg !== '');
+
 const measure = async (name: DatabaseName, wanted: ReadonlySet<string>, folder: string, lines: Line[]): Promise<string> => {
 	const timing: Timing = { pairs: Math.ceil(positive('pairs')), seconds: positive('seconds'), warm: positive('warm') };
-	const nodeArgs = given.node.split(' ').filter((arg) => arg !== '');
 	const add = (...more: Line[]): void => {
 		lines.push(...more);
 		for (const line of more) say(`${line.work}: ${line.figure}`);
@@ -100,13 +110,25 @@ const measureSwitches = async (name: DatabaseName, world: World, { pairs, warm, 
 	return { line: switchLine(name, middle), done };
 };
 
+const stormSize = (): StormSize => {
+	const agents = Math.ceil(positive('agents'));
+	return {
+		runs: Math.ceil(positive('pairs')),
+		agents,
+		notices: Math.min(200, agents),
+		idleAgents: 5 * agents,
+		idleSeconds: positive('idle'),
+	};
+};
+
 const main = async (): Promise<void> => {
 	if (given.help) {
 		process.stdout.write(USAGE);
 		return;
 	}
-	const wanted = new Set(given.only.split(','));
-	for (const name of wanted) if (!WORK.some((known) => known === name)) throw new Error(`--only does not know "${name}"\n${USAGE}`);
+	const named = [...positionals, ...(given.only?.split(',') ?? [])];
+	const wanted = new Set<string>(named.length === 0 ? USUAL : named);
+	for (const name of wanted) if (!WORK.some((known) => known === name)) throw new Error(`there is no work "${name}"\n${USAGE}`);
 	const databases: DatabaseName[] = given.database === 'both' ? ['sqlite', 'mariadb'] : [given.database as DatabaseName];
 	if (!databases.every((name) => name === 'sqlite' || name === 'mariadb')) throw new Error(`--database does not know "${given.database}"`);
 	const folder = makeFolder(given.folder);
@@ -114,16 +136,28 @@ const main = async (): Promise<void> => {
 		folder.remove();
 		process.exit(130);
 	});
+	const loads = [...wanted].some((name) => name !== 'help' && name !== 'storm');
 	const lines: Line[] = [];
 	const titles: string[] = [];
 	try {
-		const loads = [...wanted].some((name) => name !== 'help');
 		if (loads) for (const name of databases) titles.push(await measure(name, wanted, folder.path, lines));
+		if (wanted.has('storm')) {
+			for (const name of databases) {
+				const { path } = makeFolder(folder.path);
+				const result = await measureStorm(name, path, nodeArgs, stormSize(), (text) => void say(text));
+				lines.push(...result.lines);
+				titles.push(result.title);
+			}
+		}
 		if (wanted.has('help')) lines.push(helpLine(timeHelp()));
 	} finally {
 		folder.remove();
 	}
-	process.stdout.write(`\n${markdown(lines)}\n\n${notes(machine(), titles, AGENTS, CONNECTIONS)}\n`);
+	const about = [
+		...(loads ? [notes(machine(), titles, AGENTS, CONNECTIONS)] : []),
+		...(wanted.has('storm') ? [stormNotes(machine(), titles, stormSize())] : []),
+	];
+	process.stdout.write(`\n${markdown(lines)}\n\n${about.join('\n\n')}\n`);
 	if (given.check && lines.some((line) => line.met === false)) process.exitCode = 9;
 };
 

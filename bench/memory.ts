@@ -37,7 +37,8 @@ const mixOf = (agent: Agent): Array<() => Buffer> => {
 	];
 };
 
-const mixedLoad = (agents: readonly Agent[]): Load => {
+/** The requests of classic agents in their proportions, evenly spread. */
+export const mixedLoad = (agents: readonly Agent[]): Load => {
 	// A stride that shares no factor with 61 spreads the kinds of request evenly over time and agents.
 	const mixes = agents.map((agent) => mixOf(agent));
 	let turn = 0;
@@ -112,7 +113,7 @@ export const watchMemory = async (world: World, rate: 'realistic' | 'full', seco
 };
 
 /** Sends on whichever connection is free; when none is, the request waits for one. */
-const sendOn = (connections: readonly Connection[], load: Load) => {
+export const sendOn = (connections: readonly Connection[], load: Load) => {
 	const free = [...connections];
 	const waiting: Array<(connection: Connection) => void> = [];
 	const take = (): Promise<Connection> => {

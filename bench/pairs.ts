@@ -4,7 +4,7 @@ import { type Agent, get, heartbeat, pricingReport } from './requests.ts';
 import { type Server, startFloor } from './servers.ts';
 import { askOnce, openConnections, type World } from './world.ts';
 
-export type Routine = keyof FloorAnswers;
+export type Routine = Exclude<keyof FloorAnswers, 'notice'>;
 export const ROUTINES: readonly Routine[] = ['heartbeat', 'poll', 'pricing'];
 
 /** How long and how often each load is measured. */
@@ -42,12 +42,17 @@ const loadOf = (routine: Routine, agents: readonly Agent[]): Load => {
 	return { next: () => next()(), expect: EXPECTED[routine] };
 };
 
-/** A floor that answers as many bytes as this daemon does. */
-export const floorFor = async ({ daemon, agents }: World): Promise<Server> => {
+/** A floor that answers as many bytes as this daemon does; `notice` is what it answers to a notice. */
+export const floorFor = async ({ daemon, agents }: World, notice?: string): Promise<Server> => {
 	const [agent] = agents;
 	if (agent === undefined) throw new Error('no agent');
 	const answer = (routine: Routine): Promise<string> => askOnce(daemon.port, senders[routine](agent)());
-	return startFloor({ heartbeat: await answer('heartbeat'), poll: await answer('poll'), pricing: await answer('pricing') });
+	return startFloor({
+		heartbeat: await answer('heartbeat'),
+		poll: await answer('poll'),
+		pricing: await answer('pricing'),
+		...(notice !== undefined && { notice }),
+	});
 };
 
 const middleOf = (stretches: readonly Stretch[]): Stretch => {

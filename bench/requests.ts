@@ -2,7 +2,7 @@
 const AGENT_HEADERS = 'User-Agent: python-requests/2.31.0\r\nAccept-Encoding: gzip, deflate\r\nAccept: */*\r\nConnection: keep-alive\r\n';
 
 /** A request as bytes. The same bytes go to the floor and to the daemon. */
-export const request = (method: 'GET' | 'POST', path: string, token: string, body?: object): Buffer => {
+export const request = (method: 'GET' | 'POST' | 'PUT', path: string, token: string, body?: object): Buffer => {
 	const head = `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${AGENT_HEADERS}Authorization: Bearer ${token}\r\n`;
 	if (body === undefined) return Buffer.from(`${head}\r\n`);
 	const text = JSON.stringify(body);
@@ -13,6 +13,8 @@ export const request = (method: 'GET' | 'POST', path: string, token: string, bod
 export type Agent = {
 	readonly token: string;
 	readonly logicalId: string;
+	/** The public id: the handle of its first machine. */
+	id: string;
 	readonly instanceType: string;
 	zone: number;
 	instanceId: string;

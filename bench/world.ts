@@ -17,13 +17,13 @@ export type World = {
 };
 
 /** Connections to a server; the first thing that goes wrong on any of them rejects `failed`. */
-export const openConnections = async (port: number) => {
+export const openConnections = async (port: number, count = CONNECTIONS) => {
 	let fail: (error: Error) => void = () => undefined;
 	const failed = new Promise<never>((_, reject) => {
 		fail = reject;
 	});
 	failed.catch(() => undefined);
-	const connections = await Promise.all(Array.from({ length: CONNECTIONS }, () => Connection.open(port, fail)));
+	const connections = await Promise.all(Array.from({ length: count }, () => Connection.open(port, fail)));
 	return {
 		connections,
 		/** Runs until `work` is done or a connection broke. */
@@ -36,7 +36,7 @@ export const openConnections = async (port: number) => {
 
 /** Sends one request on a connection of its own and returns the body of its answer. */
 export const askOnce = async (port: number, bytes: Buffer): Promise<string> => {
-	const { connections, during, close } = await openConnections(port);
+	const { connections, during, close } = await openConnections(port, 1);
 	const [connection] = connections;
 	if (connection === undefined) throw new Error('no connection');
 	await during(new Promise<void>((done) => connection.send(bytes, done)));
@@ -54,8 +54,8 @@ const instanceIds = (): (() => string) => {
 /** Ids of machines launched in this run, never the same twice. */
 export const nextInstanceId = instanceIds();
 
-/** Registers 1,000 agents of ten clients and reports the prices of all their pools. */
-export const populate = async (database: BenchDatabase, daemon: Daemon): Promise<World> => {
+/** Registers agents of ten clients and reports the prices of all their pools. */
+export const populate = async (database: BenchDatabase, daemon: Daemon, count = AGENTS): Promise<World> => {
 	const admin = httpApi(daemon.url, daemon.adminToken);
 	const { token: operatorToken } = await admin.createAdminToken({ name: 'bench', scope: 'operate' });
 	const tokens: string[] = [];
@@ -64,10 +64,11 @@ export const populate = async (database: BenchDatabase, daemon: Daemon): Promise
 		tokens.push(client.token);
 	}
 	const agents = Array.from(
-		{ length: AGENTS },
+		{ length: count },
 		(_, index): Agent => ({
 			token: tokens[index % CLIENTS] ?? '',
 			logicalId: `bench-agent-${index}`,
+			id: '',
 			instanceType: TYPES[index % TYPES.length] ?? '',
 			zone: index % ZONES.length,
 			instanceId: nextInstanceId(),
@@ -83,6 +84,7 @@ export const populate = async (database: BenchDatabase, daemon: Daemon): Promise
 					const { status, body } = await connection.ask(request('POST', '/api/agents/register', agent.token, registration(agent)));
 					if (status !== 200) throw new Error(`register answered ${status}: ${JSON.stringify(body)}`);
 					agent.handle = String(body['agent_id']);
+					agent.id = agent.handle;
 				}
 			}),
 		),

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeEachDatabase } from '../helpers/databases.ts';
-import { brokenInvariants, brokenPromises } from '../helpers/invariants.ts';
+import { brokenInvariants, brokenPromises, brokenStandbys, createCommandWatch, runsOf, seeded } from '../helpers/invariants.ts';
 import { type ClientActor, openWorld, type Target, type World } from '../helpers/world.ts';
 
 /** How many machines may come, of two agents in turn; each has its place for life. */
@@ -97,20 +97,16 @@ const SETTINGS = {
 };
 const STEP_MS = 4000;
 
-type Status = 'pending' | 'claimed' | 'completed' | 'failed' | 'expired' | 'cancelled';
-
 /** One run: what was asked and answered so far. */
 const createRun = (world: World, client: ClientActor, daemons: number) => {
 	let daemon = 0;
-	/** Ids of commands that polls answered, whether the answer arrived or not. */
-	const offered = new Set<string>();
+	const watch = createCommandWatch(world);
 	const commands: string[] = [];
 	/** Whether nothing else happens at the same time. */
 	let alone = true;
 	let lastOrder: { handle: string; command: string; zone: string; mode: 'spot' | 'ondemand'; agent: number } | null = null;
 	let arrived = MACHINES;
 	const claimed = new Map<string, string>();
-	const closed = new Map<string, Status>();
 	const problems: string[] = [];
 
 	const pick = <T>(list: readonly T[], index: number): T | undefined => list[index % Math.max(1, list.length)];
@@ -143,8 +139,7 @@ const createRun = (world: World, client: ClientActor, daemons: number) => {
 		const reply = await client.poll(handle);
 		expectStatus('a poll', reply, 200);
 		for (const { id } of reply.body.commands ?? []) {
-			if (offered.has(id)) problems.push(`command ${id} was offered twice`);
-			offered.add(id);
+			problems.push(...watch.offer(id));
 			const command = await world.store.read.selectFrom('command').selectAll().where('id', '=', id).executeTakeFirst();
 			if (alone && (await row(handle))?.role !== 'primary') problems.push(`command ${id} was offered to a standby`);
 			if (command?.handle !== handle) problems.push(`command ${id} was offered to another host`);
@@ -312,24 +307,13 @@ const createRun = (world: World, client: ClientActor, daemons: number) => {
 		}
 	};
 
-	/** Ended commands stay ended. */
-	const checkCommands = async (): Promise<void> => {
-		for (const { id, status } of await world.store.read.selectFrom('command').select(['id', 'status']).execute()) {
-			const before = closed.get(id);
-			if (status === 'pending' || status === 'claimed') {
-				if (before !== undefined) problems.push(`command ${id} was ${before} and is ${status} again`);
-			} else closed.set(id, status);
-			if (status === 'pending' && offered.has(id)) problems.push(`command ${id} was offered and is pending again`);
-		}
-	};
-
 	return {
 		take: async (turn: readonly Step[]): Promise<void> => {
 			alone = turn.length === 1;
 			await Promise.all(turn.map(run));
 			const current = world.daemons[daemon];
-			if (current !== undefined) problems.push(...(await brokenInvariants(world, current)));
-			await checkCommands();
+			if (current !== undefined) problems.push(...(await brokenInvariants(world, current)), ...(await brokenStandbys(world, current)));
+			problems.push(...(await watch.broken()));
 			expect(problems, `after ${JSON.stringify(turn)}`).toEqual([]);
 		},
 		finish: async (): Promise<void> => {
@@ -338,9 +322,6 @@ const createRun = (world: World, client: ClientActor, daemons: number) => {
 		},
 	};
 };
-
-const runsOf = (usual: number): number => Number(process.env['SPOTCTL_TEST_RUNS'] ?? usual);
-const seed = process.env['SPOTCTL_TEST_SEED'];
 
 describeEachDatabase('any order of calls', ({ kind, freshUrl }) => {
 	const daemons = kind === 'sqlite' ? 1 : 2;
@@ -374,7 +355,7 @@ describeEachDatabase('any order of calls', ({ kind, freshUrl }) => {
 							world.given.splice(0);
 						}
 					}),
-					{ numRuns: runs, ...(seed === undefined ? {} : { seed: Number(seed) }) },
+					{ numRuns: runs, ...seeded() },
 				);
 			},
 			timeout,

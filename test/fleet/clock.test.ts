@@ -162,6 +162,18 @@ test('passes at a speed in real time, and wakes for what is scheduled meanwhile'
 	expect(seen[0]).toBeGreaterThanOrEqual(500);
 });
 
+test('in real time the wire may carry real instants, as far apart as a program on real time sees them', async () => {
+	const clock = new SimClock({ start, realStamps: true });
+	expect(clock.utc(start + 120_000)).toBe(start + 120_000);
+	const controller = new AbortController();
+	const run = clock.runRealTime(30, controller.signal);
+	const now = clock.now();
+	expect(Math.abs(clock.utc(now) - Date.now())).toBeLessThan(50);
+	expect(clock.utc(now + 120_000) - clock.utc(now)).toBe(4_000);
+	controller.abort();
+	await run;
+});
+
 test('a real-time run ends with the error of a task', async () => {
 	const clock = new SimClock({ start });
 	clock.schedule(1, () => Promise.reject(new Error('broken')));

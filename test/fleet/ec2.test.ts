@@ -160,6 +160,16 @@ test('whatever is asked in whatever order: unique ids, one termination each, nev
 	);
 });
 
+test('a shortage ends by itself', async () => {
+	const { clock, ec2 } = create();
+	ec2.shortage('c5.large.us-east-1a', 60_000);
+	expect(() => ec2.place(order)).toThrow('capacity');
+	await clock.runFor(59_000);
+	expect(() => ec2.place(order)).toThrow('capacity');
+	await clock.runFor(1_000);
+	expect(ec2.place(order).state).toBe('pending');
+});
+
 test('the same seed gives the same machines', () => {
 	const ids = () => {
 		const { ec2 } = create();

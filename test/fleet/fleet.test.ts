@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { routeOf } from '../../src/fleet/counters.ts';
 import type { RequestEvent } from '../../src/fleet/fleet.ts';
 import { AgentError, comparable, get, isoOffset, isoZulu, isTruthy, items, text } from '../../src/fleet/python.ts';
+import { balancedFetcher } from '../../src/fleet/transport.ts';
 import { usual } from './scratch-server.ts';
 import { createWorld, MINUTE, once, START, TYPE } from './world.ts';
 
@@ -257,6 +258,31 @@ test('in real time a fleet keeps its rates at the chosen speed', async () => {
 	expect(got('POST', /heartbeat$/).length).toBeLessThanOrEqual(30);
 	await fleet.stop();
 	expect(got('POST', /heartbeat$/).filter(({ body }) => body?.status === 'offline')).toHaveLength(3);
+});
+
+test('a fleet of two daemons sends to both in turn, past one that is down, and repeats nothing that broke', async () => {
+	const seen: string[] = [];
+	const server = (name: string, fail?: string) => ({
+		send: async () => {
+			seen.push(name);
+			if (fail !== undefined) throw Object.assign(new Error(fail), { code: fail });
+			return { status: 200, text: '{}' };
+		},
+		close: async () => undefined,
+	});
+	const call = { method: 'GET', path: '/', headers: {}, body: null } as const;
+	const both = balancedFetcher([server('a'), server('b')]);
+	for (let turn = 0; turn < 4; turn++) await both.send(call);
+	expect(seen.splice(0)).toEqual(['a', 'b', 'a', 'b']);
+	const half = balancedFetcher([server('a', 'ECONNREFUSED'), server('b')]);
+	for (let turn = 0; turn < 2; turn++) expect((await half.send(call)).status).toBe(200);
+	expect(seen.splice(0)).toEqual(['a', 'b', 'b']);
+	const broken = balancedFetcher([server('a', 'UND_ERR_SOCKET'), server('b')]);
+	await expect(broken.send(call)).rejects.toThrow('UND_ERR_SOCKET');
+	expect(seen.splice(0)).toEqual(['a']);
+	const none = balancedFetcher([server('a', 'ECONNREFUSED'), server('b', 'ECONNREFUSED')]);
+	await expect(none.send(call)).rejects.toThrow('ECONNREFUSED');
+	expect(seen).toEqual(['a', 'b']);
 });
 
 test('routes replace ids and keep the query', () => {

@@ -45,12 +45,15 @@ export type Books = {
 	readonly commands: readonly CommandBook[];
 };
 
-/** Reads the books from one snapshot, so that what is written meanwhile cannot look like a contradiction. */
-export const readBooks = (db: Db): Promise<Books> =>
+/**
+ * Reads the books, and `more` beside them, from one snapshot, so that what is written meanwhile cannot look like a contradiction.
+ */
+export const readBooks = <T extends object = object>(db: Db, more?: (tx: Db) => Promise<T>): Promise<Books & T> =>
 	db
 		.transaction()
 		.setIsolationLevel('repeatable read')
 		.execute(async (tx) => ({
+			...((await more?.(tx)) ?? ({} as T)),
 			agents: await tx
 				.selectFrom('agent')
 				.select(['id', 'logical_agent_id', 'status', 'generation', 'last_switch_at', 'auto_terminate_enabled'])

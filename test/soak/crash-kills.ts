@@ -1,6 +1,6 @@
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import type { Random } from '../../src/fleet/random.ts';
-import { type Call, type Fetcher, poolFetcher } from '../../src/fleet/transport.ts';
+import { balancedFetcher, type Call, type Fetcher, poolFetcher } from '../../src/fleet/transport.ts';
 
 /** When a daemon dies: while it starts, at some time, or right after somebody sent it something that matters. */
 export type Moment =
@@ -37,19 +37,21 @@ export const waitExactly = async (ms: number): Promise<void> => {
 };
 
 /** Watches what is sent, so that a kill can be aimed at it, and so that one knows when the last of it was answered or lost. */
-export type Aim = {
-	fetcher(url: string): Fetcher;
-	/** A forced switch is being sent. */
-	forcing(): void;
+export type Aim<T> = {
+	/** Sends to these daemons in turn. */
+	fetcher(...urls: readonly string[]): Fetcher;
+	/** Something of this kind is being sent by other means. */
+	saw(target: T | null): void;
 	/** Resolves right after something of this kind was sent, or when nothing was for a while. */
-	sighted(target: Target): Promise<boolean>;
+	sighted(target: T, withinMs?: number): Promise<boolean>;
 	/** How many requests are under way. */
 	readonly flying: number;
 	/** Resolves when everything that is under way now has been answered or lost. */
 	drained(): Promise<void>;
 };
 
-const targetOf = ({ path }: Call, expecting: ReadonlySet<string>): Target | null => {
+/** What a request is, for those who aim at it; `expecting` are handles of hosts with an order to fetch. */
+export const crashTarget = ({ path }: Call, expecting: ReadonlySet<string>): Target | null => {
 	if (path.endsWith('/register')) return 'register';
 	if (path.endsWith('/pending-commands')) return expecting.has(path.split('/').at(-2) ?? '') ? 'claim' : null;
 	if (path.endsWith('/switch-report')) return 'switch-report';
@@ -59,35 +61,35 @@ const targetOf = ({ path }: Call, expecting: ReadonlySet<string>): Target | null
 	return null;
 };
 
-export const createAim = (expecting: () => ReadonlySet<string>): Aim => {
+export const createAim = <T>(targetOf: (call: Call) => T | null): Aim<T> => {
 	const flying = new Set<Promise<unknown>>();
-	let waiting: { target: Target; hit: () => void } | null = null;
-	const saw = (target: Target | null): void => {
+	let waiting: { target: T; hit: () => void } | null = null;
+	const saw = (target: T | null): void => {
 		if (waiting === null || waiting.target !== target) return;
 		const { hit } = waiting;
 		waiting = null;
 		hit();
 	};
 	return {
-		fetcher: (url) => {
-			const pool = poolFetcher(url, 32);
+		fetcher: (...urls) => {
+			const pools = balancedFetcher(urls.map((url) => poolFetcher(url, 32)));
 			return {
 				send: (call) => {
-					const flight = pool.send(call).finally(() => flying.delete(flight));
+					const flight = pools.send(call).finally(() => flying.delete(flight));
 					flying.add(flight);
-					saw(targetOf(call, expecting()));
+					saw(targetOf(call));
 					return flight;
 				},
-				close: () => pool.close(),
+				close: () => pools.close(),
 			};
 		},
-		forcing: () => saw('force-switch'),
-		sighted: async (target) => {
+		saw,
+		sighted: async (target, withinMs = AIM_MS) => {
 			const late = new AbortController();
 			const hit = new Promise<boolean>((resolve) => {
 				waiting = { target, hit: () => resolve(true) };
 			});
-			const seen = await Promise.race([hit, delay(AIM_MS, false, { signal: late.signal })]);
+			const seen = await Promise.race([hit, delay(withinMs, false, { signal: late.signal })]);
 			waiting = null;
 			late.abort();
 			return seen;

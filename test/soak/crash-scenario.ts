@@ -7,7 +7,7 @@ import { shiftFeed } from '../../src/fleet/prices.ts';
 import { createRandom } from '../../src/fleet/random.ts';
 import { type Books, contradictions, followCommands, openCommands, readBooks } from './books.ts';
 import { accounts, unsettled } from './crash-checks.ts';
-import { createAim, drawMoment, type Moment, waitExactly } from './crash-kills.ts';
+import { crashTarget, createAim, drawMoment, type Moment, waitExactly } from './crash-kills.ts';
 import { createCrashOperator } from './crash-operator.ts';
 import { openEyes } from './database.ts';
 import { createFacts } from './facts.ts';
@@ -94,7 +94,7 @@ export const runCrashes = async (options: CrashOptions): Promise<CrashResult> =>
 			return terminate(instanceId, by, reason);
 		};
 		let expecting: ReadonlySet<string> = new Set();
-		const aim = createAim(() => expecting);
+		const aim = createAim((call) => crashTarget(call, expecting));
 		const keepers = Math.floor(agents.v32 / 2);
 		const shared = {
 			baseUrl: daemon.url,
@@ -137,7 +137,7 @@ export const runCrashes = async (options: CrashOptions): Promise<CrashResult> =>
 			ec2,
 			facts,
 			random: random.fork('operator'),
-			onForce: aim.forcing,
+			onForce: () => aim.saw('force-switch'),
 		});
 		expecting = operator.expecting;
 

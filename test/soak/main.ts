@@ -1,24 +1,34 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { mariadbBinary, startMariadb } from '../helpers/mariadb.ts';
+import { type MariadbServer, mariadbBinary, startMariadb } from '../helpers/mariadb.ts';
 import { CRASH_AGENTS, runCrashes } from './crash-scenario.ts';
+import { OUTAGE_AGENTS, runOutage } from './failover-outage.ts';
+import { FULL_SHOW, runShow } from './failover-show.ts';
+import { stageTable } from './failover-stages.ts';
+import { runStorm, STORM_AGENTS } from './failover-storm.ts';
 import { hasHistory, history, invented, type Market } from './market.ts';
 import { FULL_AGENTS, FULL_JOBS, runSpine } from './spine-scenario.ts';
 
 const HELP = `The long runs: ${Object.values(FULL_JOBS).reduce((sum, count) => sum + count, 0)} forced switches of 60 agents, checked after every event; and the
-daemon killed with -9 again and again under the same fleet. Each on SQLite and on a private MariaDB. Ends with 1 when anything was wrong.
+daemon killed with -9 again and again under the same fleet. Each on SQLite and on a private MariaDB. Then failover: 200 agents on two daemons and
+one MariaDB hit by every kind of signal; daemons killed with -9 under a storm of notices; the database gone for 20 s in the middle of one. Ends
+with 1 when anything was wrong.
 
-  npm run soak                                   everything, about 20 minutes
+  npm run soak                                   everything, about 45 minutes
   npm run soak -- --part spine --database sqlite --seed 7
   npm run soak -- --part crash --kills 20
+  npm run soak -- --part failover --run show --out emergencies.json
 
-  --part spine|crash           one part only; may be repeated
+  --part spine|crash|failover  one part only; may be repeated
+  --run show|storm|outage      one run of the failover part only; may be repeated (show and outage are on MariaDB)
   --database sqlite|mariadb    one database only; may be repeated
   --seed N                     repeats an earlier run (default: the time); real time makes the crash run differ all the same
-  --kills N                    kills per database (200)
-  --speed N                    the fleet's time in the crash run, as a multiple of real time (30)
+  --kills N                    kills per database (200 in the crash run, 300 in the storm)
+  --speed N                    the fleet's time in the runs with kills, as a multiple of real time (30)
+  --show-speed N               the same in the failover part's show (1)
+  --out FILE                   where the show writes what "emergencies list -o json" printed
   --minutes N                  real time after which one part gives up, or kills no more (20)
 `;
 
@@ -30,8 +40,11 @@ const { values } = parseArgs({
 		part: { type: 'string', multiple: true },
 		database: { type: 'string', multiple: true },
 		seed: { type: 'string' },
-		kills: { type: 'string', default: '200' },
+		run: { type: 'string', multiple: true },
+		kills: { type: 'string' },
 		speed: { type: 'string', default: '30' },
+		'show-speed': { type: 'string', default: '1' },
+		out: { type: 'string' },
 		minutes: { type: 'string', default: '20' },
 		help: { type: 'boolean', default: false },
 	},
@@ -49,7 +62,7 @@ const chosen = <T extends string>(name: string, given: readonly string[] | undef
 	return given === undefined ? [...all] : all.filter((one) => given.includes(one));
 };
 
-const number = (name: 'kills' | 'speed' | 'minutes' | 'seed', text: string): number => {
+const number = (name: 'kills' | 'speed' | 'show-speed' | 'minutes' | 'seed', text: string): number => {
 	const value = Number(text);
 	if (!Number.isFinite(value) || value < 0 || text.trim() === '') fail(`--${name} is a number, not "${text}"`);
 	return value;
@@ -60,15 +73,17 @@ const counts = (title: string, of: Readonly<Record<string, number>>): string =>
 		.map(([name, count]) => `${name} ${count}`)
 		.join(', ')}`;
 
-const withDatabase = async <T>(kind: Kind, work: (url: string) => Promise<T>): Promise<T> => {
-	if (kind === 'mariadb') {
-		const server = await startMariadb();
-		try {
-			return await work((await server.createDatabase()).url);
-		} finally {
-			await server.stop();
-		}
+const withMariadb = async <T>(work: (url: string, server: MariadbServer) => Promise<T>): Promise<T> => {
+	const server = await startMariadb();
+	try {
+		return await work((await server.createDatabase()).url, server);
+	} finally {
+		await server.stop();
 	}
+};
+
+const withDatabase = async <T>(kind: Kind, work: (url: string) => Promise<T>): Promise<T> => {
+	if (kind === 'mariadb') return withMariadb(work);
 	const folder = mkdtempSync(join(tmpdir(), 'spotctl-soak-'));
 	try {
 		return await work(`sqlite:${join(folder, 'soak.db')}`);
@@ -88,7 +103,7 @@ const spine = async (kind: Kind, market: Market, seed: number, timeLimit: number
 };
 
 const crash = async (kind: Kind, market: Market, seed: number, timeLimit: number): Promise<readonly string[]> => {
-	const kills = number('kills', values.kills);
+	const kills = number('kills', values.kills ?? '200');
 	const speed = number('speed', values.speed);
 	const result = await withDatabase(kind, (databaseUrl) =>
 		runCrashes({
@@ -113,10 +128,79 @@ const crash = async (kind: Kind, market: Market, seed: number, timeLimit: number
 		: [...result.violations, `only ${result.counts['kills']} of ${kills} kills in time`];
 };
 
-const PARTS = { spine, crash };
+/** "Show it" of issue 3, at true speed: the percentiles are those of a fleet. */
+const show = async (market: Market, seed: number): Promise<readonly string[]> => {
+	const result = await withMariadb((databaseUrl) =>
+		runShow({
+			databaseUrl,
+			market,
+			seed,
+			size: FULL_SHOW,
+			daemons: 2,
+			speed: number('show-speed', values['show-speed']),
+			clearSeconds: 180,
+			say: (text) => say(`  ${text}`),
+		}),
+	);
+	say(counts('emergencies', result.outcomes));
+	say(counts('counts', result.counts));
+	for (const line of stageTable(result.stages)) say(`  ${line}`);
+	if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(result.emergencies, null, '\t')}\n`);
+	return result.violations;
+};
+
+const storm = async (kind: Kind, market: Market, seed: number, timeLimit: number): Promise<readonly string[]> => {
+	const kills = number('kills', values.kills ?? '300');
+	const result = await withDatabase(kind, (databaseUrl) =>
+		runStorm({
+			databaseUrl,
+			market,
+			seed,
+			agents: STORM_AGENTS,
+			daemons: kind === 'mariadb' ? 2 : 1,
+			kills,
+			speed: number('speed', values.speed),
+			timeLimit,
+			onKill: (kill) => {
+				if (kill % 20 === 0) say(`  ${kill} kills`);
+			},
+		}),
+	);
+	say(counts('emergencies', result.outcomes));
+	say(counts('replicas', result.replicas));
+	say(counts('what happened', result.weather));
+	say(counts('counts', result.counts));
+	return result.counts['kills'] === undefined || result.counts['kills'] < kills
+		? [...result.violations, `only ${result.counts['kills']} of ${kills} kills in time`]
+		: result.violations;
+};
+
+const outage = async (market: Market, seed: number): Promise<readonly string[]> => {
+	const result = await withMariadb((databaseUrl, server) =>
+		runOutage({ server, databaseUrl, market, seed, agents: OUTAGE_AGENTS, daemons: 2, speed: 5, outageMs: 20_000 }),
+	);
+	say(counts('emergencies', result.outcomes));
+	say(counts('counts', result.counts));
+	return result.violations;
+};
+
+const failover = async (kind: Kind, market: Market, seed: number, timeLimit: number): Promise<readonly string[]> => {
+	const runs = chosen('run', values.run, ['show', 'storm', 'outage']);
+	const violations: string[] = [];
+	for (const run of runs) {
+		if (kind === 'sqlite' && run !== 'storm') continue;
+		say(` ${run}`);
+		if (run === 'show') violations.push(...(await show(market, seed)));
+		else if (run === 'storm') violations.push(...(await storm(kind, market, seed, timeLimit)));
+		else violations.push(...(await outage(market, seed)));
+	}
+	return violations;
+};
+
+const PARTS = { spine, crash, failover };
 
 const main = async (): Promise<number> => {
-	const parts = chosen('part', values.part, ['spine', 'crash']);
+	const parts = chosen('part', values.part, ['spine', 'crash', 'failover']);
 	const kinds = chosen('database', values.database, ['sqlite', 'mariadb']);
 	const seed = values.seed === undefined ? Math.floor(Date.now() / 1_000) % 1_000_000 : number('seed', values.seed);
 	const timeLimit = number('minutes', values.minutes) * 60_000;
@@ -136,9 +220,9 @@ const main = async (): Promise<number> => {
 			rows.push({ part, database, seed, seconds: ((performance.now() - began) / 1_000).toFixed(1), violations: violations.length });
 		}
 	}
-	say(`\n${'part'.padEnd(8)}${'database'.padEnd(10)}${'seed'.padStart(8)}${'seconds'.padStart(10)}${'violations'.padStart(12)}`);
+	say(`\n${'part'.padEnd(10)}${'database'.padEnd(10)}${'seed'.padStart(8)}${'seconds'.padStart(10)}${'violations'.padStart(12)}`);
 	for (const { part, database, seconds, violations } of rows)
-		say(`${part.padEnd(8)}${database.padEnd(10)}${String(seed).padStart(8)}${seconds.padStart(10)}${String(violations).padStart(12)}`);
+		say(`${part.padEnd(10)}${database.padEnd(10)}${String(seed).padStart(8)}${seconds.padStart(10)}${String(violations).padStart(12)}`);
 	return rows.some(({ violations }) => violations > 0) ? 1 : 0;
 };
 
