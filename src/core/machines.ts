@@ -20,6 +20,9 @@ export type Named = {
 const hostsOfAgent = statement<{ agent_id: string }>()((db, v) =>
 	db.selectFrom('host').select('handle').where('agent_id', '=', v('agent_id')).limit(atMost(2)),
 );
+const replicasOfHost = statement<{ handle: string }>()((db, v) =>
+	db.selectFrom('replica').select('id').where('handle', '=', v('handle')).limit(atMost(1)),
+);
 const switchesOfAgent = statement<{ agent_id: string }>()((db, v) =>
 	db.selectFrom('switch_record').select('id').where('agent_id', '=', v('agent_id')).limit(atMost(1)),
 );
@@ -105,11 +108,12 @@ const isFreshAndAlone = async (tx: Db, agent: Agent): Promise<boolean> =>
 const isPlacedByGuess = async (tx: Db, host: Host): Promise<boolean> =>
 	host.role === 'candidate' &&
 	host.generation === null &&
+	(await replicasOfHost.first(tx, { handle: host.handle })) === undefined &&
 	(await agentOfLogicalId.first(tx, { client_id: host.client_id, logical_id: host.instance_id }))?.id === host.agent_id;
 
 /** A candidate that a guess put under the wrong agent. */
 const moved = async (tx: Db, journal: Journal, host: Host, other: Agent, agent: Agent): Promise<Host> => {
-	const here: Host = { ...host, agent_id: agent.id, tentative_command_id: null };
+	const here: Host = { ...host, agent_id: agent.id, tentative_command_id: null, tentative_replica_id: null };
 	await saveHost.later(tx, here);
 	await tx
 		.updateTable('logical_id')

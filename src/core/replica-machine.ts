@@ -106,7 +106,7 @@ export type Surplus = {
 
 /**
  * T4: a real machine that lost is booked as ended with a replica row of its own, so that both lists name it until somebody confirms its
- * end. The row of a dead replica that never had a machine takes it. The primary, zombies and live replicas are left alone. Answers the
+ * end. The row of a dead replica that has this machine, or never had one, takes it. The primary, zombies and live replicas are left alone. Answers the
  * row, or null when the machine stays what it is.
  */
 export const endMachine = async (surplus: Surplus, machine: Host, isNew: boolean): Promise<Replica | null> => {
@@ -116,7 +116,12 @@ export const endMachine = async (surplus: Surplus, machine: Host, isNew: boolean
 	await (isNew ? addHost : saveHost).later(tx, ended);
 	await setWatch.later(tx, { handle: ended.handle, watch_at: null });
 	let row: Replica;
-	if (replica !== null && replica.live_of === null && replica.handle === null && replica.status !== 'promoted') {
+	if (
+		replica !== null &&
+		replica.live_of === null &&
+		replica.status !== 'promoted' &&
+		(replica.handle ?? machine.handle) === machine.handle
+	) {
 		row = {
 			...replica,
 			handle: ended.handle,

@@ -4,6 +4,7 @@ import { SpotError } from '../errors.ts';
 import { agentById, type Host, hostByHandle, hostNamedBy, lockRowOfHandle, saveHost, setWatch, type View } from '../store/hosts.ts';
 import {
 	addReplica,
+	confirmEnd,
 	endedReplicasOf,
 	hastenAttention,
 	listLiveReplicas,
@@ -374,6 +375,8 @@ const confirmEnded = async (work: Work, replica: Replica): Promise<void> => {
 	const host = replica.handle === null ? undefined : await hostByHandle.first(tx, { handle: replica.handle });
 	const serves = host === undefined || host.role === 'primary' || host.handle === work.replica?.handle;
 	if (host !== undefined && !serves && host.role !== 'terminated' && host.agent_id === agent.id) await endHost(tx, host, now);
+	// A machine may be booked twice: whichever row the agent names, both are done.
+	if (host !== undefined && !serves) await confirmEnd.later(tx, { handle: host.handle, now });
 	journal.event('replica_end_confirmed', `the replica ${replica.instance_id ?? replica.id} of ${agent.logical_agent_id} is gone`, {
 		clientId: agent.client_id,
 		agentId: agent.id,

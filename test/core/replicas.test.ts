@@ -828,6 +828,26 @@ describeEachDatabase('replicas', ({ freshUrl }) => {
 			expect(await bothLists(agent.client, agent.id)).toEqual([[late], [late]]);
 		});
 
+		it('for a replica that failed in silence books its machine once: one report of its end is enough (D-20)', async () => {
+			const { agent, replica } = await readyReplica(world);
+			await heartbeatsFor(world, 320_000, agent.client, [agent.id]);
+			expect(await row(replica.id)).toMatchObject({ status: 'failed', handle: replica.handle });
+			expect(await put(agent, agent.id, replica.id, replica.instanceId)).toMatchObject({ status: 409, body: { code: 'REPLICA_ENDED' } });
+			expect(await bothLists(agent.client, agent.id)).toEqual([[replica.instanceId], [replica.instanceId]]);
+			expect((await say(agent, agent.id, replica.id, 'terminated')).status).toBe(200);
+			expect(await bothLists(agent.client, agent.id)).toEqual([[], []]);
+		});
+
+		it("names a machine for good: another agent's report does not take it when it fell silent and lost its name", async () => {
+			const { agent, replica } = await readyReplica(world);
+			const other = await makeAgent(world, agent.client);
+			await heartbeatsFor(world, 320_000, agent.client, [agent.id, other.id]);
+			expect(await rolesOf(world, agent.id)).toMatchObject({ [replica.instanceId]: 'candidate' });
+			await agent.client.register(replica.instanceId, { logical_agent_id: undefined });
+			expect((await agent.client.report(other.id, replica.instanceId)).body).toMatchObject({ action: 'conflict' });
+			expect(await rolesOf(world, other.id)).toEqual({ [other.instanceId]: 'primary' });
+		});
+
 		it('of the machine whose end was confirmed lists it no more', async () => {
 			const { agent, id, instanceId } = await deletedReplica();
 			await say(agent, agent.id, id, 'terminated');
