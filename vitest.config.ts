@@ -5,7 +5,8 @@ export default defineConfig({
 		include: ['test/**/*.test.{ts,tsx}'],
 		globalSetup: ['test/helpers/global-setup.ts'],
 		pool: 'forks',
-		maxWorkers: 2,
+		// One more than cores: daemons under test wait for leases and time limits.
+		maxWorkers: 3,
 		testTimeout: 30_000,
 		hookTimeout: 60_000,
 	},

@@ -4,8 +4,8 @@ import { type JobContext, LeaseLost } from './lease.ts';
 import { reconcile, workOn } from './reconcile.ts';
 import { servingSince } from './silence.ts';
 
-/** How many agents share a transaction. */
-const SET = 40;
+/** How many agents share a transaction. On SQLite a notice waits for the set under way, at about a millisecond an agent. */
+const SET = 8;
 
 /**
  * Brings every agent for which something is due to where nothing more is to be done for the moment: overrun steps, countdowns, replicas to
