@@ -105,7 +105,6 @@ const emergencyFor = async (work: Work, isHost: boolean, notice: Notice, recent:
 			notice_at: notice.noticeAt,
 			deadline_at: notice.deadlineAt,
 			signal_at: seenAt(notice.signalAt, now),
-			notice_key: `${notice.kind} ${primary.instance_id} ${notice.noticeAt ?? now} ${now}`,
 			wishes: notice.wishes === NO_WISHES ? null : JSON.stringify(notice.wishes),
 			why: notice.kind === 'termination' ? 'AWS takes the machine back in two minutes' : 'AWS recommends to move',
 		});

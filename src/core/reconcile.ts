@@ -306,17 +306,23 @@ const resume = async (work: Work): Promise<void> => {
 	work.unsaved = 'changed';
 };
 
-/** A new emergency of a kind about the present primary; whatever was open of another kind is escalated to it. */
+/**
+ * A new emergency of a kind about the present primary; whatever was open of another kind is escalated to it. Which notices are the same is
+ * decided before, under the lock of the agent, and one open at a time is what `open_of` sees to. Its `notice_key` only lets no row be added
+ * twice: made of times it refused a second notice of the same millisecond, which the agent then dropped.
+ */
 export const openEmergency = async (
 	work: Work,
-	given: Pick<Emergency, 'kind' | 'notice_at' | 'deadline_at' | 'signal_at' | 'notice_key'> & { why: string; wishes?: string | null },
+	given: Pick<Emergency, 'kind' | 'notice_at' | 'deadline_at' | 'signal_at'> & { why: string; wishes?: string | null },
 ): Promise<Emergency> => {
 	const { context, journal, agent, primary, now } = work;
 	if (work.emergency !== null) await endEmergency(work, work.emergency.promoted_at === null ? 'escalated' : 'overtaken', given.why, false);
 	const { why, wishes = null, ...row } = given;
+	const id = context.ids.uuid();
 	const emergency: Emergency = {
 		...row,
-		id: context.ids.uuid(),
+		id,
+		notice_key: `${row.kind} ${primary.instance_id} ${id}`,
 		client_id: agent.client_id,
 		agent_id: agent.id,
 		open_of: agent.id,
@@ -370,7 +376,6 @@ const openSilence = async (work: Work, why: string): Promise<void> => {
 		notice_at: null,
 		deadline_at: since + work.context.settings.failover.silentAfterMs,
 		signal_at: since,
-		notice_key: `silent-primary ${work.primary.instance_id} ${work.now}`,
 		why,
 	});
 };

@@ -324,7 +324,6 @@ const failOver = async (context: Context, tx: Db, journal: Journal, agentId: str
 			notice_at: null,
 			deadline_at: now,
 			signal_at: now,
-			notice_key: `termination ${primary.instance_id} ended ${now}`,
 			why: `the instance ended: ${reason}`,
 		});
 	}

@@ -335,7 +335,7 @@ export type EmergencyTable = {
 	handle: string;
 	instance_id: string;
 	pool_id: string | null;
-	/** Kind, machine and the time of the notice: the same notice is one row. */
+	/** Kind, machine and the emergency's own id; unique. Which notices are the same is decided in the core, by time and machine. */
 	notice_key: string;
 	notice_at: number | null;
 	/** When AWS takes the machine back; null where the signal names no time. */

@@ -102,4 +102,17 @@ describeEachDatabase('a time in a notice', ({ freshUrl }) => {
 		expect(await emergenciesOf(world, agent.id)).toMatchObject([{ deadline_at: first }, { deadline_at: second, open_of: agent.id }]);
 		expect((await replicasOf(world, agent.id)).map(({ status }) => status)).toEqual(['failed', 'launching']);
 	});
+
+	it('that is another, and the first again, is taken although all three come in the same millisecond', async () => {
+		const agent = await pollingAgent();
+		const [first, second] = [world.now() + 2 * MINUTE, world.now() + 4 * MINUTE];
+		const answers = [];
+		for (const at of [first, second, first]) answers.push((await TERMINATIONS['#55'](agent, iso(at))).status);
+		expect(answers).toEqual([200, 200, 200]);
+		expect(await emergenciesOf(world, agent.id)).toMatchObject([
+			{ deadline_at: first, outcome: 'escalated' },
+			{ deadline_at: second, outcome: 'escalated' },
+			{ deadline_at: first, open_of: agent.id },
+		]);
+	});
 });
