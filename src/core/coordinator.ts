@@ -1,4 +1,5 @@
 import { ATTENTION, agentsNeedingAttention, lockSituations, postpone } from '../store/situations.ts';
+import { alone } from './alone.ts';
 import type { Context } from './context.ts';
 import { type JobContext, LeaseLost } from './lease.ts';
 import { reconcile, workOn } from './reconcile.ts';
@@ -35,22 +36,17 @@ const together = async (context: JobContext, ids: readonly string[]): Promise<nu
 		if (error instanceof LeaseLost) throw error;
 		await context.store.ping();
 		let done = 0;
-		for (const id of ids) done += await alone(context, id);
+		for (const id of ids) done += await apart(context, id);
 		return done;
 	}
 };
 
-const alone = async (context: JobContext, id: string): Promise<number> => {
-	try {
-		return await decide(context, [id]);
-	} catch (error) {
-		if (error instanceof LeaseLost) throw error;
-		await context.store.ping();
-		context.log.error({ agent_id: id, err: error }, 'an agent cannot be decided; it is tried again in a minute');
-		// It may be locked by somebody who sleeps: then this fails as well, and is as good.
+const apart = async (context: JobContext, id: string): Promise<number> => {
+	const decided = await alone(context, id, () => decide(context, [id]));
+	// It may be locked by somebody who sleeps: then this fails as well, and is as good.
+	if (decided === null)
 		await context.store.transact((tx) => postpone.later(tx, { id, at: context.clock.now() + PAUSE_MS }), true).catch(() => undefined);
-		return 0;
-	}
+	return decided ?? 0;
 };
 
 const decide = (context: Context, ids: readonly string[]): Promise<number> =>

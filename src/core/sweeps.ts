@@ -3,6 +3,7 @@ import { endlessHosts, hostByHandle, livenessOf, lockAgent, markAlive, overdueHo
 import { forgottenAgents } from '../store/situations.ts';
 import type { Db } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
+import { alone } from './alone.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { reconcileAgent } from './reconcile.ts';
@@ -15,26 +16,53 @@ export const markServing = async (context: Context): Promise<void> => {
 	await context.store.transactTogether([markAlive.of({ now, gap: GAP_MS })]);
 };
 
+/** How many rows one look of a sweep takes, as the statements say. */
+const PAGE = 200;
+
+/**
+ * Works through what `find` finds, a transaction for each, until it finds nothing new: what stays due although it was tried is not tried
+ * twice in one run, so that no run is endless. Returns how many `work` says it has changed.
+ */
+const sweep = async <R>(
+	context: Context,
+	find: () => Promise<readonly R[]>,
+	idsOf: (row: R) => { readonly key: string; readonly agentId: string },
+	work: (tx: Db, journal: Journal, row: R) => Promise<boolean>,
+): Promise<number> => {
+	const tried = new Set<string>();
+	let done = 0;
+	for (;;) {
+		const found = await find();
+		const fresh = found.filter((row) => !tried.has(idsOf(row).key));
+		for (const row of fresh) {
+			const { key, agentId } = idsOf(row);
+			tried.add(key);
+			if (await alone(context, agentId, () => context.unit(null, (tx, journal) => work(tx, journal, row)))) done += 1;
+		}
+		if (found.length < PAGE || fresh.length === 0) return done;
+	}
+};
+
 /**
  * Judges primaries that were not heard for the timeout: agent offline, one event and one notification per transition, and a live
  * candidate takes over (D-46: one rule, conditional, every state but deleted is watched). Returns how many went offline.
  */
 export const sweepOffline = async (context: Context): Promise<number> => {
 	await context.liveness.flush();
-	let judged = 0;
-	for (;;) {
+	const overdue = async () => {
 		const now = context.clock.now();
 		// Null right after an outage, until somebody has marked its end: what is older proves nothing.
 		const since = await servingSince(context.store.read, now);
 		const timeout = context.settings.heartbeatTimeoutMs + WRITE_LAG_MS;
-		if (since === null || now - since < timeout) return judged;
-		const overdue = await overdueHosts.all(context.store.read, { cutoff: now - timeout });
-		const before = judged;
-		for (const { agent_id, handle } of overdue) {
-			if (await context.unit(null, (tx, journal) => judge(context, tx, journal, agent_id, handle, since))) judged += 1;
-		}
-		if (overdue.length < 200 || judged === before) return judged;
-	}
+		if (since === null || now - since < timeout) return [];
+		return (await overdueHosts.all(context.store.read, { cutoff: now - timeout })).map((host) => ({ ...host, since }));
+	};
+	return sweep(
+		context,
+		overdue,
+		({ handle, agent_id }) => ({ key: handle, agentId: agent_id }),
+		(tx, journal, { agent_id, handle, since }) => judge(context, tx, journal, agent_id, handle, since),
+	);
 };
 
 const judge = async (context: Context, tx: Db, journal: Journal, agentId: string, handle: string, since: number): Promise<boolean> => {
@@ -64,17 +92,13 @@ const judge = async (context: Context, tx: Db, journal: Journal, agentId: string
 };
 
 /** Ends commands nobody fetched in time and claims whose lease is over without evidence (decided 9). Returns how many. */
-export const sweepCommands = async (context: Context): Promise<number> => {
-	let ended = 0;
-	for (;;) {
-		const due = await dueCommands.all(context.store.read, { now: context.clock.now() });
-		const before = ended;
-		for (const { id, agent_id } of due) {
-			if (await context.unit(null, (tx, journal) => expire(context, tx, journal, id, agent_id))) ended += 1;
-		}
-		if (due.length < 200 || ended === before) return ended;
-	}
-};
+export const sweepCommands = (context: Context): Promise<number> =>
+	sweep(
+		context,
+		() => dueCommands.all(context.store.read, { now: context.clock.now() }),
+		({ id, agent_id }) => ({ key: id, agentId: agent_id }),
+		(tx, journal, { id, agent_id }) => expire(context, tx, journal, id, agent_id),
+	);
 
 const expire = async (context: Context, tx: Db, journal: Journal, id: string, agentId: string): Promise<boolean> => {
 	const agent = await lockAgent.first(tx, { id: agentId });
@@ -116,15 +140,13 @@ const ENDLESS_MS = 3_600_000;
  */
 export const sweepTerminations = async (context: Context): Promise<number> => {
 	let told = 0;
-	for (const role of ['zombie', 'ended', 'candidate'] as const) {
-		for (;;) {
-			const found = await endlessHosts.all(context.store.read, { role, before: context.clock.now() - ENDLESS_MS });
-			for (const { handle, agent_id } of found) {
-				if (await context.unit(null, (tx, journal) => tellEndless(context, tx, journal, handle, agent_id))) told += 1;
-			}
-			if (found.length < 200) break;
-		}
-	}
+	for (const role of ['zombie', 'ended', 'candidate'] as const)
+		told += await sweep(
+			context,
+			() => endlessHosts.all(context.store.read, { role, before: context.clock.now() - ENDLESS_MS }),
+			({ handle, agent_id }) => ({ key: handle, agentId: agent_id }),
+			(tx, journal, { handle, agent_id }) => tellEndless(context, tx, journal, handle, agent_id),
+		);
 	return told;
 };
 
@@ -154,11 +176,14 @@ const tellEndless = async (context: Context, tx: Db, journal: Journal, handle: s
  * A net under the coordinator: an emergency or a launch that is open while nothing would look at its agent again is looked at. Finds nothing
  * unless something is wrong, and says so. Returns how many.
  */
-export const sweepEmergencies = async (context: Context): Promise<number> => {
-	const lost = await forgottenAgents.all(context.store.read, {});
-	for (const { id } of lost) {
-		context.log.warn({ agent_id: id }, 'an emergency is open and nothing was due for its agent; it is looked at now');
-		await context.unit(null, (tx, journal) => reconcileAgent(context, tx, journal, id));
-	}
-	return lost.length;
-};
+export const sweepEmergencies = (context: Context): Promise<number> =>
+	sweep(
+		context,
+		() => forgottenAgents.all(context.store.read, {}),
+		({ id }) => ({ key: id, agentId: id }),
+		async (tx, journal, { id }) => {
+			context.log.warn({ agent_id: id }, 'an emergency is open and nothing was due for its agent; it is looked at now');
+			await reconcileAgent(context, tx, journal, id);
+			return true;
+		},
+	);
