@@ -34,7 +34,7 @@ export const JOBS: readonly Job[] = [
 	},
 	{
 		name: 'emergencies',
-		summary: 'Looks again at emergencies for which nothing is due',
+		summary: 'Looks again at emergencies, and at replicas that get ready, for which nothing is due',
 		everyMs: MINUTE,
 		run: sweepEmergencies,
 	},

@@ -173,16 +173,23 @@ const tellEndless = async (context: Context, tx: Db, journal: Journal, handle: s
 };
 
 /**
- * A net under the coordinator: an emergency or a launch that is open while nothing would look at its agent again is looked at. Finds nothing
- * unless something is wrong, and says so. Returns how many.
+ * A net under the coordinator: an emergency that is open, or a replica that is getting ready, while nothing would look at its agent again is
+ * looked at. Finds nothing unless something is wrong, and says so. Returns how many.
  */
 export const sweepEmergencies = (context: Context): Promise<number> =>
 	sweep(
 		context,
-		() => forgottenAgents.all(context.store.read, {}),
+		async () => {
+			const lost = await forgottenAgents.all(context.store.read, {});
+			for (const { id } of lost)
+				context.log.warn(
+					{ agent_id: id },
+					'an emergency is open, or a replica gets ready, and nothing was due for its agent; it is looked at now',
+				);
+			return lost;
+		},
 		({ id }) => ({ key: id, agentId: id }),
 		async (tx, journal, { id }) => {
-			context.log.warn({ agent_id: id }, 'an emergency is open and nothing was due for its agent; it is looked at now');
 			await reconcileAgent(context, tx, journal, id);
 			return true;
 		},

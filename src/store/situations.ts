@@ -126,7 +126,10 @@ export const postpone = statement<{ id: string; at: number }>()((db, v) =>
 		.where('id', '=', v('id')),
 );
 
-/** Agents with an open emergency, and those with a launch that was handed out, for which nothing is due. */
+/**
+ * Agents with an open emergency, and those with a replica whose machine is known and not ready, for which nothing is due. A launch order
+ * without a machine may wait for a poll, however long.
+ */
 export const forgottenAgents = statement<Record<string, never>>()((db) =>
 	db
 		.selectFrom('emergency as e')
@@ -140,6 +143,7 @@ export const forgottenAgents = statement<Record<string, never>>()((db) =>
 				.selectFrom('replica as r')
 				.select('r.agent_id as id')
 				.where('r.live_of', 'is not', null)
+				.where('r.handle', 'is not', null)
 				.where('r.status', '<>', 'ready')
 				.where((eb) =>
 					eb.exists(eb.selectFrom('agent as a').select('a.id').whereRef('a.id', '=', 'r.agent_id').where('a.attention_at', 'is', null)),

@@ -1,10 +1,11 @@
 import { sql } from 'kysely';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { alone } from '../../src/core/alone.ts';
 import { type JobContext, LeaseLost } from '../../src/core/lease.ts';
 import { type DatabaseKind, describeEachDatabase } from '../helpers/databases.ts';
 import { asAdmin, openWorld, type World } from '../helpers/world.ts';
-import { type AgentScene, joinAgent, makeAgent, rowsOf } from './agent-scene.ts';
+import { type AgentScene, heartbeatsFor, joinAgent, makeAgent, newMachine, rowsOf } from './agent-scene.ts';
+import { orderedReplica, put, replicasOf } from './replica-scene.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -23,6 +24,10 @@ const poison = async (world: World, kind: DatabaseKind, { id }: AgentScene): Pro
 	}
 };
 
+/** What became of the last run of a job. */
+const jobOf = async ({ daemons: [daemon] }: World, name: string) =>
+	daemon === undefined ? undefined : (await asAdmin(daemon, 'listJobs', {})).items.find((job) => job.name === name);
+
 describeEachDatabase('an agent that cannot be decided', ({ kind, freshUrl }) => {
 	let world: World;
 	afterEach(() => world.close());
@@ -36,10 +41,6 @@ describeEachDatabase('an agent that cannot be decided', ({ kind, freshUrl }) => 
 		const other = await makeAgent(world);
 		await prepare(other);
 		return { stuck, other, rows: rowsOf(world) };
-	};
-	const jobRow = async (name: string) => {
-		const [daemon] = world.daemons;
-		return daemon === undefined ? undefined : (await asAdmin(daemon, 'listJobs', {})).items.find((job) => job.name === name);
 	};
 
 	it('keeps no other from going offline', async () => {
@@ -85,7 +86,42 @@ describeEachDatabase('an agent that cannot be decided', ({ kind, freshUrl }) => 
 		for (let count = 0; count < 200; count++) await joinAgent(stuck);
 		await poison(world, kind, stuck);
 		await world.advance(HOUR + 2 * MINUTE, MINUTE);
-		expect(await jobRow('terminations')).toMatchObject({ last_result: 'ok', last_changed: 0 });
+		expect(await jobOf(world, 'terminations')).toMatchObject({ last_result: 'ok', last_changed: 0 });
+	});
+});
+
+describeEachDatabase('the look for what nothing is due for', ({ freshUrl }) => {
+	let world: World;
+	beforeEach(async () => {
+		world = await openWorld(await freshUrl());
+	});
+	afterEach(() => world.close());
+
+	const changedByLook = async () => (await jobOf(world, 'emergencies'))?.last_changed;
+	const forget = (agent: AgentScene): Promise<void> =>
+		world.store.transact(async (tx) => {
+			await tx.updateTable('agent').set({ attention_at: null }).where('id', '=', agent.id).execute();
+		});
+
+	it('does not take a launch order that waits for a poll for forgotten', async () => {
+		const { agent } = await orderedReplica(world);
+		await heartbeatsFor(world, 10 * MINUTE, agent.client, [agent.id]);
+		const [waiting] = await replicasOf(world, agent.id);
+		expect([waiting?.status, (await rowsOf(world).agent(agent.id)).attention_at]).toEqual(['launching', null]);
+		expect(await changedByLook()).toBe(0);
+	});
+
+	it('finds an emergency, and a replica that never becomes ready', async () => {
+		const signalled = await makeAgent(world);
+		await signalled.client.call('rebalanceRecommendation', { agent_id: signalled.id });
+		const { agent, order } = await orderedReplica(world);
+		await put(agent, agent.id, order.id, newMachine());
+		await forget(signalled);
+		await forget(agent);
+		await world.advance(MINUTE, 2000);
+		expect(await changedByLook()).toBe(2);
+		const due = await Promise.all([signalled, agent].map(async ({ id }) => (await rowsOf(world).agent(id)).attention_at));
+		expect(due).not.toContain(null);
 	});
 });
 
