@@ -190,7 +190,8 @@ export const attend = async (work: Work, until: number | null): Promise<void> =>
 
 const settle = (work: Work, move: Extract<Move, { do: 'wait' }>): void => {
 	const { emergency } = work;
-	if (emergency === null || move.step === null || emergency.step === move.step) return;
+	// The step it opens with has to be noted as well: what is planned is planned before anything is promoted.
+	if (emergency === null || move.step === null || (emergency.step === move.step && emergency.planned_at !== null)) return;
 	note(work, { step: move.step, choice: 'wait', why: move.why, rejected: [] }, { step: move.step, step_at: work.now });
 };
 

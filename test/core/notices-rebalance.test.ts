@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { iso } from '../../src/contract/index.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { openWorld, pool, type World } from '../helpers/world.ts';
-import { type AgentScene, heartbeatsFor, makeAgent, newMachine, rolesOf, rowsOf } from './agent-scene.ts';
+import { type AgentScene, heartbeatsFor, joinAgent, makeAgent, newMachine, orderSwitch, rolesOf, rowsOf } from './agent-scene.ts';
 import { emergenciesOf, fetchOrder, imminent, orderedReplica, put, readyReplica, replicasOf, say } from './replica-scene.ts';
 
 const MINUTE = 60_000;
@@ -113,6 +113,20 @@ describeEachDatabase('a rebalance recommendation', ({ freshUrl }) => {
 			expect(await states(agent)).toEqual(['failed', 'failed', 'launching']);
 			const failed = (await rows.notifications(agent.id)).filter(({ type }) => type === 'replica_failed');
 			expect(failed).toHaveLength(1);
+		});
+
+		it('after the pause of a launch that failed before, and says so; a switch meanwhile is promoted after that was planned', async () => {
+			const { agent, order } = await orderedReplica(world);
+			await say(agent, agent.id, order.id, 'failed', { error_message: 'no capacity' });
+			await single(agent);
+			const plannedAt = world.now();
+			await world.advance(2000);
+			await orderSwitch(agent.client, agent.instanceId, agent.id, 'c');
+			await world.advance(2000);
+			expect((await joinAgent(agent, 'c')).role).toBe('primary');
+			const [emergency] = await emergenciesOf(world, agent.id);
+			expect(emergency).toMatchObject({ planned_at: plannedAt, promoted_at: world.now() });
+			expect(JSON.parse(emergency?.plan ?? '[]')).toMatchObject([{ at: plannedAt, step: 'plan', choice: 'wait' }]);
 		});
 
 		it('unless the agent never fetches orders: then a person is told, once', async () => {
