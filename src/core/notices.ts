@@ -3,6 +3,7 @@ import { SpotError } from '../errors.ts';
 import { clientById } from '../store/clients.ts';
 import { addReport, type Emergency, saveEmergency, signalsByPool } from '../store/emergencies.ts';
 import type { Host } from '../store/hosts.ts';
+import { sameEvent } from '../store/journal.ts';
 import type { Replica } from '../store/replicas.ts';
 import { agentIdOf } from './agent-id.ts';
 import type { Caller } from './caller.ts';
@@ -15,6 +16,7 @@ import {
 	fromReplicaRequest,
 	fromTerminationNotice,
 	type Notice,
+	REPEAT_MS,
 	repeatedBy,
 	SIMULATED,
 	seenAt,
@@ -185,17 +187,13 @@ const answered = (work: Work, before: Host, emergency: Emergency, replica: Repli
 
 /** AWS takes a standby, or may: the slot is freed, and a new one is ordered where the mode or an emergency needs it. */
 const standbyNotice = async (work: Work, host: Host, notice: Notice): Promise<Noticed> => {
-	const { journal, agent, primary, replica, now } = work;
+	const { tx, journal, agent, primary, replica, now } = work;
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
 	if (notice.kind === 'rebalance' || notice.via !== 'failover') {
-		journal.event(
-			'standby_signalled',
-			`AWS signalled a ${notice.kind} for ${host.instance_id}, a ${host.role} of ${agent.logical_agent_id}`,
-			about,
-			{
-				severity: 'warning',
-			},
-		);
+		const message = `AWS signalled a ${notice.kind} for ${host.instance_id}, a ${host.role} of ${agent.logical_agent_id}`;
+		// v4 repeats its signal every ten seconds for as long as it stands.
+		const told = await sameEvent.first(tx, { agent_id: agent.id, type: 'standby_signalled', message, since: now - REPEAT_MS });
+		if (told === undefined) journal.event('standby_signalled', message, about, { severity: 'warning' });
 		return nothing(`${host.instance_id} is a ${host.role}: nothing is ordered for it`, primary.instance_id);
 	}
 	journal.event('standby_lost', `AWS takes back ${host.instance_id}, the ${host.role} of ${agent.logical_agent_id}`, about, {

@@ -28,6 +28,19 @@ const addEvent = statement<NewEvent>()((db, v) =>
 const EVENT = ['type', 'severity', 'client_id', 'agent_id', 'instance_id', 'message', 'metadata', 'request_id', 'created_at'] as const;
 const addEvents = multiRow('event', EVENT, '');
 
+/** The newest event that told the same of an agent since a time. Found at once where it is recent; without one, the agent's events are read. */
+export const sameEvent = statement<{ agent_id: string; type: string; message: string; since: number }>()((db, v) =>
+	db
+		.selectFrom('event')
+		.select('id')
+		.where('agent_id', '=', v('agent_id'))
+		.where('type', '=', v('type'))
+		.where('message', '=', v('message'))
+		.where('created_at', '>', v('since'))
+		.orderBy('id', 'desc')
+		.limit(sql.lit(1)),
+);
+
 const addAudit = statement<NewAudit>()((db, v) =>
 	db.insertInto('audit').values({
 		at: v('at'),

@@ -79,8 +79,25 @@ describeEachDatabase('a notice, by the role of the machine that brings it', ({ f
 			expect(await answers(SIGNALLED, agent, handle)).toEqual(all(SIGNALLED, 200, false, 'none', agent.instanceId));
 			expect(await replicasOf(world, agent.id)).toEqual(before);
 			expect(await emergenciesOf(world, agent.id)).toEqual([]);
-			expect((await rows.events(agent.id)).filter((type) => type === 'standby_signalled')).toHaveLength(4);
+			expect((await rows.events(agent.id)).filter((type) => type === 'standby_signalled')).toHaveLength(2);
 			expect((await rolesOf(world, agent.id))[instanceId]).toBe(role);
+		});
+
+		it('is told of once in two hours for each kind of signal, however often it repeats it', async () => {
+			const { agent, handle } = await standbyOf(role);
+			const at = iso(world.now());
+			const told = async () => (await rows.events(agent.id)).filter((type) => type === 'standby_signalled').length;
+			for (let minute = 0; minute < 115; minute++) {
+				for (const each of [agent.id, handle]) await agent.client.heartbeat(each);
+				await SIGNALLED['#53'](agent, handle, at);
+				await world.advance(MINUTE, MINUTE);
+			}
+			expect(await told()).toBe(1);
+			await SIGNALLED['#54 of a termination'](agent, handle, at);
+			expect(await told()).toBe(2);
+			await world.advance(6 * MINUTE, MINUTE);
+			await SIGNALLED['#53'](agent, handle, at);
+			expect(await told()).toBe(3);
 		});
 
 		it.each(Object.keys(TAKEN_BACK) as (keyof typeof TAKEN_BACK)[])(
