@@ -3,6 +3,7 @@ import type { Counters } from './counters.ts';
 import type { Directory } from './directory.ts';
 import type { Feed } from './feed.ts';
 import type { Liveness } from './liveness.ts';
+import type { NoticeLoad } from './notice-lane.ts';
 import type { Unit, Units } from './unit.ts';
 
 /** Everything a handler may use. */
@@ -13,6 +14,7 @@ export type Context = CoreDeps & {
 	readonly units: Units;
 	readonly directory: Directory;
 	readonly liveness: Liveness;
+	readonly notices: NoticeLoad;
 	/** What /metrics counts outside a transaction; inside one, the journal counts. */
 	readonly counters: Counters;
 };

@@ -47,7 +47,7 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 	const liveness = createLiveness(store, clock);
 	const units = createUnits(store, clock, ids, origin, feed, counters);
 	const unit = createUnit(units);
-	const context: Context = { ...deps, origin, feed, unit, units, directory, liveness, counters };
+	const context: Context = { ...deps, origin, feed, unit, units, directory, liveness, notices: { underWay: 0 }, counters };
 	const auth = createAuth(store, clock, feed, deps.settings.adminToken);
 	const writer = createPriceWriter(store, clock);
 	const lane = createNoticeLane(context);

@@ -13,6 +13,9 @@ import { StaleRow } from './unit.ts';
 /** Hands a notice of a host to whoever works on notices; resolves after what it led to is durable. Errors: 404, 503. */
 export type NoticeLane = (handle: string, caller: Caller, notice: Notice) => Promise<Noticed>;
 
+/** How many notices this daemon has taken and not answered yet: what can wait gives way to them. */
+export type NoticeLoad = { underWay: number };
+
 /** How many notices may share a transaction: a storm is answered in sets instead of one by one (../shared/performance.md). */
 const BATCH = 64;
 /** How many transactions may be under way: while the database works on one, the next is made ready. */
@@ -155,9 +158,12 @@ export const createNoticeLane = (context: Context): NoticeLane => {
 	};
 
 	return async (handle, caller, notice) => {
+		context.notices.underWay += 1;
 		const noticed = await new Promise<Noticed>((accept, reject) => {
 			queue.push({ handle, caller, notice, accept, reject });
 			begin();
+		}).finally(() => {
+			context.notices.underWay -= 1;
 		});
 		if (caller.principal?.kind === 'client' && notice.route !== SIMULATED)
 			context.liveness.seen(handle, caller.principal.clientId, 'other');
