@@ -3,6 +3,7 @@ import type { Context } from '../context.ts';
 import { holdInstanceCommand } from './hold.ts';
 import { listInstancesCommand } from './list.ts';
 import { instanceOptionsCommand } from './options.ts';
+import { promoteInstanceCommand } from './promote.ts';
 import { releaseInstanceCommand } from './release.ts';
 import { showInstanceCommand } from './show.ts';
 import { switchInstanceCommand } from './switch.ts';
@@ -14,4 +15,5 @@ export const instancesCommand = (context: Context): Command =>
 		.addCommand(instanceOptionsCommand(context))
 		.addCommand(switchInstanceCommand(context))
 		.addCommand(holdInstanceCommand(context))
-		.addCommand(releaseInstanceCommand(context));
+		.addCommand(releaseInstanceCommand(context))
+		.addCommand(promoteInstanceCommand(context));

@@ -249,3 +249,17 @@ export const holdInstance = operation({
 	input: z.object({ instance_id: id, hold: z.boolean(), client_id: z.string().nullish() }),
 	output: success.extend({ message: z.string(), hold: z.boolean() }),
 });
+
+/**
+ * Makes a machine that calls the primary of an agent whose primary does not: by identity.md T3 a zombie never takes over by itself. For an
+ * operator only, since the image of every machine has the client's token.
+ */
+export const promoteInstance = operation({
+	id: 'instances.promote',
+	method: 'POST',
+	path: '/api/client/instances/{instance_id}/promote',
+	access: 'operate',
+	summary: 'Make a zombie or candidate that calls the primary of its silent agent',
+	input: z.object({ instance_id: id, client_id: z.string().nullish() }),
+	output: success.extend({ message: z.string(), agent_id: z.string(), new_instance_id: z.string(), old_instance_id: z.string() }),
+});

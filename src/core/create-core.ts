@@ -24,6 +24,7 @@ import { createNoticeLane } from './notice-lane.ts';
 import * as notices from './notices.ts';
 import { createPriceWriter } from './price-writer.ts';
 import * as prices from './prices.ts';
+import { promoteInstance } from './promote-instance.ts';
 import { registerHost } from './register.ts';
 import * as replicas from './replicas.ts';
 import * as routine from './routine.ts';
@@ -91,6 +92,7 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		deleteAgent: agents.deleteAgent(context),
 		restoreAgent: agents.restoreAgent(context),
 		holdInstance: terminations.holdInstance(context),
+		promoteInstance: promoteInstance(context),
 		listInstances: instances.listInstances(context),
 		listClientInstances: instances.listClientInstances(context),
 		showInstance: instances.showInstance(context),

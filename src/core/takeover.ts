@@ -8,6 +8,14 @@ import { orderState } from './orders.ts';
 import { promote } from './promotion.ts';
 import { primaryIsSilent } from './silence.ts';
 
+type HeardHost = Host & { readonly seen_at: number };
+
+/** Whether a machine has registered, has not said that it goes, and was heard within the timeout. */
+export const isCalling = (context: Context, host: HeardHost): boolean =>
+	host.registered_at !== null &&
+	host.said_offline_at === null &&
+	context.clock.now() - Math.max(host.seen_at, context.liveness.pending(host.handle)?.seen_at ?? 0) < context.settings.heartbeatTimeoutMs;
+
 /**
  * T3 and T9 of identity.md: when the primary of a (locked) agent is silent, a disputed predecessor that still calls takes the agent back,
  * else the oldest live candidate takes over. Without an order the old host is on hold, since silence is no proof of death. `caller` is a
@@ -24,11 +32,7 @@ export const takeOverIfSilent = async (
 	const primary = await primaryOf.first(tx, { agent_id: agent.id });
 	if (primary === undefined || primary.handle === caller || !(await primaryIsSilent(context, tx, primary))) return null;
 	const now = context.clock.now();
-	const lives = (host: Host & { seen_at: number }): boolean =>
-		host.registered_at !== null &&
-		host.said_offline_at === null &&
-		(host.handle === caller ||
-			now - Math.max(host.seen_at, context.liveness.pending(host.handle)?.seen_at ?? 0) < context.settings.heartbeatTimeoutMs);
+	const lives = (host: HeardHost): boolean => isCalling(context, host.handle === caller ? { ...host, seen_at: now } : host);
 	const guess = primary.guess_command_id === null ? undefined : await commandById.first(tx, { id: primary.guess_command_id });
 	const predecessor =
 		guess === undefined

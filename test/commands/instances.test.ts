@@ -158,6 +158,34 @@ describe('instances', () => {
 			{ name: 'holdInstance', input: { instance_id: 'i-0old', hold: false } },
 		]);
 	});
+
+	test('promote', async ({ expect }) => {
+		const promoteInstance = () => ({
+			success: true,
+			message: 'promoted',
+			agent_id: 'a-1',
+			new_instance_id: 'i-0old',
+			old_instance_id: 'i-0abc',
+		});
+		const { tty, piped } = await both('instances promote i-0old', { script: { promoteInstance }, input: 'y\n' });
+		expect(tty).toMatchInlineSnapshot(`
+			"exit 0
+			New primary: i-0old
+			Old primary: i-0abc
+			Agent:       a-1
+			! This makes "i-0old" the primary and the old one a zombie on hold.
+			! Go on? [y/N] promoted
+			"
+		`);
+		expect(piped).toMatchInlineSnapshot(`
+			"exit 2
+			! spotctl: this makes "i-0old" the primary and the old one a zombie on hold; nobody is at a terminal to confirm it
+			!   add --yes
+			"
+		`);
+		const { out, calls } = await cli('instances promote i-0old --client acme --yes -q', { script: { ...found, promoteInstance } });
+		expect([out, calls.at(-1)?.input]).toEqual(['i-0old\n', { instance_id: 'i-0old', client_id: 'c-1' }]);
+	});
 });
 
 describe('commands', () => {

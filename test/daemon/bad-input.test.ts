@@ -120,7 +120,8 @@ describeEachDatabase('bad input', ({ kind, freshUrl }) => {
 
 	const send = (each: CoreOperation, sent: Sent, about = scene): Promise<Answer> => test.send({ token: tokenFor(each, about), ...sent });
 
-	const ready = async ({ name }: CoreOperation, { agentId, clientId, commandId, handle, replicaId }: Scene): Promise<void> => {
+	const ready = async ({ name }: CoreOperation, { agentId, clientId, commandId, handle, replicaId, token }: Scene): Promise<void> => {
+		if (name === 'promoteInstance') await test.apiAs(token).heartbeat({ agent_id: handle, status: 'offline' });
 		if (name === 'restoreAgent') await test.api.deleteAgent({ agent_id: agentId });
 		if (name === 'forceSwitch') await test.api.cancelCommand({ command_id: commandId });
 		if (name === 'promoteReplica') await test.api.replicaStatus({ agent_id: handle, replica_id: replicaId, status: 'ready' });

@@ -122,6 +122,9 @@ const AUDITED: Partial<Record<CoreOperation['name'], Audited>> = {
 	deleteAgent: changed('agents.delete'),
 	restoreAgent: changed('agents.restore', { prepare: ({ api }, { agentId }) => api.deleteAgent({ agent_id: agentId }) }),
 	holdInstance: changed('instances.hold'),
+	promoteInstance: changed('instances.promote', {
+		prepare: (test, { token, handle }) => test.apiAs(token).heartbeat({ agent_id: handle, status: 'offline' }),
+	}),
 	forceSwitch: changed('instances.switch', {
 		prepare: ({ api }, { commandId }) => api.cancelCommand({ command_id: commandId }),
 		input: ({ instanceId }) => ({ instance_id: instanceId, target: 'ondemand' }),

@@ -122,6 +122,7 @@ export const INPUTS: { readonly [N in Exclude<Name, DaemonName>]: (scene: Scene)
 	deleteAgent: ({ agentId }) => ({ agent_id: agentId }),
 	restoreAgent: ({ agentId }) => ({ agent_id: agentId }),
 	holdInstance: ({ zombieId }) => ({ instance_id: zombieId, hold: true }),
+	promoteInstance: ({ zombieId }) => ({ instance_id: zombieId }),
 	listInstances: () => ({}),
 	listClientInstances: ({ clientId }) => ({ client_id: clientId }),
 	showInstance: ({ instanceId }) => ({ instance_id: instanceId }),

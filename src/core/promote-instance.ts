@@ -1,0 +1,64 @@
+import type { Output, Valid } from '../contract/index.ts';
+import { SpotError } from '../errors.ts';
+import { lockAgent, primaryOf } from '../store/hosts.ts';
+import type { Caller } from './caller.ts';
+import { agentDeleted } from './calling-host.ts';
+import type { Context } from './context.ts';
+import { instanceOf } from './instance-of.ts';
+import { promote } from './promotion.ts';
+import { lastSeen, primaryIsSilent } from './silence.ts';
+import { isCalling } from './takeover.ts';
+import { StaleRow } from './unit.ts';
+
+/**
+ * What T3 of identity.md leaves to a person: a zombie, or a candidate, that calls becomes the primary of an agent whose primary is silent.
+ * The old primary is on hold, since silence is no proof of death. Errors: 404, 409 NOT_PROMOTABLE, NOT_CALLING, PRIMARY_ALIVE.
+ */
+export const promoteInstance =
+	(context: Context) =>
+	(input: Valid<'promoteInstance'>, caller: Caller): Promise<Output<'promoteInstance'>> =>
+		context.unit(caller, async (tx, journal) => {
+			const found = await instanceOf(tx, input.instance_id, input.client_id, caller);
+			const agent = await lockAgent.first(tx, { id: found.agent_id });
+			const host = await instanceOf(tx, input.instance_id, input.client_id, caller);
+			const primary = await primaryOf.first(tx, { agent_id: host.agent_id });
+			if (agent === undefined || primary === undefined || host.agent_id !== agent.id) throw new StaleRow();
+			const refuse = (code: string, message: string, hint: string) => new SpotError('conflict', code, message, { hint });
+			if (agent.status === 'deleted') throw agentDeleted(agent.id);
+			if (host.role !== 'zombie' && host.role !== 'candidate')
+				throw refuse(
+					'NOT_PROMOTABLE',
+					`${host.instance_id} is ${host.role}: only a zombie or a candidate is promoted by its id`,
+					host.role === 'replica' ? 'a replica has a command of its own: spotctl replicas list' : `see: spotctl agents show ${agent.id}`,
+				);
+			if (agent.status !== 'offline' && !(await primaryIsSilent(context, tx, primary)))
+				throw refuse(
+					'PRIMARY_ALIVE',
+					`${primary.instance_id}, the primary of ${agent.logical_agent_id}, calls`,
+					`move it instead: spotctl instances switch ${primary.instance_id}`,
+				);
+			if (!isCalling(context, { ...host, seen_at: await lastSeen(context, tx, host) }))
+				throw refuse(
+					'NOT_CALLING',
+					`nobody calls from ${host.instance_id}: as the primary it would do nothing`,
+					`see: spotctl instances show ${host.instance_id}`,
+				);
+			await promote(context, tx, journal, {
+				agent,
+				from: primary,
+				to: host,
+				reason: 'operator',
+				old: { role: 'zombie', hold: true, terminatedAt: null },
+				command: null,
+				record: {},
+			});
+			const before = { primary: primary.instance_id, role: host.role, hold: host.hold === 1 };
+			journal.audit('instances.promote', 'instance', host.instance_id, host.client_id, before, { primary: host.instance_id });
+			return {
+				success: true,
+				message: `${host.instance_id} is the primary of ${agent.logical_agent_id}; ${primary.instance_id} is a zombie on hold`,
+				agent_id: agent.id,
+				new_instance_id: host.instance_id,
+				old_instance_id: primary.instance_id,
+			};
+		});

@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describeEachDatabase } from '../helpers/databases.ts';
+import { openWorld, type World } from '../helpers/world.ts';
+import { heartbeatsFor, joinAgent, makeAgent, rolesOf, rowsOf } from './agent-scene.ts';
+import { readyReplica } from './replica-scene.ts';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+describeEachDatabase('a zombie that calls while the primary is silent', ({ freshUrl }) => {
+	let world: World;
+	let rows: ReturnType<typeof rowsOf>;
+	beforeAll(async () => {
+		world = await openWorld(await freshUrl());
+		rows = rowsOf(world);
+	});
+	afterAll(() => world.close());
+
+	const promote = (instanceId: string) => world.admin.call('promoteInstance', { instance_id: instanceId });
+
+	/** The primary was promoted over the machine `zombie` for its silence; that one calls again since. */
+	const comeBack = async () => {
+		const { agent, replica } = await readyReplica(world);
+		await heartbeatsFor(world, 200 * SECOND, agent.client, [replica.handle]);
+		expect(await rolesOf(world, agent.id)).toMatchObject({ [agent.instanceId]: 'zombie', [replica.instanceId]: 'primary' });
+		await agent.client.heartbeat(agent.id);
+		return { agent, zombie: { handle: agent.id, instanceId: agent.instanceId }, primary: replica };
+	};
+	/** And then the primary is killed. */
+	const killed = async () => {
+		const scene = await comeBack();
+		await heartbeatsFor(world, 4 * MINUTE, scene.agent.client, [scene.zombie.handle]);
+		return scene;
+	};
+	it('does not take over, and stays passive: only candidates do (identity.md T3)', async () => {
+		const { agent, zombie, primary } = await killed();
+		expect(await rolesOf(world, agent.id)).toEqual({ [zombie.instanceId]: 'zombie', [primary.instanceId]: 'primary' });
+		expect((await rows.agent(agent.id)).status).toBe('offline');
+		expect((await agent.client.config(zombie.handle)).body.enabled).toBe(false);
+	});
+
+	it('becomes the primary by that command, and acts from its next call on; the old primary is on hold', async () => {
+		const { agent, zombie, primary } = await killed();
+		expect(await promote(zombie.instanceId)).toMatchObject({
+			status: 200,
+			body: { agent_id: agent.id, new_instance_id: zombie.instanceId, old_instance_id: primary.instanceId },
+		});
+		expect(await rolesOf(world, agent.id)).toEqual({ [zombie.instanceId]: 'primary', [primary.instanceId]: 'zombie' });
+		expect(await rows.host(primary.handle)).toMatchObject({ role: 'zombie', hold: 1 });
+		expect((await rows.agent(agent.id)).status).toBe('online');
+		expect((await agent.client.config(zombie.handle)).body.enabled).toBe(true);
+		await heartbeatsFor(world, 20 * MINUTE, agent.client, [zombie.handle]);
+		expect((await rows.agent(agent.id)).status).toBe('online');
+		expect((await agent.client.terminations(zombie.handle)).body.instances).toEqual([]);
+	});
+
+	it('can be brought back again after the other one had its turn', async () => {
+		const { agent, zombie, primary } = await killed();
+		await promote(zombie.instanceId);
+		await agent.client.heartbeat(primary.handle);
+		await heartbeatsFor(world, 4 * MINUTE, agent.client, [primary.handle]);
+		expect((await promote(primary.instanceId)).status).toBe(200);
+		await heartbeatsFor(world, 4 * MINUTE, agent.client, [zombie.handle]);
+		expect((await promote(zombie.instanceId)).status).toBe(200);
+		expect(await rolesOf(world, agent.id)).toEqual({ [zombie.instanceId]: 'primary', [primary.instanceId]: 'zombie' });
+	});
+
+	describe('and a person who promotes the wrong thing', () => {
+		it.each([
+			['of an agent whose primary calls', comeBack, 'zombie', 'PRIMARY_ALIVE'],
+			['that is the primary', killed, 'primary', 'NOT_PROMOTABLE'],
+		] as const)('is refused a machine %s', async (_, make, which, code) => {
+			const scene = await make();
+			expect(await promote(scene[which].instanceId)).toMatchObject({ status: 409, body: { code } });
+		});
+
+		it('is refused a machine that does not call, and one that nobody knows', async () => {
+			const { zombie } = await comeBack();
+			await world.advance(5 * MINUTE, 4000);
+			expect(await promote(zombie.instanceId)).toMatchObject({ status: 409, body: { code: 'NOT_CALLING' } });
+			expect((await promote('i-nobody')).status).toBe(404);
+		});
+
+		it('is refused with the token of a client, which every machine has', async () => {
+			const { agent, zombie } = await killed();
+			expect((await agent.client.call('promoteInstance', { instance_id: zombie.instanceId })).status).toBe(403);
+		});
+
+		it('is refused a machine of a deleted agent', async () => {
+			const agent = await makeAgent(world);
+			const candidate = await joinAgent(agent);
+			await agent.client.remove(agent.id);
+			expect((await promote(candidate.instanceId)).status).toBe(404);
+		});
+	});
+});
