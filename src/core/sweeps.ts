@@ -8,7 +8,7 @@ import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { reconcileAgent } from './reconcile.ts';
 import { GAP_MS, isSilent, servingSince, WRITE_LAG_MS } from './silence.ts';
-import { takeOverIfSilent } from './takeover.ts';
+import { callsInVain, takeOverIfSilent } from './takeover.ts';
 
 /** Marks that somebody serves and can write; after a gap, silence counts from now (issue: one full timeout passes first). */
 export const markServing = async (context: Context): Promise<void> => {
@@ -79,9 +79,14 @@ const judge = async (context: Context, tx: Db, journal: Journal, agentId: string
 	const saved = await saveAgentOrRetry(tx, agent, { status: 'offline' }, now);
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
 	const never = host.registered_at === null;
-	const message = never
+	const left = await callsInVain(context, tx, agent.id);
+	const what = never
 		? `nobody called from ${host.instance_id}, the new machine of ${agent.logical_agent_id}: its image probably has no agent`
 		: `${agent.logical_agent_id} on ${host.instance_id} has not called for ${Math.round((now - heard) / 1000)} s`;
+	const message =
+		left === null
+			? what
+			: `${what}; ${left.instance_id} (zombie${left.hold === 1 ? ', on hold' : ''}) still calls; if the primary is gone: spotctl instances promote ${left.instance_id}`;
 	journal.event('agent_marked_offline', message, about, { severity: 'warning' });
 	journal.notify('agent_offline', never ? 'New machine never called' : 'Agent offline', message, about, 'warning');
 	journal.changed('agent', agent.id);

@@ -1,6 +1,7 @@
 import { type Command, commandById } from '../store/commands.ts';
 import { type Agent, type Host, hostsInRole, primaryOf } from '../store/hosts.ts';
 import { liveReplicaOf, saveReplica } from '../store/replicas.ts';
+import type { Role } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
@@ -54,6 +55,17 @@ export const takeOverIfSilent = async (
 		command,
 		record: {},
 	});
+};
+
+/**
+ * The zombie that was the primary last of those that still call, where nobody takes over by itself: neither a candidate nor a replica
+ * calls (T3 names no zombie but a disputed predecessor, T9). A person has to promote it.
+ */
+export const callsInVain = async (context: Context, tx: Db, agentId: string): Promise<Host | null> => {
+	const calling = async (role: Role) => (await hostsInRole.all(tx, { agent_id: agentId, role })).filter((host) => isCalling(context, host));
+	if ((await calling('candidate')).length > 0 || (await calling('replica')).length > 0) return null;
+	const [latest] = (await calling('zombie')).sort((a, b) => (b.generation ?? 0) - (a.generation ?? 0));
+	return latest === undefined || latest.takes_back === 1 ? null : latest;
 };
 
 const oldest = <H extends Host>(hosts: readonly H[]): H | undefined =>

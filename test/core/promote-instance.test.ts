@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { openWorld, type World } from '../helpers/world.ts';
-import { heartbeatsFor, joinAgent, makeAgent, rolesOf, rowsOf } from './agent-scene.ts';
+import { type AgentScene, heartbeatsFor, joinAgent, makeAgent, rolesOf, rowsOf } from './agent-scene.ts';
 import { readyReplica } from './replica-scene.ts';
 
 const SECOND = 1000;
@@ -32,11 +32,26 @@ describeEachDatabase('a zombie that calls while the primary is silent', ({ fresh
 		await heartbeatsFor(world, 4 * MINUTE, scene.agent.client, [scene.zombie.handle]);
 		return scene;
 	};
+	const told = async ({ id }: Pick<AgentScene, 'id'>) => {
+		const events = await world.store.read.selectFrom('event').selectAll().where('agent_id', '=', id).orderBy('id').execute();
+		const last = (of: readonly { readonly type: string; readonly message: string }[], type: string) =>
+			of.filter((each) => each.type === type).at(-1)?.message;
+		return [last(events, 'agent_marked_offline'), last(await rows.notifications(id), 'agent_offline')];
+	};
+
 	it('does not take over, and stays passive: only candidates do (identity.md T3)', async () => {
 		const { agent, zombie, primary } = await killed();
 		expect(await rolesOf(world, agent.id)).toEqual({ [zombie.instanceId]: 'zombie', [primary.instanceId]: 'primary' });
 		expect((await rows.agent(agent.id)).status).toBe('offline');
 		expect((await agent.client.config(zombie.handle)).body.enabled).toBe(false);
+	});
+
+	it('is named to a person, with the command that brings it back', async () => {
+		const { agent, zombie } = await killed();
+		for (const message of await told(agent))
+			expect(message).toContain(
+				`${zombie.instanceId} (zombie, on hold) still calls; if the primary is gone: spotctl instances promote ${zombie.instanceId}`,
+			);
 	});
 
 	it('becomes the primary by that command, and acts from its next call on; the old primary is on hold', async () => {
@@ -63,6 +78,17 @@ describeEachDatabase('a zombie that calls while the primary is silent', ({ fresh
 		await heartbeatsFor(world, 4 * MINUTE, agent.client, [zombie.handle]);
 		expect((await promote(zombie.instanceId)).status).toBe(200);
 		expect(await rolesOf(world, agent.id)).toEqual({ [zombie.instanceId]: 'primary', [primary.instanceId]: 'zombie' });
+	});
+
+	it('is not named where a candidate takes over, nor when it is silent as well', async () => {
+		const first = await comeBack();
+		const candidate = await joinAgent(first.agent, 'd');
+		await heartbeatsFor(world, 4 * MINUTE, first.agent.client, [first.zombie.handle, candidate.handle]);
+		expect((await rolesOf(world, first.agent.id))[candidate.instanceId]).toBe('primary');
+		const second = await comeBack();
+		await world.advance(5 * MINUTE, 4000);
+		for (const { agent } of [first, second])
+			for (const message of await told(agent)) if (message !== undefined) expect(message).not.toContain('promote');
 	});
 
 	describe('and a person who promotes the wrong thing', () => {
