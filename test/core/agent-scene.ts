@@ -54,6 +54,8 @@ export const rowsOf = (world: World) => {
 		if (value === undefined) throw new Error('no such row');
 		return value;
 	};
+	const notifications = (agentId: string) =>
+		read().selectFrom('notification').selectAll().where('agent_id', '=', agentId).orderBy('created_at').orderBy('id').execute();
 	return {
 		host: (handle: string): Promise<HostTable> =>
 			found(read().selectFrom('host').selectAll().where('handle', '=', handle).executeTakeFirst()),
@@ -69,8 +71,8 @@ export const rowsOf = (world: World) => {
 		liveness: (handle: string) => found(read().selectFrom('host_liveness').selectAll().where('handle', '=', handle).executeTakeFirst()),
 		events: async (agentId: string): Promise<string[]> =>
 			(await read().selectFrom('event').select('type').where('agent_id', '=', agentId).orderBy('id').execute()).map(({ type }) => type),
-		notifications: (agentId: string) =>
-			read().selectFrom('notification').selectAll().where('agent_id', '=', agentId).orderBy('created_at').orderBy('id').execute(),
+		notifications,
+		notified: async (agentId: string, type: string) => (await notifications(agentId)).filter((told) => told.type === type),
 		switches: (agentId: string) =>
 			read().selectFrom('switch_record').selectAll().where('agent_id', '=', agentId).orderBy('generation').orderBy('created_at').execute(),
 	};

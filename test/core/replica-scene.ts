@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { configure, poll, remove } from '../helpers/replica-calls.ts';
 import type { ClientActor, World } from '../helpers/world.ts';
-import { type AgentScene, makeAgent, newMachine } from './agent-scene.ts';
+import { type AgentScene, makeAgent, newMachine, type Zone } from './agent-scene.ts';
 
 /** The launch order the primary gets with its next poll; fails when there is none. */
 export const fetchOrder = async ({ client }: Pick<AgentScene, 'client'>, handle: string) => {
@@ -36,6 +36,10 @@ export const selfNamed = async (world: World, known?: ClientActor) => {
 	const agent: AgentScene = { client, id: body.agent_id, logicalId: instanceId, instanceId };
 	return { agent, order: await fetchOrder(agent, agent.id) };
 };
+
+export const zoneOf = (az: string | undefined): Zone => (az?.at(-1) ?? 'b') as Zone;
+/** A zone that is neither the primary's nor the given one. */
+export const otherZone = (az: string | undefined): Zone => (['b', 'c', 'd'] as const).find((zone) => zone !== zoneOf(az)) ?? 'b';
 
 /** Names the machine of a replica, as classic does after its launch. */
 export const put = ({ client }: Pick<AgentScene, 'client'>, handle: string, replicaId: string, instanceId: string) =>
