@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants, brokenStandbys } from '../helpers/invariants.ts';
 import { bothLists, configure, doomed, leftovers, poll, promote } from '../helpers/replica-calls.ts';
+import { CORE_SETTINGS } from '../helpers/settings.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
 import { type ClientActor, openWorld } from '../helpers/world.ts';
 import { heartbeatsFor, joinAgent, joinAt, makeAgent, newMachine, orderSwitch, rolesOf, rowsOf, TIMEOUT } from './agent-scene.ts';
@@ -283,14 +284,7 @@ describeEachDatabase('which machine is a replica', ({ freshUrl }) => {
 
 describeEachDatabase('a silent primary where failover.silentAfter is 0', ({ freshUrl }) => {
 	it('is never followed by its ready replica', async () => {
-		const failover = {
-			launchMs: 45_000,
-			readyMs: 60_000,
-			silentAfterMs: 0,
-			retireRepeatedMs: 1_800_000,
-			retireSingleMs: 7_200_000,
-			override: true,
-		};
+		const failover = { ...CORE_SETTINGS.failover, silentAfterMs: 0 };
 		const world = await openWorld(await freshUrl(), { settings: { failover } });
 		try {
 			const { agent, replica } = await readyReplica(world);

@@ -30,19 +30,10 @@ const strike = (world: FailoverWorld, spanMs: number): number => {
 
 /** The database stopped in the middle of a storm of notices and started again: those answered 503 say when to come again, and all ends well. */
 export const runOutage = async (options: OutageOptions): Promise<FailoverRunResult> => {
-	const { server, databaseUrl, market, seed, agents, speed, outageMs, settleMs = SETTLE_MS } = options;
+	const { server, seed, speed, outageMs, settleMs = SETTLE_MS } = options;
 	const began = performance.now();
 	let isAway = false;
-	const world = await openFailoverWorld({
-		databaseUrl,
-		market,
-		seed,
-		agents,
-		daemons: options.daemons,
-		speed,
-		settings: scaledSettings(speed),
-		mustLook: () => !isAway,
-	});
+	const world = await openFailoverWorld({ ...options, settings: scaledSettings(speed), mustLook: () => !isAway });
 	try {
 		const { violations, witness } = world;
 		await bringUp(world, options, { registerMs: 60_000 / speed + 15_000, readyMs: 240_000 / speed + 15_000, bareEvery: 3, share: 1 });

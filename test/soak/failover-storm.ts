@@ -52,20 +52,11 @@ const drawMoment = (random: Random): NoticeMoment => {
 
 /** Daemons killed with -9 again and again under a storm of notices: every emergency reaches a named end, every invariant holds. */
 export const runStorm = async (options: StormOptions): Promise<StormResult> => {
-	const { databaseUrl, market, seed, agents, kills, speed = 30, timeLimit = Infinity, settleMs = SETTLE_MS, onKill } = options;
+	const { seed, kills, speed = 30, timeLimit = Infinity, settleMs = SETTLE_MS, onKill } = options;
 	const began = performance.now();
 	// A refused launch costs a manual replica half a minute: not before the storm.
 	const faults: Partial<Faults> = { diesBeforeReport: 0.5, saysOfflineOnTermination: 0.3, crashEveryMs: 3_600_000 };
-	const world = await openFailoverWorld({
-		databaseUrl,
-		market,
-		seed,
-		agents,
-		daemons: options.daemons,
-		speed,
-		settings: scaledSettings(speed),
-		faults,
-	});
+	const world = await openFailoverWorld({ ...options, speed, settings: scaledSettings(speed), faults });
 	try {
 		const { aim, violations, daemons, ec2, fleet } = world;
 		const random = world.random.fork('kills');
