@@ -1,6 +1,3 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import type { Host, LocalApi } from '../../commands/context.ts';
 import { type Attachment, main } from '../../commands/main.ts';
@@ -8,6 +5,7 @@ import type { Api, Name } from '../../src/contract/index.ts';
 import type { Clock } from '../../src/deps.ts';
 import { systemIds } from '../../src/deps.ts';
 import { SpotError } from '../../src/errors.ts';
+import { temporaryFolder } from '../helpers/folders.ts';
 
 export type Call = { readonly name: Name; readonly input: unknown };
 
@@ -81,7 +79,7 @@ let empty: string | undefined;
 
 /** A folder with nothing in it, so that no configuration of this machine takes part. */
 export const emptyFolder = (): string => {
-	empty ??= mkdtempSync(join(tmpdir(), 'spotctl-cli-'));
+	empty ??= temporaryFolder('cli');
 	return empty;
 };
 

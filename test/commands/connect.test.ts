@@ -1,11 +1,11 @@
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest';
 import { isLoopback } from '../../commands/connect.ts';
 import { systemClock } from '../../src/deps.ts';
+import { temporaryFolder } from '../helpers/folders.ts';
 import { cli, type Run } from './cli.ts';
 import { client, healthy } from './fixtures.ts';
 
@@ -39,7 +39,7 @@ beforeAll(async () => {
 afterAll(() => void daemon.close());
 beforeEach(() => {
 	seen.length = 0;
-	home = mkdtempSync(join(tmpdir(), 'spotctl-home-'));
+	home = temporaryFolder('home');
 });
 
 const TOKEN = 'sca_0123456789abcdefghijklmnopqrstuvwxyz';
@@ -65,7 +65,7 @@ describe('the daemon is found', () => {
 	});
 
 	test('in another state folder', async ({ expect }) => {
-		const folder = mkdtempSync(join(tmpdir(), 'spotctl-state-'));
+		const folder = temporaryFolder('state');
 		writeFileSync(join(folder, 'daemon.json'), JSON.stringify({ url }));
 		expect((await run(`health --state-dir ${folder}`)).code).toBe(0);
 		expect((await run('health', { env: { SPOTCTL_STATE_DIR: folder } })).code).toBe(0);

@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { createConnection } from 'mysql2/promise';
@@ -7,10 +6,11 @@ import { describe, test } from 'vitest';
 import { systemClock } from '../../src/deps.ts';
 import { holdForDaemon } from '../../src/store/sqlite.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
+import { temporaryFolder } from '../helpers/folders.ts';
 import { both, cli } from './cli.ts';
 import { healthy } from './fixtures.ts';
 
-const newFile = (): string => join(mkdtempSync(join(tmpdir(), 'spotctl-db-')), 'spot.db');
+const newFile = (): string => join(temporaryFolder('db'), 'spot.db');
 const db = (verb: string, file: string, tty = false) => cli(`db ${verb} --database sqlite:${file}`, { clock: systemClock, tty });
 
 const migrated = async (): Promise<string> => {

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { AgentTable, CommandTable, HostTable } from '../../src/store/schema.ts';
+import type { AgentTable, CommandTable, HostTable, ReplicaTable } from '../../src/store/schema.ts';
 import type { ClientActor, Target, World } from '../helpers/world.ts';
 
 let machines = 0;
@@ -19,13 +19,23 @@ export const makeAgent = async (world: World, known?: ClientActor, machine: obje
 	return { client, id: body.agent_id, logicalId, instanceId };
 };
 
-/** Another machine of the image: the same logical id. Answers its handle and role. */
-export const joinAgent = async ({ client, logicalId }: AgentScene, zone: 'a' | 'b' | 'c' | 'd' = 'b', machine: object = {}) => {
+/** An availability zone of us-east-1, by its last letter. */
+export type Zone = 'a' | 'b' | 'c' | 'd';
+
+/** Another machine of the image, the same logical id, in an availability zone by its full name. Answers its handle and role. */
+export const joinAt = async (
+	{ client, logicalId }: Pick<AgentScene, 'client' | 'logicalId'>,
+	az: string | undefined,
+	machine: object = {},
+) => {
 	const instanceId = newMachine();
-	const { status, body } = await client.register(instanceId, { logical_agent_id: logicalId, az: `us-east-1${zone}`, ...machine });
+	const { status, body } = await client.register(instanceId, { logical_agent_id: logicalId, az, ...machine });
 	expect(status).toBe(200);
 	return { instanceId, handle: body.agent_id, role: body.role, answer: body };
 };
+
+/** The same in a zone of us-east-1. */
+export const joinAgent = (agent: AgentScene, zone: Zone = 'b', machine: object = {}) => joinAt(agent, `us-east-1${zone}`, machine);
 
 /** Forces a switch of the machine and lets the handle claim it; answers the command's id. */
 export const orderSwitch = async (client: ClientActor, instanceId: string, handle: string, target: Target = 'b', more: object = {}) => {
@@ -38,28 +48,33 @@ export const orderSwitch = async (client: ClientActor, instanceId: string, handl
 
 /** Rows as they are, for what no route shows. */
 export const rowsOf = (world: World) => {
-	const { read } = world.store;
+	const read = () => world.store.read;
 	const found = async <T>(row: Promise<T | undefined>): Promise<T> => {
 		const value = await row;
 		if (value === undefined) throw new Error('no such row');
 		return value;
 	};
+	const notifications = (agentId: string) =>
+		read().selectFrom('notification').selectAll().where('agent_id', '=', agentId).orderBy('created_at').orderBy('id').execute();
 	return {
 		host: (handle: string): Promise<HostTable> =>
-			found(read.selectFrom('host').selectAll().where('handle', '=', handle).executeTakeFirst()),
+			found(read().selectFrom('host').selectAll().where('handle', '=', handle).executeTakeFirst()),
 		hostOfMachine: (client: ClientActor, instanceId: string): Promise<HostTable> =>
 			found(
-				read.selectFrom('host').selectAll().where('client_id', '=', client.id).where('instance_id', '=', instanceId).executeTakeFirst(),
+				read().selectFrom('host').selectAll().where('client_id', '=', client.id).where('instance_id', '=', instanceId).executeTakeFirst(),
 			),
-		agent: (id: string): Promise<AgentTable> => found(read.selectFrom('agent').selectAll().where('id', '=', id).executeTakeFirst()),
-		command: (id: string): Promise<CommandTable> => found(read.selectFrom('command').selectAll().where('id', '=', id).executeTakeFirst()),
-		liveness: (handle: string) => found(read.selectFrom('host_liveness').selectAll().where('handle', '=', handle).executeTakeFirst()),
+		agent: (id: string): Promise<AgentTable> => found(read().selectFrom('agent').selectAll().where('id', '=', id).executeTakeFirst()),
+		command: (id: string): Promise<CommandTable> => found(read().selectFrom('command').selectAll().where('id', '=', id).executeTakeFirst()),
+		replica: (id: string): Promise<ReplicaTable> => found(read().selectFrom('replica').selectAll().where('id', '=', id).executeTakeFirst()),
+		liveReplicas: (agentId: string): Promise<ReplicaTable[]> =>
+			read().selectFrom('replica').selectAll().where('agent_id', '=', agentId).where('live_of', 'is not', null).orderBy('id').execute(),
+		liveness: (handle: string) => found(read().selectFrom('host_liveness').selectAll().where('handle', '=', handle).executeTakeFirst()),
 		events: async (agentId: string): Promise<string[]> =>
-			(await read.selectFrom('event').select('type').where('agent_id', '=', agentId).orderBy('id').execute()).map(({ type }) => type),
-		notifications: (agentId: string) =>
-			read.selectFrom('notification').selectAll().where('agent_id', '=', agentId).orderBy('created_at').orderBy('id').execute(),
+			(await read().selectFrom('event').select('type').where('agent_id', '=', agentId).orderBy('id').execute()).map(({ type }) => type),
+		notifications,
+		notified: async (agentId: string, type: string) => (await notifications(agentId)).filter((told) => told.type === type),
 		switches: (agentId: string) =>
-			read.selectFrom('switch_record').selectAll().where('agent_id', '=', agentId).orderBy('generation').orderBy('created_at').execute(),
+			read().selectFrom('switch_record').selectAll().where('agent_id', '=', agentId).orderBy('generation').orderBy('created_at').execute(),
 	};
 };
 

@@ -1,11 +1,13 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Input, iso, type Name } from '../../src/contract/index.ts';
 import type { Host } from '../../src/store/hosts.ts';
 import type { Replica } from '../../src/store/replicas.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants, brokenPromises, brokenStandbys, createCommandWatch, runsOf, seeded, unsettled } from '../helpers/invariants.ts';
-import { type ClientActor, openWorld, pool, type Reply, type World } from '../helpers/world.ts';
+import { withClient } from '../helpers/run-client.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
+import { type ClientActor, pool, type Reply, type World } from '../helpers/world.ts';
 
 /** How many machines may come by themselves, of two agents in turn; each has its place for life. */
 const MACHINES = 8;
@@ -707,42 +709,26 @@ const createRun = (world: World, client: ClientActor, daemons: number) => {
 
 describeEachDatabase('any order of what happens to standbys', ({ kind, freshUrl }) => {
 	const daemons = kind === 'sqlite' ? 1 : 2;
-
-	let world: World;
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl(), { settings: SETTINGS, direct: true });
-		for (let n = 1; n < daemons; n++) await world.addDaemon();
-	});
-	afterAll(() => world.close());
-
-	const check = (runs: number, timeout: number) =>
-		it(
-			`keeps one primary and one standby, ends every emergency and every machine that must end${daemons > 1 ? ', with two daemons' : ''}`,
-			async () => {
-				await fc.assert(
-					fc.asyncProperty(turnsOf(daemons), fc.constantFrom(...ENDINGS), async (turns, ending) => {
-						const client = await world.client();
-						try {
-							const run = createRun(world, client, daemons);
-							const first = { do: 'register', logical: true, saysMode: true, on: 0 } as const;
-							await run.take({ steps: [{ ...first, machine: 0 }], heard: true });
-							await run.take({ steps: [{ ...first, machine: 1 }], heard: true });
-							for (const turn of turns) await run.take(turn);
-							await run.finish(ending);
-						} finally {
-							// The next run finds nothing of this one.
-							await world.admin.call('deleteClient', { client_id: client.id });
-							world.given.splice(0);
-						}
-					}),
-					{ numRuns: runs, ...seeded() },
-				);
-			},
-			timeout,
-		);
+	const world = shareWorld(freshUrl, { settings: SETTINGS, direct: true, daemons });
 
 	describe(kind, () => {
 		const runs = runsOf(kind === 'sqlite' ? 100 : 10);
-		check(runs, 60_000 + runs * 3000);
+		it(
+			`keeps one primary and one standby, ends every emergency and every machine that must end${daemons > 1 ? ', with two daemons' : ''}`,
+			async () => {
+				const property = fc.asyncProperty(turnsOf(daemons), fc.constantFrom(...ENDINGS), (turns, ending) =>
+					withClient(world, async (client) => {
+						const run = createRun(world, client, daemons);
+						const first = { do: 'register', logical: true, saysMode: true, on: 0 } as const;
+						await run.take({ steps: [{ ...first, machine: 0 }], heard: true });
+						await run.take({ steps: [{ ...first, machine: 1 }], heard: true });
+						for (const turn of turns) await run.take(turn);
+						await run.finish(ending);
+					}),
+				);
+				await fc.assert(property, { numRuns: runs, ...seeded() });
+			},
+			60_000 + runs * 3000,
+		);
 	});
 });

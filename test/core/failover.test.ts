@@ -1,15 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { describeEachDatabase } from '../helpers/databases.ts';
-import { openWorld, type World } from '../helpers/world.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
 import { makeAgent, rolesOf, TIMEOUT } from './agent-scene.ts';
 import { emergenciesOf, fetchOrder, imminent, put, readyReplica, replicasOf, say } from './replica-scene.ts';
 
 describeEachDatabase('a termination notice', ({ freshUrl }) => {
-	let world: World;
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl());
-	});
-	afterAll(() => world.close());
+	const world = shareWorld(freshUrl);
 
 	test(
 		'promotes a ready replica in the same round trip; the new primary is confirmed by its first heartbeat (D-07, D-25)',

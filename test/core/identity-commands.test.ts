@@ -1,22 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants } from '../helpers/invariants.ts';
-import { openWorld, pool, type World } from '../helpers/world.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
+import { pool } from '../helpers/world.ts';
 import { heartbeatsFor, joinAgent, makeAgent, newMachine, orderSwitch, rolesOf, rowsOf } from './agent-scene.ts';
 
 describeEachDatabase('commands and hosts', ({ freshUrl }) => {
-	let world: World;
-	let rows: ReturnType<typeof rowsOf>;
-
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl());
-		rows = rowsOf(world);
-	});
-	afterAll(async () => {
-		const [daemon] = world.daemons;
-		if (daemon !== undefined) expect(await brokenInvariants(world, daemon)).toEqual([]);
-		await world.close();
-	});
+	const world = shareWorld(freshUrl, { must: [brokenInvariants] });
+	const rows = rowsOf(world);
 
 	describe('a claim (D-05)', () => {
 		it('is offered once, never again, not even to the claimant', async () => {

@@ -1,22 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants } from '../helpers/invariants.ts';
-import { type Actor, openWorld, type World } from '../helpers/world.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
+import type { Actor } from '../helpers/world.ts';
 import { heartbeatsFor, joinAgent, makeAgent, newMachine, orderSwitch, rolesOf, rowsOf } from './agent-scene.ts';
 
 describeEachDatabase('ids', ({ freshUrl }) => {
-	let world: World;
-	let rows: ReturnType<typeof rowsOf>;
-
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl());
-		rows = rowsOf(world);
-	});
-	afterAll(async () => {
-		const [daemon] = world.daemons;
-		if (daemon !== undefined) expect(await brokenInvariants(world, daemon)).toEqual([]);
-		await world.close();
-	});
+	const world = shareWorld(freshUrl, { must: [brokenInvariants] });
+	const rows = rowsOf(world);
 
 	/** An agent that has switched: its public id is the handle of a zombie now. */
 	const switched = async () => {

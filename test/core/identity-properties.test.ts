@@ -1,8 +1,10 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants, brokenPromises, brokenStandbys, createCommandWatch, runsOf, seeded } from '../helpers/invariants.ts';
-import { type ClientActor, openWorld, type Target, type World } from '../helpers/world.ts';
+import { withClient } from '../helpers/run-client.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
+import type { ClientActor, Target, World } from '../helpers/world.ts';
 
 /** How many machines may come, of two agents in turn; each has its place for life. */
 const MACHINES = 10;
@@ -325,44 +327,28 @@ const createRun = (world: World, client: ClientActor, daemons: number) => {
 
 describeEachDatabase('any order of calls', ({ kind, freshUrl }) => {
 	const daemons = kind === 'sqlite' ? 1 : 2;
-
-	let world: World;
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl(), { settings: SETTINGS, direct: true });
-		for (let n = 1; n < daemons; n++) await world.addDaemon();
-	});
-	afterAll(() => world.close());
-
-	const check = (runs: number, timeout: number) =>
-		it(
-			`keeps what identity.md section 8 promises, with restarts, lost answers${daemons > 1 ? ' and two daemons' : ''}`,
-			async () => {
-				await fc.assert(
-					fc.asyncProperty(stepsOf(daemons), async (turns) => {
-						const client = await world.client();
-						try {
-							world.use(0);
-							const run = createRun(world, client, daemons);
-							await run.take([
-								{ do: 'register', machine: 0, logical: true, saysMode: true },
-								{ do: 'register', machine: 1, logical: true, saysMode: true },
-							]);
-							for (const turn of turns) await run.take(turn);
-							await run.finish();
-						} finally {
-							// The next run finds nothing of this one.
-							await world.admin.call('deleteClient', { client_id: client.id });
-							world.given.splice(0);
-						}
-					}),
-					{ numRuns: runs, ...seeded() },
-				);
-			},
-			timeout,
-		);
+	const world = shareWorld(freshUrl, { settings: SETTINGS, direct: true, daemons });
 
 	describe(kind, () => {
 		const runs = runsOf(kind === 'sqlite' ? 200 : 15);
-		check(runs, 60_000 + runs * 2000);
+		it(
+			`keeps what identity.md section 8 promises, with restarts, lost answers${daemons > 1 ? ' and two daemons' : ''}`,
+			async () => {
+				const property = fc.asyncProperty(stepsOf(daemons), (turns) =>
+					withClient(world, async (client) => {
+						world.use(0);
+						const run = createRun(world, client, daemons);
+						await run.take([
+							{ do: 'register', machine: 0, logical: true, saysMode: true },
+							{ do: 'register', machine: 1, logical: true, saysMode: true },
+						]);
+						for (const turn of turns) await run.take(turn);
+						await run.finish();
+					}),
+				);
+				await fc.assert(property, { numRuns: runs, ...seeded() });
+			},
+			60_000 + runs * 2000,
+		);
 	});
 });

@@ -1,22 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants } from '../helpers/invariants.ts';
-import { openWorld, type World } from '../helpers/world.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
 import { type AgentScene, heartbeatsFor, joinAgent, makeAgent, newMachine, orderSwitch, rolesOf, rowsOf, TIMEOUT } from './agent-scene.ts';
 
 describeEachDatabase('roles', ({ freshUrl }) => {
-	let world: World;
-	let rows: ReturnType<typeof rowsOf>;
-
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl());
-		rows = rowsOf(world);
-	});
-	afterAll(async () => {
-		const [daemon] = world.daemons;
-		if (daemon !== undefined) expect(await brokenInvariants(world, daemon)).toEqual([]);
-		await world.close();
-	});
+	const world = shareWorld(freshUrl, { must: [brokenInvariants] });
+	const rows = rowsOf(world);
 
 	/** An agent whose switch to zone b was proved by the registration of a machine there. */
 	const guessed = async () => {

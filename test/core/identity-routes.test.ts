@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants } from '../helpers/invariants.ts';
-import { openWorld, type World } from '../helpers/world.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
 import { type AgentScene, heartbeatsFor, joinAgent, makeAgent, newMachine, orderSwitch, rolesOf, rowsOf } from './agent-scene.ts';
 
 type Host = { readonly handle: string; readonly instanceId: string };
@@ -11,18 +11,8 @@ const PASSIVE = ['candidate', 'zombie', 'terminated'] as const;
 const ROLES = ['primary', ...PASSIVE] as const;
 
 describeEachDatabase('what a call means by the role of its host', ({ freshUrl }) => {
-	let world: World;
-	let rows: ReturnType<typeof rowsOf>;
-
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl());
-		rows = rowsOf(world);
-	});
-	afterAll(async () => {
-		const [daemon] = world.daemons;
-		if (daemon !== undefined) expect(await brokenInvariants(world, daemon)).toEqual([]);
-		await world.close();
-	});
+	const world = shareWorld(freshUrl, { must: [brokenInvariants] });
+	const rows = rowsOf(world);
 
 	/** An agent with a host in every role. Its public id is the handle of the zombie. */
 	const cast = async (): Promise<Cast> => {

@@ -1,17 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { describeEachDatabase } from '../helpers/databases.ts';
-import { openWorld, type World } from '../helpers/world.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
 import { heartbeatsFor, joinAgent, makeAgent, rolesOf, rowsOf, TIMEOUT } from './agent-scene.ts';
 
 describeEachDatabase('silence (D-46)', ({ freshUrl }) => {
-	let world: World;
-	let rows: ReturnType<typeof rowsOf>;
-
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl());
-		rows = rowsOf(world);
-	});
-	afterAll(() => world.close());
+	const world = shareWorld(freshUrl);
+	const rows = rowsOf(world);
 
 	const status = async (id: string): Promise<string> => (await rows.agent(id)).status;
 

@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { describeEachDatabase } from '../helpers/databases.ts';
-import { openWorld, type World } from '../helpers/world.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
 import { type AgentScene, joinAgent, makeAgent, newMachine, orderSwitch } from './agent-scene.ts';
 import { imminent, readyReplica } from './replica-scene.ts';
 
@@ -24,12 +24,7 @@ const EXPECTED = {
 };
 
 describeEachDatabase('statements of a request', ({ freshUrl }) => {
-	let world: World;
-
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl());
-	});
-	afterAll(() => world.close());
+	const world = shareWorld(freshUrl);
 
 	/** How many statements a piece of work takes, without those around a transaction. Time stands still, so nothing else runs. */
 	const count = async (work: () => Promise<{ status: number }>): Promise<number> => {

@@ -1,32 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { iso } from '../../src/contract/index.ts';
 import type { PlanEntry } from '../../src/core/reconcile.ts';
 import { addPools } from '../../src/store/prices.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
-import { openWorld, pool, type World } from '../helpers/world.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
+import { pool } from '../helpers/world.ts';
 import { type AgentScene, heartbeatsFor, joinAgent, makeAgent, newMachine, rolesOf, rowsOf } from './agent-scene.ts';
-import { emergenciesOf, fetchOrder, imminent, orderedReplica, put, readyReplica, replicasOf, say } from './replica-scene.ts';
+import { emergenciesOf, fetchOrder, imminent, orderedReplica, pollingAgent, put, readyReplica, replicasOf, say } from './replica-scene.ts';
 
 const MINUTE = 60_000;
 
 describeEachDatabase('the countdown of a termination notice', ({ freshUrl }) => {
-	let world: World;
-	let rows: ReturnType<typeof rowsOf>;
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl());
-		rows = rowsOf(world);
-	});
-	afterAll(() => world.close());
+	const world = shareWorld(freshUrl);
+	const rows = rowsOf(world);
 
-	/** An agent without a replica that fetches launch orders, as classic does. */
-	const pollingAgent = async (machine: object = {}): Promise<AgentScene> => {
-		const agent = await makeAgent(world, undefined, machine);
-		await agent.client.call('listHostReplicas', { agent_id: agent.id, status: 'launching' });
-		return agent;
-	};
-	/** The same after its notice. */
+	/** An agent without a replica that fetches launch orders, after its notice. */
 	const noticed = async (machine: object = {}): Promise<AgentScene> => {
-		const agent = await pollingAgent(machine);
+		const agent = await pollingAgent(world, machine);
 		expect((await imminent(world, agent, agent.id)).body.success).toBe(false);
 		return agent;
 	};
@@ -95,7 +85,7 @@ describeEachDatabase('the countdown of a termination notice', ({ freshUrl }) => 
 
 	describe('without a replica', () => {
 		it('offers the launch order to the primary alone, once, and in no other way', async () => {
-			const agent = await pollingAgent();
+			const agent = await pollingAgent(world);
 			const standby = await joinAgent(agent, 'c');
 			await imminent(world, agent, agent.id);
 			expect((await agent.client.poll(agent.id)).body.commands).toEqual([]);
@@ -117,7 +107,7 @@ describeEachDatabase('the countdown of a termination notice', ({ freshUrl }) => 
 					instance: { instance_type: 'c5.large', region },
 					pricing: { spot_pools: Object.entries(prices).map(([az, value]) => ({ pool_id: `c5.large.${az}`, az, price: value })) },
 				});
-			const risky = await pollingAgent({ region, az: zone('b') });
+			const risky = await pollingAgent(world, { region, az: zone('b') });
 			await price(risky, { [zone('a')]: 0.04, [zone('b')]: 0.01, [zone('c')]: 0.03, [zone('d')]: 0.02 });
 			await imminent(world, risky, risky.id);
 			await world.store.transact((tx) =>
@@ -125,7 +115,7 @@ describeEachDatabase('the countdown of a termination notice', ({ freshUrl }) => 
 					{ id: `c5.large.${zone('e')}`, instance_type: 'c5.large', region, az: zone('e'), active: 1, created_at: world.now() },
 				]),
 			);
-			const agent = await pollingAgent({ region, az: zone('a') });
+			const agent = await pollingAgent(world, { region, az: zone('a') });
 			await price(agent, { [zone('a')]: 0.04, [zone('b')]: 0.01, [zone('c')]: 0.03, [zone('d')]: 0.02 });
 			expect((await imminent(world, agent, agent.id)).body.success).toBe(false);
 			expect(await fetchOrder(agent, agent.id)).toMatchObject({ pool_id: `c5.large.${zone('d')}`, az: zone('d') });
@@ -143,7 +133,7 @@ describeEachDatabase('the countdown of a termination notice', ({ freshUrl }) => 
 		});
 
 		it('is stopped neither by old prices nor by none (D-02)', async () => {
-			const agent = await pollingAgent();
+			const agent = await pollingAgent(world);
 			await agent.client.prices(agent.id, { 'us-east-1b': 0.03, 'us-east-1c': 0.02 });
 			await world.advance(2880 * MINUTE, 1440 * MINUTE);
 			expect((await imminent(world, agent, agent.id)).status).toBe(200);
@@ -265,7 +255,7 @@ describeEachDatabase('the countdown of a termination notice', ({ freshUrl }) => 
 		});
 
 		it('that is not in a zone the agent excluded, nor is the first', async () => {
-			const agent = await pollingAgent();
+			const agent = await pollingAgent(world);
 			const wishes = { preferred_zones: ['us-east-1c'], exclude_zones: ['us-east-1b'] };
 			await agent.client.call('createEmergencyReplica', { agent_id: agent.id, signal_type: 'termination-notice', ...wishes });
 			await imminent(world, agent, agent.id);
@@ -339,7 +329,7 @@ describeEachDatabase('the countdown of a termination notice', ({ freshUrl }) => 
 		});
 
 		it('is two minutes after the notice where that names no time', async () => {
-			const agent = await pollingAgent();
+			const agent = await pollingAgent(world);
 			await agent.client.call('terminationImminent', { agent_id: agent.id });
 			await heartbeatsFor(world, 116_000, agent.client, [agent.id]);
 			expect(await emergenciesOf(world, agent.id)).toMatchObject([{ outcome: null, deadline_at: null }]);

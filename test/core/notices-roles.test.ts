@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { iso } from '../../src/contract/index.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
-import { openWorld, type World } from '../helpers/world.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
 import { type AgentScene, heartbeatsFor, joinAgent, makeAgent, newMachine, rolesOf, rowsOf } from './agent-scene.ts';
 import { emergenciesOf, fetchOrder, imminent, put, readyReplica, replicasOf } from './replica-scene.ts';
 
@@ -30,13 +30,8 @@ const SIGNALLED = {
 type Calls = typeof TAKEN_BACK | typeof SIGNALLED;
 
 describeEachDatabase('a notice, by the role of the machine that brings it', ({ freshUrl }) => {
-	let world: World;
-	let rows: ReturnType<typeof rowsOf>;
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl());
-		rows = rowsOf(world);
-	});
-	afterAll(() => world.close());
+	const world = shareWorld(freshUrl);
+	const rows = rowsOf(world);
 
 	/** What each call answers: 200 and these in every case. */
 	const answers = async (calls: Calls, agent: AgentScene, handle: string, at = iso(world.now() + 2 * MINUTE)) => {

@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { iso } from '../../src/contract/index.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
 import { openWorld, type World } from '../helpers/world.ts';
 import { type AgentScene, heartbeatsFor, newMachine, rolesOf, rowsOf } from './agent-scene.ts';
 import { emergenciesOf, imminent, orderedReplica, put, readyReplica, replicasOf, say } from './replica-scene.ts';
@@ -18,13 +19,8 @@ const FAILOVER = {
 };
 
 describeEachDatabase('a primary that falls silent while its ready replica calls', ({ freshUrl }) => {
-	let world: World;
-	let rows: ReturnType<typeof rowsOf>;
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl());
-		rows = rowsOf(world);
-	});
-	afterAll(() => world.close());
+	const world = shareWorld(freshUrl);
+	const rows = rowsOf(world);
 
 	/** Both have just called. */
 	const pair = async (where = world) => {

@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { type Input, iso } from '../../src/contract/index.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
-import { openWorld, type World } from '../helpers/world.ts';
-import { type AgentScene, makeAgent } from './agent-scene.ts';
-import { emergenciesOf, imminent, readyReplica, replicasOf } from './replica-scene.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
+import type { AgentScene } from './agent-scene.ts';
+import { emergenciesOf, imminent, pollingAgent, readyReplica, replicasOf } from './replica-scene.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -35,22 +35,11 @@ const TERMINATIONS = {
 };
 
 describeEachDatabase('a time in a notice', ({ freshUrl }) => {
-	let world: World;
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl());
-	});
-	afterAll(() => world.close());
-
-	/** An agent that fetches launch orders, as classic does. */
-	const pollingAgent = async (): Promise<AgentScene> => {
-		const agent = await makeAgent(world);
-		await agent.client.call('listHostReplicas', { agent_id: agent.id, status: 'launching' });
-		return agent;
-	};
+	const world = shareWorld(freshUrl);
 
 	it.each(FORMS)('%s stops no failover, and is the deadline where it can be one (D-10)', async (_, form, kind) => {
 		for (const [route, send] of Object.entries(TERMINATIONS)) {
-			const agent = await pollingAgent();
+			const agent = await pollingAgent(world);
 			const at = world.now() + 2 * MINUTE;
 			expect([route, (await send(agent, form(at))).status]).toEqual([route, route === '#54' ? 201 : 200]);
 			expect(await emergenciesOf(world, agent.id)).toMatchObject([
@@ -66,19 +55,19 @@ describeEachDatabase('a time in a notice', ({ freshUrl }) => {
 		['in a minute', (now: number) => iso(now + MINUTE), 0],
 		['in 1970', () => '1970-01-01T00:00:00Z', 0],
 	])('of a signal seen %s counts as far as it can be true', async (_, seen, before) => {
-		const agent = await pollingAgent();
+		const agent = await pollingAgent(world);
 		await imminent(world, agent, agent.id, { detected_at: seen(world.now()) });
 		expect(await emergenciesOf(world, agent.id)).toMatchObject([{ signal_at: world.now() - before, received_at: world.now() }]);
 	});
 
 	it('of a rebalance notice of v6 is two minutes before its deadline', async () => {
-		const agent = await pollingAgent();
+		const agent = await pollingAgent(world);
 		await agent.client.call('rebalanceNotice', { agent_id: agent.id, notice_time: iso(world.now() - 5000) });
 		expect(await emergenciesOf(world, agent.id)).toMatchObject([{ kind: 'rebalance', deadline_at: world.now() + 115_000 }]);
 	});
 
 	it.each(['ordered', 'ready'])('that only the second call of classic says is when the signal was seen (replica %s)', async (replica) => {
-		const agent = replica === 'ready' ? (await readyReplica(world)).agent : await pollingAgent();
+		const agent = replica === 'ready' ? (await readyReplica(world)).agent : await pollingAgent(world);
 		const seen = world.now();
 		await world.advance(1500, 500);
 		const termination_time = iso(seen + 2 * MINUTE);
@@ -88,7 +77,7 @@ describeEachDatabase('a time in a notice', ({ freshUrl }) => {
 	});
 
 	it('that is another deadline an hour later is another notice, with two minutes of its own', async () => {
-		const agent = await pollingAgent();
+		const agent = await pollingAgent(world);
 		const first = world.now() + 2 * MINUTE;
 		await TERMINATIONS['#55'](agent, iso(first));
 		await world.advance(3 * MINUTE, 5000);

@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { iso } from '../../src/contract/index.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
-import { openWorld, type World } from '../helpers/world.ts';
-import { type AgentScene, makeAgent, newMachine, rolesOf, rowsOf } from './agent-scene.ts';
-import { emergenciesOf, fetchOrder, imminent, put, readyReplica, replicasOf, say } from './replica-scene.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
+import { type AgentScene, newMachine, rolesOf, rowsOf } from './agent-scene.ts';
+import { emergenciesOf, fetchOrder, imminent, pollingAgent, put, readyReplica, replicasOf, say } from './replica-scene.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -19,20 +19,9 @@ const TERMINATIONS = {
 };
 
 describeEachDatabase('a notice', ({ freshUrl }) => {
-	let world: World;
-	let rows: ReturnType<typeof rowsOf>;
-	beforeAll(async () => {
-		world = await openWorld(await freshUrl());
-		rows = rowsOf(world);
-	});
-	afterAll(() => world.close());
+	const world = shareWorld(freshUrl);
+	const rows = rowsOf(world);
 
-	/** An agent that fetches launch orders, as classic does. */
-	const pollingAgent = async (machine: object = {}): Promise<AgentScene> => {
-		const agent = await makeAgent(world, undefined, machine);
-		await agent.client.call('listHostReplicas', { agent_id: agent.id, status: 'launching' });
-		return agent;
-	};
 	const shown = async (agent: AgentScene) => {
 		const last = (await emergenciesOf(world, agent.id)).at(-1);
 		return (await agent.client.call('showEmergency', { emergency_id: last?.id ?? '' })).body;
@@ -66,7 +55,7 @@ describeEachDatabase('a notice', ({ freshUrl }) => {
 		});
 
 		it('by v4 while its replica is made is answered with success from the moment that took over', async () => {
-			const agent = await pollingAgent();
+			const agent = await pollingAgent(world);
 			const notice_time = iso(world.now() + 2 * MINUTE);
 			const answers: boolean[] = [];
 			const instanceId = newMachine();
@@ -109,7 +98,7 @@ describeEachDatabase('a notice', ({ freshUrl }) => {
 		});
 
 		it('before anything changed gets the same answer (D-25)', async () => {
-			const agent = await pollingAgent();
+			const agent = await pollingAgent(world);
 			const call = { agent_id: agent.id, termination_time: iso(world.now() + 2 * MINUTE) };
 			const first = await agent.client.call('terminationImminent', call);
 			const second = await agent.client.call('terminationImminent', call);
@@ -118,7 +107,7 @@ describeEachDatabase('a notice', ({ freshUrl }) => {
 		});
 
 		it('by both calls of classic and both forms of the others is one emergency with one replica (D-26)', async () => {
-			const agent = await pollingAgent();
+			const agent = await pollingAgent(world);
 			const at = iso(world.now() + 2 * MINUTE);
 			for (const send of Object.values(TERMINATIONS)) await send(agent, at);
 			for (const send of Object.values(TERMINATIONS)) await send(agent, undefined);
@@ -166,7 +155,7 @@ describeEachDatabase('a notice', ({ freshUrl }) => {
 
 	describe('in the books', () => {
 		it('keeps every stage, in order, from the signal to the first heartbeat of the new primary', async () => {
-			const agent = await pollingAgent();
+			const agent = await pollingAgent(world);
 			const seen = world.now();
 			await world.advance(1500, 500);
 			await imminent(world, agent, agent.id, { detected_at: iso(seen) });
@@ -215,7 +204,7 @@ describeEachDatabase('a notice', ({ freshUrl }) => {
 		});
 
 		it('tells a person when nobody calls from the new primary for ten minutes', async () => {
-			const agent = await pollingAgent();
+			const agent = await pollingAgent(world);
 			await imminent(world, agent, agent.id);
 			const order = await fetchOrder(agent, agent.id);
 			await put(agent, agent.id, order.id, newMachine());
@@ -229,7 +218,7 @@ describeEachDatabase('a notice', ({ freshUrl }) => {
 		});
 
 		it('is in the emergency state of the agent until it has ended', async () => {
-			const agent = await pollingAgent();
+			const agent = await pollingAgent(world);
 			const state = async () => (await agent.client.call('emergencyStatus', { agent_id: agent.id })).body;
 			expect(await state()).toMatchObject({
 				agent_id: agent.id,
@@ -326,7 +315,7 @@ describeEachDatabase('a notice', ({ freshUrl }) => {
 		});
 
 		it('without a replica is one order, fetched once whichever daemon is asked', async () => {
-			const agent = await pollingAgent();
+			const agent = await pollingAgent(world);
 			const call = { agent_id: agent.id, termination_time: iso(world.now() + 2 * MINUTE) };
 			const noticed = await Promise.all(world.daemons.map(({ send }) => send(agent.client.token, 'terminationImminent', call, {})));
 			for (const answer of noticed) expect(answer).toMatchObject({ status: 200, body: { success: false } });

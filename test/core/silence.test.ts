@@ -6,6 +6,7 @@ import { migrate } from '../../src/store/migrate.ts';
 import { openStore } from '../../src/store/open.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { openRows } from '../helpers/rows.ts';
+import { CORE_SETTINGS } from '../helpers/settings.ts';
 
 const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const MINUTE = 60_000;
@@ -27,22 +28,8 @@ describeEachDatabase('after an outage', ({ freshUrl }) => {
 		};
 		const store = await openStore({ url, poolSize: 4, clock, leaseClock: clock });
 		await migrate(store);
-		const settings = {
-			heartbeatTimeoutMs: 2 * MINUTE,
-			terminateWaitSeconds: 300,
-			leaseMs: 900_000,
-			expireMs: { emergency: MINUTE, manual: MINUTE, model: MINUTE, scheduled: MINUTE },
-			failover: {
-				launchMs: 45_000,
-				readyMs: 60_000,
-				silentAfterMs: 180_000,
-				retireRepeatedMs: 1_800_000,
-				retireSingleMs: 7_200_000,
-				override: true,
-			},
-			adminToken: null,
-			tokenRevealKey: null,
-		};
+		const expireMs = { emergency: MINUTE, manual: MINUTE, model: MINUTE, scheduled: MINUTE };
+		const settings = { ...CORE_SETTINGS, expireMs };
 		const core = createCore({ store, clock, ids: systemIds, settings, log: QUIET });
 		await core.start({ jobs: true });
 		const [jobs] = timers.filter(({ ms }) => ms === TICK_MS);

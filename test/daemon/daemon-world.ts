@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
 import { type CoreParts, type Daemon, startDaemon } from '../../daemon/daemon.ts';
@@ -9,6 +7,7 @@ import type { Core } from '../../src/core/index.ts';
 import { systemClock, systemIds } from '../../src/deps.ts';
 import { SpotError } from '../../src/errors.ts';
 import { openLog } from '../../src/log.ts';
+import { temporaryFolder } from '../helpers/folders.ts';
 import { collector } from './world.ts';
 
 export const ADMIN = 'spa_q8Zr1mVtX7nYc4KpW2sLd9Ge';
@@ -54,19 +53,13 @@ export const fakeParts = (): FakeParts => {
 	return parts;
 };
 
-const folders: string[] = [];
 const running: Daemon[] = [];
 
 afterEach(async () => {
 	for (const daemon of running.splice(0)) await daemon.stop();
-	for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
-export const emptyFolder = (): string => {
-	const folder = mkdtempSync(join(tmpdir(), 'spotctl-daemon-'));
-	folders.push(folder);
-	return folder;
-};
+export const emptyFolder = (): string => temporaryFolder('daemon');
 
 /** The configuration of a daemon on a free port whose state is in a folder of its own. */
 export const loadInput = (stateDir: string, flags: PartialSettings = {}): LoadInput => ({

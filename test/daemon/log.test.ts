@@ -1,19 +1,9 @@
-import { mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { openLog, scrub } from '../../src/log.ts';
+import { temporaryFolder } from '../helpers/folders.ts';
 import { collector } from './world.ts';
-
-const folders: string[] = [];
-const folder = (): string => {
-	const made = mkdtempSync(join(tmpdir(), 'spotctl-log-'));
-	folders.push(made);
-	return made;
-};
-afterEach(() => {
-	for (const made of folders.splice(0)) rmSync(made, { recursive: true, force: true });
-});
 
 const now = () => Date.parse('2021-03-04T05:06:07Z');
 const lines = (text: string): Record<string, unknown>[] =>
@@ -74,7 +64,7 @@ describe('the log', () => {
 	});
 
 	it('is also kept in app.log, and errors in error.log', async () => {
-		const dir = join(folder(), 'deep', 'logs');
+		const dir = join(temporaryFolder('log'), 'deep', 'logs');
 		const { stream, text } = collector();
 		const { log, close } = await openLog({ level: 'info', format: 'json', dir, stream, now });
 		log.info({}, 'one');
@@ -86,7 +76,7 @@ describe('the log', () => {
 	});
 
 	it('goes on in a new file after the old one was moved away', async () => {
-		const dir = folder();
+		const dir = temporaryFolder('log');
 		const { log, reopen, close } = await openLog({ level: 'info', format: 'json', dir, stream: collector().stream, now });
 		log.info({}, 'before');
 		renameSync(join(dir, 'app.log'), join(dir, 'app.log.1'));

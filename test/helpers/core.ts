@@ -1,28 +1,10 @@
 import { type Input, type Name, operations } from '../../src/contract/index.ts';
 import type { CoreName, Principal } from '../../src/core/caller.ts';
-import { type Core, type CoreSettings, createCore } from '../../src/core/index.ts';
+import { type Core, createCore } from '../../src/core/index.ts';
 import { type Clock, systemIds } from '../../src/deps.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { openStore, type Store } from '../../src/store/open.ts';
-
-const MINUTE = 60_000;
-
-const SETTINGS: CoreSettings = {
-	heartbeatTimeoutMs: 2 * MINUTE,
-	terminateWaitSeconds: 300,
-	leaseMs: 15 * MINUTE,
-	expireMs: { emergency: 5 * MINUTE, manual: 30 * MINUTE, model: 15 * MINUTE, scheduled: 1440 * MINUTE },
-	failover: {
-		launchMs: 45_000,
-		readyMs: 60_000,
-		silentAfterMs: 180_000,
-		retireRepeatedMs: 1_800_000,
-		retireSingleMs: 7_200_000,
-		override: true,
-	},
-	adminToken: null,
-	tokenRevealKey: null,
-};
+import { CORE_SETTINGS } from './settings.ts';
 
 const quiet = () => undefined;
 
@@ -48,7 +30,7 @@ export const startCore = async (url: string, at = '2021-03-04T05:06:07Z'): Promi
 	const clock: Clock = { now: () => now, elapsed: () => now, sleep: async () => undefined, every: () => quiet, after: () => quiet };
 	const store = await openStore({ url, poolSize: 4, clock, watch: (text) => void sent.push(text) });
 	await migrate(store);
-	const core = createCore({ store, clock, ids: systemIds, settings: SETTINGS, log: { info: quiet, warn: quiet, error: quiet } });
+	const core = createCore({ store, clock, ids: systemIds, settings: CORE_SETTINGS, log: { info: quiet, warn: quiet, error: quiet } });
 	await core.start({ jobs: false });
 	const call: TestCore['call'] = async (name, input, principal = ADMIN) => {
 		const checked = operations[name as Name].input.parse(input);

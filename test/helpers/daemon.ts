@@ -1,6 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { type Daemon, startDaemon as startReal } from '../../daemon/daemon.ts';
@@ -10,6 +9,7 @@ import type { Api } from '../../src/contract/index.ts';
 import { createCore, ensureAdminToken } from '../../src/core/index.ts';
 import { systemClock, systemIds } from '../../src/deps.ts';
 import { openLog } from '../../src/log.ts';
+import { temporaryFolder } from './folders.ts';
 
 export type Sent = {
 	readonly method?: string;
@@ -94,12 +94,12 @@ export const stopDaemons = async (): Promise<void> => {
 	for (const daemon of [...running]) await daemon.stop();
 };
 
-/** Starts a daemon on a database; null is SQLite in its state folder. Without a state folder it has one of its own that goes with it. */
+/** Starts a daemon on a database; null is SQLite in its state folder. Without a state folder it has one of its own that goes after the last test. */
 export const startDaemon = async (
 	databaseUrl: string | null,
 	{ flags = {}, stateDir }: { flags?: PartialSettings; stateDir?: string } = {},
 ): Promise<TestDaemon> => {
-	const folder = stateDir ?? mkdtempSync(join(tmpdir(), 'spotctl-state-'));
+	const folder = stateDir ?? temporaryFolder('state');
 	const { config } = await loadConfig({
 		flags: { stateDir: folder, 'server.port': 0, 'database.url': databaseUrl ?? undefined, 'database.migrate': true, ...flags },
 		env: {},
@@ -136,7 +136,6 @@ export const startDaemon = async (
 		stop: async () => {
 			running.delete(test);
 			await daemon.stop();
-			if (stateDir === undefined) rmSync(folder, { recursive: true, force: true });
 		},
 	};
 	running.add(test);

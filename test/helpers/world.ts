@@ -17,6 +17,7 @@ import { migrate } from '../../src/store/migrate.ts';
 import { openStore, type Store } from '../../src/store/open.ts';
 import { addPools } from '../../src/store/prices.ts';
 import { createManualClock } from './manual-clock.ts';
+import { CORE_SETTINGS } from './settings.ts';
 
 export const ADMIN = 'spa_kD83nsLq0vXcW5tZ7yRb2mHf';
 export const ZONES = ['us-east-1a', 'us-east-1b', 'us-east-1c', 'us-east-1d'] as const;
@@ -116,23 +117,6 @@ export type WorldOptions = {
 	readonly direct?: boolean;
 	/** Background jobs instead of those of the product. */
 	readonly jobs?: readonly Job[];
-};
-
-const SETTINGS: CoreSettings = {
-	heartbeatTimeoutMs: 120_000,
-	terminateWaitSeconds: 300,
-	leaseMs: 900_000,
-	expireMs: { emergency: 300_000, manual: 1_800_000, model: 900_000, scheduled: 86_400_000 },
-	failover: {
-		launchMs: 45_000,
-		readyMs: 60_000,
-		silentAfterMs: 180_000,
-		retireRepeatedMs: 1_800_000,
-		retireSingleMs: 7_200_000,
-		override: true,
-	},
-	adminToken: ADMIN,
-	tokenRevealKey: null,
 };
 
 const MACHINE = {
@@ -279,7 +263,7 @@ export const openWorld = async (
 	url: string,
 	{ settings, start = Date.UTC(2021, 2, 4), direct = false, jobs = JOBS }: WorldOptions = {},
 ): Promise<World> => {
-	const core: CoreSettings = { ...SETTINGS, ...settings };
+	const core: CoreSettings = { ...CORE_SETTINGS, adminToken: ADMIN, ...settings };
 	const ids = countingIds();
 	const log = await silent();
 	const stores: { store: Store; idle(): boolean }[] = [];

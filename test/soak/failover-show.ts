@@ -4,19 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Output } from '../../src/contract/index.ts';
 import { primaries } from './books.ts';
-import { failoverAccounts, unsettledFailover } from './failover-checks.ts';
+import { type FailoverRun, type FailoverRunResult, settle, stopAll } from './failover-run.ts';
 import { type Stage, stagesOf } from './failover-stages.ts';
-import {
-	explain,
-	explainAgent,
-	type FailoverWorld,
-	keepReplica,
-	openFailoverWorld,
-	readyReplicas,
-	scaledSettings,
-	until,
-} from './failover-world.ts';
-import type { Market } from './market.ts';
+import { type FailoverWorld, keepReplica, openFailoverWorld, readyReplicas, scaledSettings, until } from './failover-world.ts';
 
 type Emergency = Output<'listEmergencies'>['items'][number];
 
@@ -32,28 +22,20 @@ export type ShowSize = {
 	readonly rebalance: number;
 };
 
-export type ShowOptions = {
-	readonly databaseUrl: string;
-	readonly market: Market;
-	readonly seed: number;
+/** Two daemons, of which the second is killed; one on SQLite. */
+export type ShowOptions = Omit<FailoverRun, 'agents'> & {
 	readonly size: ShowSize;
-	/** Daemons on the database: two, and the second is killed; one on SQLite. */
-	readonly daemons: number;
 	readonly speed: number;
 	/** A classic agent's rebalance signal counts as over after so many seconds (60 or more; the product's default is two hours). */
 	readonly clearSeconds: number;
 	readonly say?: (text: string) => void;
 };
 
-export type ShowResult = {
-	readonly violations: readonly string[];
-	/** Emergencies by group, kind and end. */
-	readonly outcomes: Readonly<Record<string, number>>;
+/** The outcomes are those of emergencies by group, kind and end. */
+export type ShowResult = FailoverRunResult & {
 	readonly stages: readonly Stage[];
 	/** What `emergencies list -o json` printed. */
 	readonly emergencies: readonly Emergency[];
-	readonly counts: Readonly<Record<string, number>>;
-	readonly realMs: number;
 };
 
 export const FULL_SHOW: ShowSize = { ready: 100, cold: 50, refused: 20, rebalance: 50 };
@@ -114,7 +96,7 @@ export const runShow = async (options: ShowOptions): Promise<ShowResult> => {
 		settings: { ...scaledSettings(speed), SPOTCTL_FAILOVER_RETIRE_SINGLE: `${Math.max(60, clearSeconds)}s` },
 	});
 	try {
-		const { ec2, fleet, violations } = world;
+		const { ec2, violations } = world;
 		const must = async (what: string, seconds: number, isDone: () => boolean): Promise<void> => {
 			if (!(await until(world, real(seconds) + 15_000, isDone))) throw new Error(`seed ${seed}: ${what} within ${seconds} s`);
 		};
@@ -151,22 +133,10 @@ export const runShow = async (options: ShowOptions): Promise<ShowResult> => {
 			await second.kill();
 			world.phase = `seed ${seed}, after the kill`;
 		}
-		const left = (): string[] => unsettledFailover({ ...world, fleet, ec2 }, world.books, Date.now());
 		const isToldOfAll = (): boolean => world.books.emergencies.length >= total;
-		const settled = await until(
-			world,
-			real(600) + (size.rebalance > 0 ? clearSeconds * 1_000 : 0) + 30_000,
-			() => isToldOfAll() && left().length === 0,
-		);
-		world.phase = `seed ${seed}, at the end`;
-		await world.quiet();
-		await world.look();
-		world.alright();
-		if (!settled) violations.push(...left().map((text) => `${world.phase}: ${text}${explainAgent(world, text)}`));
+		const settleMs = real(600) + (size.rebalance > 0 ? clearSeconds * 1_000 : 0) + 30_000;
+		await settle(world, { seed, ms: settleMs, after: 'the signals', isOver: isToldOfAll });
 		if (!isToldOfAll()) violations.push(`${world.phase}: ${world.books.emergencies.length} emergencies of ${total} signals`);
-		for (const text of failoverAccounts({ ...world, ec2, fleet }, world.books))
-			violations.push(`${world.phase}: ${text}${await explain(world.eyes, text)}`);
-		violations.push(...(await world.witness.missing(world.books, world.eyes.db)).map((text) => `${world.phase}: ${text}`));
 
 		const [first] = world.daemons;
 		if (first === undefined) throw new Error('no daemon');
@@ -186,8 +156,7 @@ export const runShow = async (options: ShowOptions): Promise<ShowResult> => {
 				violations.push(`${emergency.logical_agent_id} (${labelled(emergency)}) ended as ${emergency.state}: ${emergency.message}`);
 		}
 		for (const daemon of world.daemons) violations.push(...daemon.troubles().slice(0, 5));
-		const code = await first.stop();
-		if (code !== 0) violations.push(`the daemon ended with ${code} after SIGTERM`);
+		violations.push(...(await stopAll([first])));
 		return {
 			violations,
 			outcomes,

@@ -2,21 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Faults } from '../../src/fleet/faults.ts';
 import type { Random } from '../../src/fleet/random.ts';
 import { waitExactly } from './crash-kills.ts';
-import { failoverAccounts, unsettledFailover } from './failover-checks.ts';
 import { createWeather } from './failover-operator.ts';
-import {
-	explain,
-	explainAgent,
-	keepReplica,
-	NOTICE_TARGETS,
-	type NoticeTarget,
-	openFailoverWorld,
-	readyReplicas,
-	replaceTheDead,
-	scaledSettings,
-	until,
-} from './failover-world.ts';
-import type { Market } from './market.ts';
+import { bringUp, type FailoverRun, type FailoverRunResult, outcomesOf, settle, stopAll, tally } from './failover-run.ts';
+import { NOTICE_TARGETS, type NoticeTarget, openFailoverWorld, replaceTheDead, scaledSettings } from './failover-world.ts';
 import type { Agents } from './spine-world.ts';
 
 /** When a daemon dies. */
@@ -25,13 +13,8 @@ export type NoticeMoment =
 	| { readonly kind: 'time'; readonly afterMs: number }
 	| { readonly kind: 'aimed'; readonly at: NoticeTarget; readonly afterMs: number };
 
-export type StormOptions = {
-	readonly databaseUrl: string;
-	readonly market: Market;
-	readonly seed: number;
-	readonly agents: Agents;
-	/** One on SQLite. */
-	readonly daemons: number;
+/** One daemon on SQLite. */
+export type StormOptions = FailoverRun & {
 	readonly kills: number;
 	readonly speed?: number;
 	/** Real milliseconds after which it kills no more. */
@@ -41,16 +24,11 @@ export type StormOptions = {
 	readonly onKill?: (kill: number, moment: NoticeMoment) => void;
 };
 
-export type StormResult = {
-	readonly violations: readonly string[];
-	/** Emergencies by kind and end. */
-	readonly outcomes: Readonly<Record<string, number>>;
+export type StormResult = FailoverRunResult & {
 	/** Replicas by end. */
 	readonly replicas: Readonly<Record<string, number>>;
 	/** What happened to the fleet. */
 	readonly weather: Readonly<Record<string, number>>;
-	readonly counts: Readonly<Record<string, number>>;
-	readonly realMs: number;
 };
 
 export const STORM_AGENTS: Agents = { classic: 40, v32: 0, v4: 4 };
@@ -74,30 +52,15 @@ const drawMoment = (random: Random): NoticeMoment => {
 
 /** Daemons killed with -9 again and again under a storm of notices: every emergency reaches a named end, every invariant holds. */
 export const runStorm = async (options: StormOptions): Promise<StormResult> => {
-	const { databaseUrl, market, seed, agents, kills, speed = 30, timeLimit = Infinity, settleMs = SETTLE_MS, onKill } = options;
+	const { seed, kills, speed = 30, timeLimit = Infinity, settleMs = SETTLE_MS, onKill } = options;
 	const began = performance.now();
 	// A refused launch costs a manual replica half a minute: not before the storm.
 	const faults: Partial<Faults> = { diesBeforeReport: 0.5, saysOfflineOnTermination: 0.3, crashEveryMs: 3_600_000 };
-	const world = await openFailoverWorld({
-		databaseUrl,
-		market,
-		seed,
-		agents,
-		daemons: options.daemons,
-		speed,
-		settings: scaledSettings(speed),
-		faults,
-	});
+	const world = await openFailoverWorld({ ...options, speed, settings: scaledSettings(speed), faults });
 	try {
 		const { aim, violations, daemons, ec2, fleet } = world;
 		const random = world.random.fork('kills');
-		const total = agents.classic + agents.v32 + agents.v4;
-		if (!(await until(world, 30_000, () => world.books.agents.length === total)))
-			throw new Error(`seed ${seed}: not every agent registered`);
-		const kept = world.books.agents.filter(({ logical_agent_id: name }, index) => name.startsWith('classic-') && index % 4 !== 3);
-		for (const { id } of kept) await keepReplica(world, id);
-		if (!(await until(world, 30_000, () => readyReplicas(world).size >= kept.length * 0.8)))
-			throw new Error(`seed ${seed}: ${readyReplicas(world).size} of ${kept.length} replicas got ready`);
+		await bringUp(world, options, { registerMs: 30_000, readyMs: 30_000, bareEvery: 4, share: 0.8 });
 
 		faults.launchFailure = LAUNCH_FAILURE;
 		for (const host of fleet.hosts()) host.faults.launchFailure = LAUNCH_FAILURE;
@@ -157,37 +120,14 @@ export const runStorm = async (options: StormOptions): Promise<StormResult> => {
 		}
 
 		weather.clear();
-		const settling = performance.now();
-		const left = (): string[] => unsettledFailover({ ...world, ec2, fleet }, world.books, Date.now());
-		const settled = await until(world, settleMs, () => left().length === 0);
-		const settledMs = performance.now() - settling;
-		world.phase = `seed ${seed}, at the end`;
-		await world.quiet();
-		await world.look();
-		world.alright();
+		const settledMs = await settle(world, { seed, ms: settleMs, after: 'the last kill' });
 		const { books } = world;
-		if (!settled)
-			violations.push(
-				...left().map((text) => `${world.phase}: ${text} ${settleMs / 1_000} s after the last kill${explainAgent(world, text)}`),
-			);
-		for (const text of failoverAccounts({ ...world, ec2, fleet }, books))
-			violations.push(`${world.phase}: ${text}${await explain(world.eyes, text)}`);
-		violations.push(...(await world.witness.missing(books, world.eyes.db)).map((text) => `${world.phase}: ${text}`));
 		violations.push(...weather.refusals.slice(0, 5));
-		for (const daemon of daemons) {
-			const code = await daemon.stop();
-			if (code !== 0) violations.push(`a daemon ended with ${code} after SIGTERM`);
-			violations.push(...daemon.troubles().slice(0, 5));
-		}
-
-		const outcomes: Record<string, number> = {};
-		for (const { kind, outcome } of books.emergencies) outcomes[`${kind}/${outcome}`] = (outcomes[`${kind}/${outcome}`] ?? 0) + 1;
-		const replicas: Record<string, number> = {};
-		for (const { status } of books.replicas) replicas[status] = (replicas[status] ?? 0) + 1;
+		violations.push(...(await stopAll(daemons)), ...daemons.flatMap((daemon) => daemon.troubles().slice(0, 5)));
 		return {
 			violations,
-			outcomes,
-			replicas,
+			outcomes: outcomesOf(books),
+			replicas: tally(books.replicas.map(({ status }) => status)),
 			weather: weather.counts,
 			counts: {
 				kills: killed,
