@@ -1,8 +1,10 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
-import { type Agent, lockAgent, primaryOf, setWatch } from '../store/hosts.ts';
+import { type Agent, lockAgent } from '../store/agents.ts';
+import { primaryOf } from '../store/hosts.ts';
 import { type AgentListRow, instanceCounts, listAgentRows } from '../store/lists.ts';
+import { setWatch } from '../store/liveness.ts';
 import { hostPrice } from '../store/prices.ts';
 import type { Db } from '../store/statement.ts';
 import { agentIdOf, agentOf } from './agent-id.ts';

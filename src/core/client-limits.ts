@@ -1,5 +1,6 @@
 import { SpotError } from '../errors.ts';
-import { agentsOfClient, liveHostsOfClient } from '../store/hosts.ts';
+import { agentsOfClient } from '../store/agents.ts';
+import { liveHostsOfClient } from '../store/hosts.ts';
 import { type Db, statement } from '../store/statement.ts';
 
 const limitsOf = statement<{ id: string }>()((db, v) =>

@@ -1,6 +1,7 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
+import { type Agent, lockAgent, lockRowOfHandle } from '../store/agents.ts';
 import {
 	type Command,
 	claimNext,
@@ -13,7 +14,8 @@ import {
 	stateOfClaim,
 	undoClaim,
 } from '../store/commands.ts';
-import { type Agent, type Host, lockAgent, lockRowOfHandle, type View } from '../store/hosts.ts';
+import type { View } from '../store/host-view.ts';
+import type { Host } from '../store/hosts.ts';
 import { listCommandRows } from '../store/lists.ts';
 import type { Db } from '../store/statement.ts';
 import { agentIdOf } from './agent-id.ts';

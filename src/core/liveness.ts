@@ -1,5 +1,6 @@
 import type { Clock } from '../deps.ts';
-import { existingHandles, mergeLiveness, type Seen } from '../store/hosts.ts';
+import { existingHandles } from '../store/hosts.ts';
+import { mergeLiveness, type Seen } from '../store/liveness.ts';
 import type { Store } from '../store/open.ts';
 
 /** A routine call of a host, by what it tells about it. */

@@ -1,5 +1,7 @@
+import { type Agent, addLogicalId, agentOfLogicalId, lockAgent } from '../store/agents.ts';
 import { supersedeCommands } from '../store/commands.ts';
-import { type Agent, addLogicalId, agentOfLogicalId, type Host, hostByInstance, lockAgent, saveHost, setWatch } from '../store/hosts.ts';
+import { type Host, hostByInstance, saveHost } from '../store/hosts.ts';
+import { setWatch } from '../store/liveness.ts';
 import type { Mode, Role } from '../store/schema.ts';
 import { atMost, type Db, statement } from '../store/statement.ts';
 import type { Context } from './context.ts';

@@ -1,7 +1,10 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
-import { agentById, type Host, hostByHandle, hostNamedBy, lockRowOfHandle, saveHost, setWatch, type View } from '../store/hosts.ts';
+import { agentById, lockRowOfHandle } from '../store/agents.ts';
+import type { View } from '../store/host-view.ts';
+import { type Host, hostByHandle, hostNamedBy, saveHost } from '../store/hosts.ts';
+import { setWatch } from '../store/liveness.ts';
 import {
 	addReplica,
 	confirmEnd,

@@ -1,6 +1,9 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import { type Host, hostByInstance, lockAgentOfInstance, saveHost, setWatch, type View } from '../store/hosts.ts';
+import { lockAgentOfInstance } from '../store/agents.ts';
+import type { View } from '../store/host-view.ts';
+import { type Host, hostByInstance, saveHost } from '../store/hosts.ts';
+import { setWatch } from '../store/liveness.ts';
 import { addReplica, confirmEnd, type Replica, replicaById } from '../store/replicas.ts';
 import { type Db, together } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';

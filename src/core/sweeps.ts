@@ -1,5 +1,7 @@
+import { lockAgent } from '../store/agents.ts';
 import { type Command, dueCommands, saveCommand } from '../store/commands.ts';
-import { endlessHosts, hostByHandle, livenessOf, lockAgent, markAlive, overdueHosts, saveHost, setWatch } from '../store/hosts.ts';
+import { endlessHosts, hostByHandle, saveHost } from '../store/hosts.ts';
+import { livenessOf, markAlive, overdueHosts, setWatch } from '../store/liveness.ts';
 import { forgottenAgents } from '../store/situations.ts';
 import type { Db } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';

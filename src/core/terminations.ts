@@ -1,6 +1,8 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import { type Host, hostByInstance, lockAgent, saveHost, type View } from '../store/hosts.ts';
+import { lockAgent } from '../store/agents.ts';
+import type { View } from '../store/host-view.ts';
+import { type Host, hostByInstance, saveHost } from '../store/hosts.ts';
 import { confirmEnd } from '../store/replicas.ts';
 import { atMost, type Db, statement } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
