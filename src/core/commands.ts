@@ -7,6 +7,7 @@ import {
 	claimNext,
 	commandByClaim,
 	commandById,
+	nextPendingOf,
 	noteAcknowledged,
 	noteSuccess,
 	type Offered,
@@ -93,17 +94,7 @@ const claim = async (context: Context, host: View, caller: Caller): Promise<Poll
 
 /** An operator's look at what the primary would get: no claim. */
 const waiting = async (context: Context, host: View): Promise<Poll> => {
-	const rows = await context.store.read
-		.selectFrom('command')
-		.selectAll()
-		.where('agent_id', '=', host.agent_id)
-		.where('status', '=', 'pending')
-		.where('expires_at', '>', context.clock.now())
-		.orderBy('priority', 'desc')
-		.orderBy('created_at')
-		.limit(1)
-		.execute();
-	const first = rows[0];
+	const first = await nextPendingOf.first(context.store.read, { agent_id: host.agent_id, now: context.clock.now() });
 	return first === undefined ? NOTHING : offered(first);
 };
 

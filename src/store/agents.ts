@@ -1,5 +1,5 @@
 import type { AgentTable } from './schema.ts';
-import { statement } from './statement.ts';
+import { atMost, statement } from './statement.ts';
 
 export type Agent = AgentTable;
 
@@ -151,4 +151,9 @@ export const agentsOfClient = statement<{ client_id: string }>()((db, v) =>
 		.select((eb) => eb.fn.countAll<number>().as('count'))
 		.where('client_id', '=', v('client_id'))
 		.where('status', '<>', 'deleted'),
+);
+
+/** What an agent is called, at most 100 names. */
+export const logicalIdsOf = statement<{ agent_id: string }>()((db, v) =>
+	db.selectFrom('logical_id').select('logical_id').where('agent_id', '=', v('agent_id')).orderBy('logical_id').limit(atMost(100)),
 );

@@ -10,6 +10,11 @@ export const hostByInstance = statement<{ client_id: string; instance_id: string
 	db.selectFrom('host').selectAll().where('client_id', '=', v('client_id')).where('instance_id', '=', v('instance_id')),
 );
 
+/** The machines of this id, whoever's they are: clients may have the same. */
+export const hostsByInstance = statement<{ instance_id: string }>()((db, v) =>
+	db.selectFrom('host').selectAll().where('instance_id', '=', v('instance_id')).limit(sql.lit(20)),
+);
+
 /** The machine that the host behind a handle names by its id: of the same client. */
 export const hostNamedBy = statement<{ handle: string; instance_id: string }>()((db, v) =>
 	db
@@ -145,6 +150,19 @@ export const hostsInRole = statement<{ agent_id: string; role: Role }>()((db, v)
 		.limit(sql.lit(200)),
 );
 
+/** The 50 newest hosts of an agent, with when they were last heard. */
+export const newestHostsOf = statement<{ agent_id: string }>()((db, v) =>
+	db
+		.selectFrom('host as h')
+		.leftJoin('host_liveness as l', 'l.handle', 'h.handle')
+		.selectAll('h')
+		.select('l.seen_at')
+		.where('h.agent_id', '=', v('agent_id'))
+		.orderBy('h.created_at', 'desc')
+		.orderBy('h.handle')
+		.limit(sql.lit(50)),
+);
+
 /** Machines that were to end by `before`, or have had no role since, and of which nobody has been told, oldest first. */
 export const endlessHosts = statement<{ role: 'zombie' | 'ended' | 'candidate'; before: number }>()((db, v) =>
 	db
@@ -177,4 +195,21 @@ export const liveHostsOfClient = statement<{ client_id: string }>()((db, v) =>
 		.select((eb) => eb.fn.countAll<number>().as('count'))
 		.where('client_id', '=', v('client_id'))
 		.where('role', '<>', 'terminated'),
+);
+
+/** Zombies and ended replicas of an agent with the agent's own facts, read together so that role changes show at once. */
+export const endingHosts = statement<{ agent_id: string }>()((db, v) =>
+	db
+		.selectFrom('host as h')
+		.innerJoin('agent as a', 'a.id', 'h.agent_id')
+		.leftJoin('host as p', 'p.primary_of', 'a.id')
+		.selectAll('h')
+		.select(['a.auto_terminate_enabled', 'a.terminate_wait_seconds', 'a.status', 'p.handle as primary_handle'])
+		.where('h.agent_id', '=', v('agent_id'))
+		.where('h.role', 'in', ['zombie', 'ended'])
+		.orderBy('h.hold')
+		.orderBy('h.hold_until')
+		.orderBy('h.zombie_at')
+		.orderBy('h.handle')
+		.limit(sql.lit(200)),
 );
