@@ -1,6 +1,7 @@
 import type { AgentTable, HostTable, ReplicaTable, Role } from './schema.ts';
 import { statement } from './statement.ts';
 
+/** A host with what its agent is, and what waits for it: see {@link viewOfHost}. */
 export type View = {
 	handle: string;
 	agent_id: string;
