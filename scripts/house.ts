@@ -1,4 +1,4 @@
-// Part of `npm run check`: which file may import which, and who may read the clock, chance and the environment. dependency-cruiser would do the
+// Part of `npm run check`: which file may import which, where SQL is, and who may read the clock, chance and the environment. dependency-cruiser would do the
 // first; it cannot read TypeScript 7.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, posix, relative } from 'node:path';
@@ -41,6 +41,8 @@ const isTypeOfContract = (file: string, { runtime, target }: Import): boolean =>
 const CLOCK =
 	/(?<![.\w])(?:Date\.now|new Date\(\s*\)|Date\(\s*\)|Math\.random|performance\.now|process\.hrtime|process\.env|(?:globalThis\.)?(?:setTimeout|setInterval))\b|\brandomUUID\b|new Date\(\s*\)/g;
 const MAY_READ_CLOCK = /^(src\/deps\.ts|src\/config(\.ts|\/.*)|bin\/.*)$/;
+
+const SQL = /\.(?:selectFrom|updateTable|insertInto|replaceInto|mergeInto|deleteFrom)\s*\(|(?<![.\w])statement\s*</g;
 
 const blank = (text: string): string => text.replace(/[^\n]/g, ' ');
 
@@ -121,6 +123,15 @@ export const clockUses = (sources: Sources): string[] =>
 			);
 		});
 
+/** One line for every statement outside the store; the builders need no import that would betray them. */
+export const sqlOutsideStore = (sources: Sources): string[] =>
+	[...sources]
+		.filter(([file]) => !file.startsWith('src/store/'))
+		.flatMap(([file, text]) => {
+			const code = withoutText(text);
+			return [...code.matchAll(SQL)].map((match) => `${file}:${lineOf(code, match.index)} uses ${match[0]}: SQL is in src/store only`);
+		});
+
 export const readSources = (root: string): Sources => {
 	const folders = ['bin', 'src', 'commands', 'daemon'].map((name) => join(root, name));
 	const files = folders.flatMap((folder) => readdirSync(folder, { recursive: true, withFileTypes: true }));
@@ -128,7 +139,12 @@ export const readSources = (root: string): Sources => {
 	return new Map(paths.sort().map((path) => [relative(root, path), readFileSync(path, 'utf8')]));
 };
 
-export const problems = (sources: Sources): string[] => [...wrongImports(sources), ...circles(sources), ...clockUses(sources)];
+export const problems = (sources: Sources): string[] => [
+	...wrongImports(sources),
+	...circles(sources),
+	...clockUses(sources),
+	...sqlOutsideStore(sources),
+];
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
 	const found = problems(readSources(dirname(dirname(fileURLToPath(import.meta.url)))));

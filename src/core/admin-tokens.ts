@@ -2,7 +2,7 @@ import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
 import type { Db } from '../store/statement.ts';
-import { type AdminToken, addAdminToken, adminTokenByHash, allAdminTokens } from '../store/tokens.ts';
+import { type AdminToken, addAdminToken, adminTokenByHash, allAdminTokens, endAdminToken, liveAdminTokenNamed } from '../store/tokens.ts';
 import { actorOf, type Caller } from './caller.ts';
 import type { Context } from './context.ts';
 import type { CoreDeps } from './core-deps.ts';
@@ -60,7 +60,7 @@ export const createAdminToken =
 	(context: Context) =>
 	(input: Valid<'createAdminToken'>, caller: Caller): Promise<Output<'createAdminToken'>> =>
 		context.unit(caller, async (tx, journal) => {
-			const taken = await tx.selectFrom('admin_token').select('id').where('live_name', '=', input.name).executeTakeFirst();
+			const taken = await liveAdminTokenNamed.first(tx, { name: input.name });
 			if (taken !== undefined) {
 				throw new SpotError('conflict', 'DUPLICATE_ADMIN_TOKEN', `an admin token named "${input.name}" exists already`, {
 					hint: 'see: spotctl admin-tokens list',
@@ -96,11 +96,7 @@ export const revokeAdminToken =
 					hint: 'make another first: spotctl admin-tokens create NAME --scope admin',
 				});
 			}
-			await tx
-				.updateTable('admin_token')
-				.set({ revoked_at: row.revoked_at ?? now, live_name: null })
-				.where('id', '=', row.id)
-				.execute();
+			await endAdminToken.later(tx, { id: row.id, revoked_at: row.revoked_at ?? now });
 			journal.audit('admin_tokens.revoke', 'admin_token', row.id, null, { state: tokenState(row, now) }, { state: 'revoked' });
 			journal.event('admin_token_revoked', `admin token "${row.name}" was revoked`, null, { severity: 'warning' });
 			journal.changed('token', row.hash);

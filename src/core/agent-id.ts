@@ -1,4 +1,5 @@
-import { type Agent, agentById, hostByHandle } from '../store/hosts.ts';
+import { type Agent, agentById } from '../store/agents.ts';
+import { hostByHandle } from '../store/hosts.ts';
 import type { Db } from '../store/statement.ts';
 import { type Caller, clientScope } from './caller.ts';
 import { noAgent } from './directory.ts';

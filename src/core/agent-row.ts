@@ -1,4 +1,4 @@
-import { type Agent, saveAgent, saveAgentState } from '../store/hosts.ts';
+import { type Agent, saveAgent, saveAgentState } from '../store/agents.ts';
 import type { Db } from '../store/statement.ts';
 
 /** The columns that change with what happens, not with what somebody sets. */

@@ -1,8 +1,11 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
-import { type Agent, lockAgent, primaryOf, setWatch } from '../store/hosts.ts';
+import { type Agent, lockAgent, logicalIdsOf } from '../store/agents.ts';
+import { cancelCommandsOfDeleted } from '../store/commands.ts';
+import { newestHostsOf, primaryOf } from '../store/hosts.ts';
 import { type AgentListRow, instanceCounts, listAgentRows } from '../store/lists.ts';
+import { setWatch } from '../store/liveness.ts';
 import { hostPrice } from '../store/prices.ts';
 import type { Db } from '../store/statement.ts';
 import { agentIdOf, agentOf } from './agent-id.ts';
@@ -175,17 +178,8 @@ export const showAgent =
 		const agentId = await agentIdOf(read, input.agent_id, caller);
 		const [rows, names, hosts] = await Promise.all([
 			listAgentRows(read, { limit: 1, after: null, clientId: null, status: null, deleted: true, agentId }),
-			read.selectFrom('logical_id').select('logical_id').where('agent_id', '=', agentId).orderBy('logical_id').limit(100).execute(),
-			read
-				.selectFrom('host as h')
-				.leftJoin('host_liveness as l', 'l.handle', 'h.handle')
-				.selectAll('h')
-				.select('l.seen_at')
-				.where('h.agent_id', '=', agentId)
-				.orderBy('h.created_at', 'desc')
-				.orderBy('h.handle')
-				.limit(50)
-				.execute(),
+			logicalIdsOf.all(read, { agent_id: agentId }),
+			newestHostsOf.all(read, { agent_id: agentId }),
 		]);
 		const [row] = rows;
 		if (row === undefined) throw agentDeleted(agentId);
@@ -432,19 +426,7 @@ export const deleteAgent =
 				},
 				now,
 			);
-			await tx
-				.updateTable('command')
-				.set({
-					status: 'cancelled',
-					outcome: 'agent_deleted',
-					message: 'the agent was deleted',
-					open_switch_of: null,
-					due_at: null,
-					completed_at: now,
-				})
-				.where('agent_id', '=', agent.id)
-				.where('status', 'in', ['pending', 'claimed'])
-				.execute();
+			await cancelCommandsOfDeleted.later(tx, { agent_id: agent.id, now });
 			const primary = await primaryOf.first(tx, { agent_id: agent.id });
 			if (primary !== undefined) await setWatch.later(tx, { handle: primary.handle, watch_at: null });
 			await reconcileAgent(context, tx, journal, agent.id);

@@ -1,5 +1,6 @@
 import { SpotError } from '../errors.ts';
-import { type Agent, type Host, hostByHandle, lockAgentOfHandle, primaryOf } from '../store/hosts.ts';
+import { type Agent, lockAgentOfHandle } from '../store/agents.ts';
+import { type Host, hostByHandle, primaryOf } from '../store/hosts.ts';
 import { type Call, type Db, type Rows, together } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
 import { noAgent } from './directory.ts';

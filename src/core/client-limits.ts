@@ -1,17 +1,15 @@
 import { SpotError } from '../errors.ts';
-import { agentsOfClient, liveHostsOfClient } from '../store/hosts.ts';
-import { type Db, statement } from '../store/statement.ts';
-
-const limitsOf = statement<{ id: string }>()((db, v) =>
-	db.selectFrom('client').select(['name', 'max_agents', 'max_instances']).where('id', '=', v('id')),
-);
+import { agentsOfClient } from '../store/agents.ts';
+import { clientById } from '../store/clients.ts';
+import { liveHostsOfClient } from '../store/hosts.ts';
+import type { Db } from '../store/statement.ts';
 
 /**
  * Refuses one more agent where an operator set a limit (design: unlimited unless set). Machines of an agent that is already known are
  * never refused: they exist, and a workload may run on them. Errors: 403 AGENT_LIMIT, INSTANCE_LIMIT.
  */
 export const checkLimits = async (tx: Db, clientId: string): Promise<void> => {
-	const limits = await limitsOf.first(tx, { id: clientId });
+	const limits = await clientById.first(tx, { id: clientId });
 	if (limits === undefined) return;
 	if (limits.max_agents !== null) {
 		const agents = Number((await agentsOfClient.first(tx, { client_id: clientId }))?.count ?? 0);

@@ -1,11 +1,13 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
+import { type Agent, lockAgent, lockRowOfHandle } from '../store/agents.ts';
 import {
 	type Command,
 	claimNext,
 	commandByClaim,
 	commandById,
+	nextPendingOf,
 	noteAcknowledged,
 	noteSuccess,
 	type Offered,
@@ -13,7 +15,8 @@ import {
 	stateOfClaim,
 	undoClaim,
 } from '../store/commands.ts';
-import { type Agent, type Host, lockAgent, lockRowOfHandle, type View } from '../store/hosts.ts';
+import type { View } from '../store/host-view.ts';
+import type { Host } from '../store/hosts.ts';
 import { listCommandRows } from '../store/lists.ts';
 import type { Db } from '../store/statement.ts';
 import { agentIdOf } from './agent-id.ts';
@@ -91,17 +94,7 @@ const claim = async (context: Context, host: View, caller: Caller): Promise<Poll
 
 /** An operator's look at what the primary would get: no claim. */
 const waiting = async (context: Context, host: View): Promise<Poll> => {
-	const rows = await context.store.read
-		.selectFrom('command')
-		.selectAll()
-		.where('agent_id', '=', host.agent_id)
-		.where('status', '=', 'pending')
-		.where('expires_at', '>', context.clock.now())
-		.orderBy('priority', 'desc')
-		.orderBy('created_at')
-		.limit(1)
-		.execute();
-	const first = rows[0];
+	const first = await nextPendingOf.first(context.store.read, { agent_id: host.agent_id, now: context.clock.now() });
 	return first === undefined ? NOTHING : offered(first);
 };
 

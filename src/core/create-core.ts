@@ -26,6 +26,10 @@ import { createPriceWriter } from './price-writer.ts';
 import * as prices from './prices.ts';
 import { promoteInstance } from './promote-instance.ts';
 import { registerHost } from './register.ts';
+import { attachReplica } from './replica-attach.ts';
+import { createReplica } from './replica-create.ts';
+import { listHostReplicas, replicaConfig } from './replica-polls.ts';
+import { replicaStatus, replicaSync } from './replica-status.ts';
 import * as replicas from './replicas.ts';
 import * as routine from './routine.ts';
 import { createScheduler, type Job } from './scheduler.ts';
@@ -109,14 +113,14 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		cancelCommand: commands.cancelCommand(context),
 		pricingReport: prices.pricingReport(context, writer),
 		decide: prices.decide(context, writer),
-		replicaConfig: replicas.replicaConfig(context),
-		listHostReplicas: replicas.listHostReplicas(context),
-		createReplica: replicas.createReplica(context),
-		attachReplica: replicas.attachReplica(context),
+		replicaConfig: replicaConfig(context),
+		listHostReplicas: listHostReplicas(context),
+		createReplica: createReplica(context),
+		attachReplica: attachReplica(context),
 		deleteReplica: replicas.deleteReplica(context),
 		promoteReplica: replicas.promoteReplicaRoute(context),
-		replicaStatus: replicas.replicaStatus(context),
-		replicaSync: replicas.replicaSync(context),
+		replicaStatus: replicaStatus(context),
+		replicaSync: replicaSync(context),
 		listClientReplicas: replicas.listClientReplicas(context),
 		listReplicas: replicas.listReplicas(context),
 		showReplica: replicas.showReplica(context),

@@ -1,5 +1,5 @@
 import { SpotError } from '../errors.ts';
-import { type View, viewOfHost } from '../store/hosts.ts';
+import { type View, viewOfHost } from '../store/host-view.ts';
 import type { Store } from '../store/open.ts';
 import { type Cache, createCache } from './cache.ts';
 import type { Caller } from './caller.ts';

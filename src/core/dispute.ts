@@ -1,5 +1,6 @@
+import type { Agent } from '../store/agents.ts';
 import type { Command } from '../store/commands.ts';
-import { type Agent, type Host, hostByHandle, saveHost } from '../store/hosts.ts';
+import { type Host, hostByHandle, saveHost } from '../store/hosts.ts';
 import type { Db } from '../store/statement.ts';
 import type { Journal } from './journal.ts';
 

@@ -1,8 +1,8 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
+import { agentById } from '../store/agents.ts';
 import { type Emergency, emergencyById, lastEmergenciesOf, listEmergencyRows, openEmergencyOf } from '../store/emergencies.ts';
-import { agentById } from '../store/hosts.ts';
 import { lastReplicasOf, liveReplicaOf, replicaById } from '../store/replicas.ts';
 import { agentIdOf } from './agent-id.ts';
 import { type Caller, clientScope } from './caller.ts';

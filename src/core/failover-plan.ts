@@ -1,5 +1,6 @@
+import type { Agent } from '../store/agents.ts';
 import type { Emergency } from '../store/emergencies.ts';
-import type { Agent, Host } from '../store/hosts.ts';
+import type { Host } from '../store/hosts.ts';
 import type { Replica } from '../store/replicas.ts';
 
 /** How long each step of a failover may take, milliseconds (issue "Part 2", section 3). */

@@ -1,7 +1,8 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
+import type { Agent } from '../store/agents.ts';
 import { addCommand, type Command } from '../store/commands.ts';
-import type { Agent, Host } from '../store/hosts.ts';
+import type { Host } from '../store/hosts.ts';
 import { actorOf, type Caller } from './caller.ts';
 import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';

@@ -1,27 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Operation } from '../contract/operation.ts';
 import { SpotError } from '../errors.ts';
-import { statement } from '../store/statement.ts';
+import { addAnswer, answerByKey, removeAnswers } from '../store/idempotency.ts';
 import type { Caller, Handler } from './caller.ts';
 import type { Context } from './context.ts';
 
 const KEEP_MS = 24 * 3_600_000;
 
 const sha = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex');
-
-const remembered = statement<{ key_hash: string }>()((db, v) =>
-	db.selectFrom('idempotency').selectAll().where('key_hash', '=', v('key_hash')),
-);
-
-const addAnswer = statement<{ key_hash: string; body_hash: string; status: number; answer: string; created_at: number }>()((db, v) =>
-	db.insertInto('idempotency').values({
-		key_hash: v('key_hash'),
-		body_hash: v('body_hash'),
-		status: v('status'),
-		answer: v('answer'),
-		created_at: v('created_at'),
-	}),
-);
 
 /**
  * Repeats of a request with the same X-Request-ID, caller, path and body get the first answer again and do nothing (spec section 2,
@@ -60,7 +46,7 @@ export const idempotent =
 
 /** The answer a request got before; throws 409 ALREADY_CREATED where that held a token. */
 const kept = async (context: Context, key: string): Promise<unknown> => {
-	const row = await remembered.first(context.store.read, { key_hash: key });
+	const row = await answerByKey.first(context.store.read, { key_hash: key });
 	if (row === undefined || context.clock.now() - row.created_at >= KEEP_MS) return undefined;
 	const answer = JSON.parse(row.answer) as { once?: { id: string } };
 	if (answer.once === undefined) return answer;
@@ -72,15 +58,4 @@ const kept = async (context: Context, key: string): Promise<unknown> => {
 
 /** Forgets answers older than a day, at most 1,000 at a time; returns how many. */
 export const pruneAnswers = (context: Context): Promise<number> =>
-	context.store.transact(async (tx) => {
-		const old = await tx
-			.selectFrom('idempotency')
-			.select('key_hash')
-			.where('created_at', '<', context.clock.now() - KEEP_MS)
-			.orderBy('created_at')
-			.limit(1000)
-			.execute();
-		if (old.length === 0) return 0;
-		const keys = old.map((row) => row.key_hash);
-		return Number((await tx.deleteFrom('idempotency').where('key_hash', 'in', keys).executeTakeFirst()).numDeletedRows);
-	});
+	context.store.transact((tx) => removeAnswers(tx, context.clock.now() - KEEP_MS, 1000));

@@ -1,11 +1,7 @@
 import { SpotError } from '../errors.ts';
-import { type Host, hostByInstance } from '../store/hosts.ts';
-import { atMost, type Db, statement } from '../store/statement.ts';
+import { type Host, hostByInstance, hostsByInstance } from '../store/hosts.ts';
+import type { Db } from '../store/statement.ts';
 import { type Caller, clientScope } from './caller.ts';
-
-const hostsByInstance = statement<{ instance_id: string }>()((db, v) =>
-	db.selectFrom('host').selectAll().where('instance_id', '=', v('instance_id')).limit(atMost(20)),
-);
 
 /**
  * The machine an operator means by its instance id: within the caller's client, or the one an admin names. Errors: 404 (also for

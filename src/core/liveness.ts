@@ -1,5 +1,7 @@
 import type { Clock } from '../deps.ts';
-import { existingHandles, mergeLiveness, type Seen } from '../store/hosts.ts';
+import { noteSync } from '../store/clients.ts';
+import { existingHandles } from '../store/hosts.ts';
+import { mergeLiveness, type Seen } from '../store/liveness.ts';
 import type { Store } from '../store/open.ts';
 
 /** A routine call of a host, by what it tells about it. */
@@ -68,7 +70,7 @@ export const createLiveness = (store: Store, clock: Clock): Liveness => {
 	const save = (rows: readonly Seen[], clientIds: readonly string[]): Promise<void> =>
 		store.transact(async (tx) => {
 			await mergeLiveness(tx, store.dialect.name, rows);
-			for (const id of clientIds) await tx.updateTable('client').set({ last_sync_at: clock.now() }).where('id', '=', id).execute();
+			for (const id of clientIds) await noteSync.later(tx, { id, at: clock.now() });
 		});
 
 	const flush = (): Promise<void> => {

@@ -1,7 +1,10 @@
+import { type Agent, agentOfLogicalId, lockAgent } from '../store/agents.ts';
 import { supersedeCommands } from '../store/commands.ts';
-import { type Agent, addLogicalId, agentOfLogicalId, type Host, hostByInstance, lockAgent, saveHost, setWatch } from '../store/hosts.ts';
+import { type Host, hostByInstance, saveHost } from '../store/hosts.ts';
+import { setWatch } from '../store/liveness.ts';
+import { foldAgent, hasOneMachine, isBookedAsReplica, moveLogicalId } from '../store/machines.ts';
 import type { Mode, Role } from '../store/schema.ts';
-import { atMost, type Db, statement } from '../store/statement.ts';
+import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { StaleRow } from './unit.ts';
@@ -16,16 +19,6 @@ export type Named = {
 	readonly poolId: string | null;
 	readonly ami: string | null;
 };
-
-const hostsOfAgent = statement<{ agent_id: string }>()((db, v) =>
-	db.selectFrom('host').select('handle').where('agent_id', '=', v('agent_id')).limit(atMost(2)),
-);
-const replicasOfHost = statement<{ handle: string }>()((db, v) =>
-	db.selectFrom('replica').select('id').where('handle', '=', v('handle')).limit(atMost(1)),
-);
-const switchesOfAgent = statement<{ agent_id: string }>()((db, v) =>
-	db.selectFrom('switch_record').select('id').where('agent_id', '=', v('agent_id')).limit(atMost(1)),
-);
 
 /**
  * The host row of a machine that `agent` says is its own: the one it has (`found`), a new one in role `named` that is not stored yet, or (T8 of identity.md) one that
@@ -98,30 +91,20 @@ export const namedHost = (context: Context, agent: Agent, named: Named, role: Ro
 };
 
 const isFreshAndAlone = async (tx: Db, agent: Agent): Promise<boolean> =>
-	agent.self_named === 1 &&
-	agent.generation === 1 &&
-	agent.status !== 'deleted' &&
-	(await hostsOfAgent.all(tx, { agent_id: agent.id })).length === 1 &&
-	(await switchesOfAgent.all(tx, { agent_id: agent.id })).length === 0;
+	agent.self_named === 1 && agent.generation === 1 && agent.status !== 'deleted' && (await hasOneMachine(tx, agent.id));
 
 /** Whether a machine came without a logical id of its own and only an order that fitted put it under its agent, where it never served. */
 const isPlacedByGuess = async (tx: Db, host: Host): Promise<boolean> =>
 	host.role === 'candidate' &&
 	host.generation === null &&
-	(await replicasOfHost.first(tx, { handle: host.handle })) === undefined &&
+	!(await isBookedAsReplica(tx, host.handle)) &&
 	(await agentOfLogicalId.first(tx, { client_id: host.client_id, logical_id: host.instance_id }))?.id === host.agent_id;
 
 /** A candidate that a guess put under the wrong agent. */
 const moved = async (tx: Db, journal: Journal, host: Host, other: Agent, agent: Agent): Promise<Host> => {
 	const here: Host = { ...host, agent_id: agent.id, tentative_command_id: null, tentative_replica_id: null };
 	await saveHost.later(tx, here);
-	await tx
-		.updateTable('logical_id')
-		.set({ agent_id: agent.id })
-		.where('client_id', '=', agent.client_id)
-		.where('logical_id', '=', host.instance_id)
-		.where('agent_id', '=', other.id)
-		.execute();
+	await moveLogicalId.later(tx, { client_id: agent.client_id, logical_id: host.instance_id, from: other.id, to: agent.id });
 	journal.changed('agent', other.id);
 	journal.changed('agent', agent.id);
 	return here;
@@ -134,24 +117,7 @@ const folded = async (context: Context, tx: Db, journal: Journal, host: Host, ot
 	await setWatch.later(tx, { handle: host.handle, watch_at: null });
 	// What it was ordered to do is void: it is not this agent's primary yet, and if it launched something that is one too many.
 	await supersedeCommands.later(tx, { agents: [other.id], except: [], now: context.clock.now() });
-	for (const table of ['event', 'notification', 'cleanup_log', 'command'] as const)
-		await tx.updateTable(table).set({ agent_id: agent.id }).where('agent_id', '=', other.id).execute();
-	// It was alone and fresh: whatever was ordered for it is for nobody now.
-	await tx
-		.updateTable('replica')
-		.set({ agent_id: agent.id, live_of: null, status: 'failed', ended_at: context.clock.now() })
-		.where('live_of', '=', other.id)
-		.execute();
-	await tx
-		.updateTable('emergency')
-		.set({ agent_id: agent.id, open_of: null, step: 'ended', outcome: 'overtaken', ended_at: context.clock.now() })
-		.where('open_of', '=', other.id)
-		.execute();
-	for (const table of ['replica', 'emergency'] as const)
-		await tx.updateTable(table).set({ agent_id: agent.id }).where('agent_id', '=', other.id).execute();
-	const names = await tx.selectFrom('logical_id').select('logical_id').where('agent_id', '=', other.id).execute();
-	await tx.deleteFrom('agent').where('id', '=', other.id).execute();
-	for (const { logical_id } of names) await addLogicalId.later(tx, { client_id: agent.client_id, logical_id, agent_id: agent.id });
+	await foldAgent(tx, other, agent, context.clock.now());
 	journal.event(
 		'agent_folded',
 		`${host.instance_id} had registered as an agent of its own; it is a machine of ${agent.logical_agent_id}`,

@@ -1,8 +1,9 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
+import { agentById } from '../store/agents.ts';
 import { clientById } from '../store/clients.ts';
 import { addReport, type Emergency, saveEmergency, signalsByPool } from '../store/emergencies.ts';
-import type { Host } from '../store/hosts.ts';
+import { type Host, primaryOf } from '../store/hosts.ts';
 import { sameEvent } from '../store/journal.ts';
 import type { Replica } from '../store/replicas.ts';
 import { agentIdOf } from './agent-id.ts';
@@ -323,14 +324,14 @@ export const simulateNotice =
 	async (input: Valid<'simulateNotice'>, caller: Caller): Promise<Output<'simulateNotice'>> => {
 		const { read } = context.store;
 		const agentId = await agentIdOf(read, input.agent_id, caller);
-		const agent = await read.selectFrom('agent').select(['client_id', 'status']).where('id', '=', agentId).executeTakeFirst();
+		const agent = await agentById.first(read, { id: agentId });
 		if (agent === undefined || agent.status === 'deleted') throw agentDeleted(agentId);
 		const client = await clientById.first(read, { id: agent.client_id });
 		if (client?.test_client !== 1)
 			throw new SpotError('forbidden', 'NOT_A_TEST_CLIENT', 'notices are simulated for test clients only', {
 				hint: `mark it as one: spotctl clients set ${client?.name ?? agent.client_id} --test`,
 			});
-		const primary = await read.selectFrom('host').select('handle').where('primary_of', '=', agentId).executeTakeFirst();
+		const primary = await primaryOf.first(read, { agent_id: agentId });
 		const noticed = await lane(primary?.handle ?? agentId, caller, simulated(input.kind, context.clock.now()));
 		return {
 			success: noticed.failedOver || noticed.replica !== null,

@@ -1,7 +1,8 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { isoOr } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
-import { type Host, saveHost, type View } from '../store/hosts.ts';
+import type { View } from '../store/host-view.ts';
+import { type Host, saveHost } from '../store/hosts.ts';
 import { newestPrices, onDemandPrice, poolsOf, typesOfFamily } from '../store/prices.ts';
 import type { PriceSource } from '../store/schema.ts';
 import type { Caller } from './caller.ts';

@@ -1,6 +1,7 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import { lockAgent, primaryOf } from '../store/hosts.ts';
+import { lockAgent } from '../store/agents.ts';
+import { primaryOf } from '../store/hosts.ts';
 import type { Caller } from './caller.ts';
 import { agentDeleted } from './calling-host.ts';
 import type { Context } from './context.ts';

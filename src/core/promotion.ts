@@ -1,6 +1,7 @@
+import type { Agent } from '../store/agents.ts';
 import type { Command, SwitchRecord } from '../store/commands.ts';
 import { type Emergency, openEmergencyOf } from '../store/emergencies.ts';
-import type { Agent, Host } from '../store/hosts.ts';
+import type { Host } from '../store/hosts.ts';
 import { type PromotionRows, writePromotions } from '../store/promotions.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';

@@ -1,5 +1,7 @@
+import { saveAgentState } from '../store/agents.ts';
 import { addEmergencies, addEmergency, type Emergency, lastEmergenciesOf, saveEmergency } from '../store/emergencies.ts';
-import { type Host, saveAgentState, saveHost, setWatch } from '../store/hosts.ts';
+import { type Host, saveHost } from '../store/hosts.ts';
+import { setWatch } from '../store/liveness.ts';
 import { newestPrices } from '../store/prices.ts';
 import { type PromotionRows, writePromotions } from '../store/promotions.ts';
 import { addReplica, lastReplicasOf, type Replica, saveReplica, slowCandidates } from '../store/replicas.ts';

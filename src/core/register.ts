@@ -1,21 +1,17 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import { nameMachine, ordersOfAgent, ordersOfSelfNamed, ordersTaken, shortenLease } from '../store/commands.ts';
 import {
 	type Agent,
 	addAgent,
-	addHost,
 	addLogicalId,
 	agentOfLogicalId,
-	type Host,
-	hostByInstance,
 	lockAgent,
 	lockAgentOfInstance,
 	lockAgentOfLogicalId,
-	primaryOf,
-	saveHost,
-	setLiveness,
-} from '../store/hosts.ts';
+} from '../store/agents.ts';
+import { nameMachine, ordersOfAgent, ordersOfSelfNamed, ordersTaken, shortenLease } from '../store/commands.ts';
+import { addHost, type Host, hostByInstance, primaryOf, saveHost } from '../store/hosts.ts';
+import { setLiveness } from '../store/liveness.ts';
 import { launchesOfAgent, launchesOfSelfNamed, nameLaunched, type Replica } from '../store/replicas.ts';
 import type { Role } from '../store/schema.ts';
 import { type Db, together } from '../store/statement.ts';

@@ -1,5 +1,7 @@
+import type { Agent } from '../store/agents.ts';
 import type { Emergency } from '../store/emergencies.ts';
-import { type Agent, addHost, type Host, saveHost, setWatch } from '../store/hosts.ts';
+import { addHost, type Host, saveHost } from '../store/hosts.ts';
+import { setWatch } from '../store/liveness.ts';
 import { addReplica, type Replica, saveReplica } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';

@@ -4,6 +4,16 @@ import type { ReplicaStatus } from '../store/schema.ts';
 /** How long a launch order that was handed out is not handed out again (identity.md section 5). */
 export const SERVE_MS = 5 * 60_000;
 
+/** Every state a replica can have. */
+export const REPLICA_STATES = [
+	'launching',
+	'syncing',
+	'ready',
+	'promoted',
+	'terminated',
+	'failed',
+] as const satisfies readonly ReplicaStatus[];
+
 /** Which state may follow which (spec section 2 "Ours"); promoted, terminated and failed are final. */
 const NEXT: Readonly<Record<ReplicaStatus, readonly ReplicaStatus[]>> = {
 	launching: ['syncing', 'ready', 'failed', 'terminated'],

@@ -1,6 +1,10 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import { type Host, hostByInstance, lockAgentOfInstance, saveHost, setWatch, type View } from '../store/hosts.ts';
+import { lockAgentOfInstance } from '../store/agents.ts';
+import { addCleanup } from '../store/cleanups.ts';
+import type { View } from '../store/host-view.ts';
+import { type Host, hostByInstance, saveHost } from '../store/hosts.ts';
+import { setWatch } from '../store/liveness.ts';
 import { addReplica, confirmEnd, type Replica, replicaById } from '../store/replicas.ts';
 import { type Db, together } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
@@ -208,18 +212,15 @@ export const cleanupReport =
 		await context.unit(caller, async (tx, journal) => {
 			const { agent, host } = await callingHost(tx, input.agent_id, caller);
 			const now = context.clock.now();
-			await tx
-				.insertInto('cleanup_log')
-				.values({
-					client_id: agent.client_id,
-					agent_id: agent.id,
-					handle: host.handle,
-					deleted_snapshots: snapshots,
-					deleted_amis: amis,
-					failed: failures,
-					reported_at: now,
-				})
-				.execute();
+			await addCleanup.later(tx, {
+				client_id: agent.client_id,
+				agent_id: agent.id,
+				handle: host.handle,
+				deleted_snapshots: snapshots,
+				deleted_amis: amis,
+				failed: failures,
+				reported_at: now,
+			});
 			if (host.role === 'primary' && agent.status !== 'deleted') await saveAgentOrRetry(tx, agent, { last_cleanup_at: now }, now);
 			const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
 			if (snapshots + amis + failures > 0) {

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { AgentConfig } from '../contract/hosts.ts';
-import type { View } from '../store/hosts.ts';
+import type { View } from '../store/host-view.ts';
 import type { Role } from '../store/schema.ts';
 
 type Settings = Pick<

@@ -1,5 +1,5 @@
 import type { Host } from '../store/hosts.ts';
-import { livenessOf, serviceClock } from '../store/hosts.ts';
+import { livenessOf, serviceClock } from '../store/liveness.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
 

@@ -1,5 +1,7 @@
-import { type Command, dueCommands, saveCommand } from '../store/commands.ts';
-import { endlessHosts, hostByHandle, livenessOf, lockAgent, markAlive, overdueHosts, saveHost, setWatch } from '../store/hosts.ts';
+import { lockAgent } from '../store/agents.ts';
+import { type Command, commandById, dueCommands, saveCommand } from '../store/commands.ts';
+import { endlessHosts, hostByHandle, saveHost } from '../store/hosts.ts';
+import { livenessOf, markAlive, overdueHosts, setWatch } from '../store/liveness.ts';
 import { forgottenAgents } from '../store/situations.ts';
 import type { Db } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
@@ -107,7 +109,7 @@ export const sweepCommands = (context: Context): Promise<number> =>
 
 const expire = async (context: Context, tx: Db, journal: Journal, id: string, agentId: string): Promise<boolean> => {
 	const agent = await lockAgent.first(tx, { id: agentId });
-	const command = await tx.selectFrom('command').selectAll().where('id', '=', id).executeTakeFirst();
+	const command = await commandById.first(tx, { id });
 	const now = context.clock.now();
 	if (agent === undefined || command === undefined || command.due_at === null || command.due_at > now) return false;
 	const unclaimed = command.status === 'pending';

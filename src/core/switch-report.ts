@@ -1,4 +1,5 @@
 import type { Output, Valid } from '../contract/index.ts';
+import type { Agent } from '../store/agents.ts';
 import {
 	addSwitch,
 	type Command,
@@ -10,7 +11,7 @@ import {
 	switchOf,
 	switchOfCommand,
 } from '../store/commands.ts';
-import { type Agent, addHost, type Host, hostByHandle, hostNamedBy, primaryOf, saveHost } from '../store/hosts.ts';
+import { addHost, type Host, hostByHandle, hostNamedBy, primaryOf, saveHost } from '../store/hosts.ts';
 import { confirmEnd } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
 import type { Caller } from './caller.ts';

@@ -1,7 +1,8 @@
 import type { Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
+import { type Agent, lockAgent } from '../store/agents.ts';
 import { type Command, openSwitchOf } from '../store/commands.ts';
-import { type Agent, type Host, lockAgent, primaryFacts } from '../store/hosts.ts';
+import { type Host, primaryFacts } from '../store/hosts.ts';
 import { onDemandPrice, poolQuotes } from '../store/prices.ts';
 import type { HostPriceTable, Mode, PoolTable } from '../store/schema.ts';
 import { type Db, together } from '../store/statement.ts';

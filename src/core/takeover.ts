@@ -1,5 +1,6 @@
+import type { Agent } from '../store/agents.ts';
 import { type Command, commandById } from '../store/commands.ts';
-import { type Agent, type Host, hostsInRole, primaryOf } from '../store/hosts.ts';
+import { type Host, hostsInRole, primaryOf } from '../store/hosts.ts';
 import { liveReplicaOf, saveReplica } from '../store/replicas.ts';
 import type { Role } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';

@@ -1,8 +1,10 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import { type Host, hostByInstance, lockAgent, saveHost, type View } from '../store/hosts.ts';
+import { lockAgent } from '../store/agents.ts';
+import type { View } from '../store/host-view.ts';
+import { endingHosts, type Host, hostByInstance, saveHost } from '../store/hosts.ts';
 import { confirmEnd } from '../store/replicas.ts';
-import { atMost, type Db, statement } from '../store/statement.ts';
+import type { Db } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
 import { callingHost, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
@@ -16,23 +18,6 @@ import { note, withHost } from './routine.ts';
 const ATTEMPT_MS = 5 * 60_000;
 
 type List = Output<'instancesToTerminate'>;
-
-/** Zombies and ended replicas of an agent with the agent's own facts, read together so that role changes show at once. */
-const endingHosts = statement<{ agent_id: string }>()((db, v) =>
-	db
-		.selectFrom('host as h')
-		.innerJoin('agent as a', 'a.id', 'h.agent_id')
-		.leftJoin('host as p', 'p.primary_of', 'a.id')
-		.selectAll('h')
-		.select(['a.auto_terminate_enabled', 'a.terminate_wait_seconds', 'a.status', 'p.handle as primary_handle'])
-		.where('h.agent_id', '=', v('agent_id'))
-		.where('h.role', 'in', ['zombie', 'ended'])
-		.orderBy('h.hold')
-		.orderBy('h.hold_until')
-		.orderBy('h.zombie_at')
-		.orderBy('h.handle')
-		.limit(atMost(200)),
-);
 
 type Ending = Host & { auto_terminate_enabled: number; terminate_wait_seconds: number; status: string; primary_handle: string | null };
 

@@ -2,7 +2,7 @@ import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
 import type { Db } from '../store/statement.ts';
-import { addClientToken, type ClientToken, endTokensOfClient, tokensOfClient } from '../store/tokens.ts';
+import { addClientToken, type ClientToken, endClientToken, endTokensOfClient, tokensOfClient } from '../store/tokens.ts';
 import { actorOf, type Caller } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
@@ -151,7 +151,7 @@ export const revokeToken =
 					hint: `use the id: spotctl tokens list ${client.name}`,
 				});
 			const now = context.clock.now();
-			await tx.updateTable('client_token').set({ revoked_at: now }).where('id', '=', row.id).where('revoked_at', 'is', null).execute();
+			await endClientToken.later(tx, { id: row.id, now });
 			journal.audit('tokens.revoke', 'token', row.id, client.id, { state: tokenState(row, now) }, { state: 'revoked' });
 			journal.event(
 				'token_revoked',

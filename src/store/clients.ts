@@ -20,6 +20,14 @@ export const saveClient = (tx: Db, row: Client): Promise<unknown> =>
 		.where('id', '=', row.id)
 		.execute();
 
+/** Notes when a host of a client was last heard. */
+export const noteSync = statement<{ id: string; at: number }>()((db, v) =>
+	db
+		.updateTable('client')
+		.set({ last_sync_at: v('at') })
+		.where('id', '=', v('id')),
+);
+
 export const removeClient = async (tx: Db, id: string): Promise<void> => {
 	await tx.deleteFrom('client').where('id', '=', id).execute();
 };

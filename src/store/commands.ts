@@ -176,6 +176,19 @@ export const commandByClaim = statement<{ claim_id: string }>()((db, v) =>
 	db.selectFrom('command').select(OFFERED).where('claim_id', '=', v('claim_id')),
 );
 
+/** The command the primary of an agent would claim next, by priority then age. */
+export const nextPendingOf = statement<{ agent_id: string; now: number }>()((db, v) =>
+	db
+		.selectFrom('command')
+		.select(OFFERED)
+		.where('agent_id', '=', v('agent_id'))
+		.where('status', '=', 'pending')
+		.where('expires_at', '>', v('now'))
+		.orderBy('priority', 'desc')
+		.orderBy('created_at')
+		.limit(sql.lit(1)),
+);
+
 /** Puts a claim back whose answer was never written: only that very claim, and only while nothing else happened to it. */
 export const undoClaim = statement<{ claim_id: string }>()((db, v) =>
 	db
@@ -218,6 +231,22 @@ export const supersedeCommands = statement<{ agents: readonly string[]; except: 
 				eb.and([eb('status', '=', 'completed'), eb('awaits_machine', '=', 1), eb('lease_until', '>', v('now'))]),
 			]),
 		),
+);
+
+/** Cancels what is pending or claimed of an agent that is deleted. */
+export const cancelCommandsOfDeleted = statement<{ agent_id: string; now: number }>()((db, v) =>
+	db
+		.updateTable('command')
+		.set({
+			status: 'cancelled',
+			outcome: 'agent_deleted',
+			message: 'the agent was deleted',
+			open_switch_of: null,
+			due_at: null,
+			completed_at: v('now'),
+		})
+		.where('agent_id', '=', v('agent_id'))
+		.where('status', 'in', ['pending', 'claimed']),
 );
 
 /** Says which machine an order that leads nowhere launched: it fits no other (an order launches one machine). */

@@ -1,6 +1,7 @@
 import { type SelectQueryBuilder, sql } from 'kysely';
+import type { Agent } from './agents.ts';
 import type { Command, SwitchRecord } from './commands.ts';
-import type { Agent, Host } from './hosts.ts';
+import type { Host } from './hosts.ts';
 import type { Db } from './statement.ts';
 
 /** Where a page begins: after the row with this id. Ids sort by time (deps.ts), so the newest come first. */

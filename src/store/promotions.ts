@@ -1,7 +1,9 @@
 import { sql } from 'kysely';
+import { type Agent, saveAgentState } from './agents.ts';
 import { addSwitches, type Command, type SwitchRecord, saveCommand, supersedeCommands } from './commands.ts';
 import { emergencyAtPromotion } from './emergencies.ts';
-import { type Agent, addHost, type Host, saveAgentState, saveHost, setLiveness, setRole, setWatch } from './hosts.ts';
+import { addHost, type Host, saveHost, setRole } from './hosts.ts';
+import { setLiveness, setWatch } from './liveness.ts';
 import type { HostLivenessTable } from './schema.ts';
 import { type Db, inList, statement } from './statement.ts';
 

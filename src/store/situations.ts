@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
+import type { Agent } from './agents.ts';
 import type { Emergency } from './emergencies.ts';
-import type { Agent, Host } from './hosts.ts';
+import type { Host } from './hosts.ts';
 import type { Replica } from './replicas.ts';
 import { type Db, inList, statement, together } from './statement.ts';
 

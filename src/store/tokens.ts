@@ -64,3 +64,25 @@ export const touchTokens = async (tx: Db, table: 'client_token' | 'admin_token',
 		.where((eb) => eb.or([eb('last_used_at', 'is', null), eb('last_used_at', '<', at)]))
 		.execute();
 };
+
+/** The admin token that has a name while it is not revoked: at most one, the unique key sees to it. */
+export const liveAdminTokenNamed = statement<{ name: string }>()((db, v) =>
+	db.selectFrom('admin_token').select('id').where('live_name', '=', v('name')),
+);
+
+/** Revokes an admin token; its name is free again. */
+export const endAdminToken = statement<{ id: string; revoked_at: number }>()((db, v) =>
+	db
+		.updateTable('admin_token')
+		.set({ revoked_at: v('revoked_at'), live_name: null })
+		.where('id', '=', v('id')),
+);
+
+/** Revokes a client token that is not revoked yet. */
+export const endClientToken = statement<{ id: string; now: number }>()((db, v) =>
+	db
+		.updateTable('client_token')
+		.set({ revoked_at: v('now') })
+		.where('id', '=', v('id'))
+		.where('revoked_at', 'is', null),
+);

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CONFIRM_MS, deadlineOf, type FailoverSettings, type Move, nextMove, type Situation } from '../../src/core/failover-plan.ts';
 import { choosePool, type Market, type Wishes } from '../../src/core/pool-choice.ts';
+import type { Agent } from '../../src/store/agents.ts';
 import type { Emergency } from '../../src/store/emergencies.ts';
-import type { Agent, Host } from '../../src/store/hosts.ts';
+import type { Host } from '../../src/store/hosts.ts';
 import type { Replica } from '../../src/store/replicas.ts';
 import { seeded } from '../helpers/invariants.ts';
 

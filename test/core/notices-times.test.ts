@@ -93,7 +93,7 @@ describeEachDatabase('a time in a notice', ({ freshUrl }) => {
 	});
 
 	it('that is another, and the first again, is taken although all three come in the same millisecond', async () => {
-		const agent = await pollingAgent();
+		const agent = await pollingAgent(world);
 		const [first, second] = [world.now() + 2 * MINUTE, world.now() + 4 * MINUTE];
 		const answers = [];
 		for (const at of [first, second, first]) answers.push((await TERMINATIONS['#55'](agent, iso(at))).status);

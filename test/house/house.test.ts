@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { circles, clockUses, problems, readSources, wrongImports } from '../../scripts/house.ts';
+import { circles, clockUses, problems, readSources, sqlOutsideStore, wrongImports } from '../../scripts/house.ts';
 
 const sources = (files: Record<string, string>) => new Map(Object.entries(files));
 
@@ -75,6 +75,27 @@ describe('clock, chance, timers and environment', () => {
 			expect(clockUses(sources({ 'src/core/a.ts': text }))).toEqual([]);
 		},
 	);
+});
+
+describe('SQL', () => {
+	it.each([
+		"await tx.selectFrom('host').selectAll().execute();",
+		"await tx\n\t.updateTable('host')\n\t.set({ hold: 1 });",
+		"await tx.insertInto ('host').values(row).execute();",
+		"await store.read.deleteFrom('host').execute();",
+		'const found = statement<{ id: string }>()((db, v) => query(db, v));',
+	])('outside the store is reported in %j', (text) => {
+		for (const file of ['src/core/a.ts', 'src/b.ts', 'daemon/a.ts', 'commands/a.ts', 'bin/a.ts'])
+			expect(sqlOutsideStore(sources({ [file]: `// first\n${text}` }))[0]).toMatch(
+				new RegExp(`^${file}:[23] uses .+: SQL is in src/store only$`),
+			);
+	});
+
+	it('in the store, in a comment or in a text is fine', () => {
+		expect(sqlOutsideStore(sources({ 'src/store/a.ts': "db.selectFrom('host'); statement<{ id: string }>()" }))).toEqual([]);
+		const text = "// db.selectFrom('host')\nsay('db.deleteFrom() and statement<P>'); call(input.statement); type A = Statement<P, O>;";
+		expect(sqlOutsideStore(sources({ 'src/core/a.ts': text }))).toEqual([]);
+	});
 });
 
 it('this checkout keeps its own rules', () => {

@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Clock, systemClock } from '../../src/deps.ts';
+import { addLogicalId, agentOfLogicalId } from '../../src/store/agents.ts';
 import { addClient, type Client, clientById } from '../../src/store/clients.ts';
-import { addLogicalId, agentOfLogicalId } from '../../src/store/hosts.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { openStore, type Store } from '../../src/store/open.ts';
 import { type Db, statement, together } from '../../src/store/statement.ts';
