@@ -1,16 +1,17 @@
+import { createServer } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Config } from '../src/config/schema.ts';
 import { adminTokenWeakness } from '../src/config/secrets.ts';
-import { maskUrl } from '../src/config/show.ts';
 import { iso } from '../src/contract/instant.ts';
 import { coreSettings } from '../src/core/core-settings.ts';
 import type { Core, CoreDeps } from '../src/core/index.ts';
+import { atOpening } from '../src/core/opening.ts';
 import type { Clock, Ids } from '../src/deps.ts';
 import { SpotError } from '../src/errors.ts';
 import type { Log } from '../src/log.ts';
 import { createMetrics } from '../src/metrics.ts';
 import { migrate, refuse, schemaState } from '../src/store/migrate.ts';
-import { asUnavailable, openStore, type Store } from '../src/store/open.ts';
+import { openStore, type Store } from '../src/store/open.ts';
 import { createApp } from './app.ts';
 import { makeStateDir, readAdminToken, removeDaemonRecord, writeAdminToken, writeDaemonRecord } from './state.ts';
 import { createSystemHandlers } from './system.ts';
@@ -63,22 +64,6 @@ const prepareSchema = async (store: Store, allowed: boolean, log: Log): Promise<
 	if (steps.length > 0) log.info({ steps: steps.length, last: steps.at(-1) }, 'database schema brought up to date');
 };
 
-/** An error of the first statements, with the database it is about. */
-const atStart = (store: Store, url: string, error: unknown): unknown => {
-	const cause = asUnavailable(store.dialect, error);
-	if (!(cause instanceof SpotError) || cause.code !== 'DATABASE_UNAVAILABLE') return error;
-	if (store.dialect.name === 'sqlite') {
-		return new SpotError('unavailable', cause.code, `the database file cannot be read or written: ${url}`, {
-			hint: 'is the disk full, or the file or its folder read-only? look at it: spotctl db check',
-			cause: cause.cause,
-		});
-	}
-	return new SpotError('unavailable', cause.code, `the database does not answer: ${maskUrl(url)}`, {
-		hint: 'does it run, and may this user log in? the URL comes from: spotctl config show --origin',
-		cause: cause.cause,
-	});
-};
-
 const prepareAdmin = async ({ config, parts, log }: DaemonOptions, deps: CoreDeps): Promise<AdminAccess> => {
 	if (config.security.adminToken !== undefined) return { kind: 'configured' };
 	const found = readAdminToken(config.stateDir);
@@ -97,17 +82,30 @@ const LISTEN_PROBLEMS: Readonly<Record<string, string>> = {
 	ENOTFOUND: 'is no host that can be found',
 };
 
+const numeric = (host: string): string => (host === 'localhost' ? '127.0.0.1' : host);
+
+const listenProblem = (error: unknown, host: string, port: number): unknown => {
+	const code = String((error as { code?: unknown }).code);
+	const reason = LISTEN_PROBLEMS[code];
+	if (reason === undefined) return error;
+	const hint = code === 'EADDRINUSE' ? `is a daemon running already? else: spotctl serve --port ${port + 1}` : 'see: spotctl serve --help';
+	return new SpotError('conflict', 'ADDRESS_UNAVAILABLE', `cannot listen: ${host}:${port} ${reason}`, { hint, cause: error });
+};
+
+/** Tries the address and lets go of it: whoever may not have it must find out before anything was done to the database. */
+const checkAddress = (host: string, port: number): Promise<void> =>
+	new Promise((accept, reject) => {
+		const probe = createServer();
+		probe.once('error', (error) => reject(listenProblem(error, host, port)));
+		probe.listen({ host: numeric(host), port }, () => probe.close(() => accept()));
+	});
+
 const listen = async (app: FastifyInstance, host: string, port: number): Promise<string> => {
 	try {
 		// With Node's backlog of 511, simultaneous notices of 2,000 hosts take twice as long (../shared/performance.md).
-		await app.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port, backlog: 4096 });
+		await app.listen({ host: numeric(host), port, backlog: 4096 });
 	} catch (error) {
-		const code = String((error as { code?: unknown }).code);
-		const reason = LISTEN_PROBLEMS[code];
-		if (reason === undefined) throw error;
-		const hint =
-			code === 'EADDRINUSE' ? `is a daemon running already? else: spotctl serve --port ${port + 1}` : 'see: spotctl serve --help';
-		throw new SpotError('conflict', 'ADDRESS_UNAVAILABLE', `cannot listen: ${host}:${port} ${reason}`, { hint, cause: error });
+		throw listenProblem(error, host, port);
 	}
 	const bound = app.server.address();
 	if (bound === null || typeof bound === 'string') return `http://${host}:${port}`;
@@ -157,14 +155,17 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
 		const { url } = config.database;
 		const sqlite = url.startsWith('sqlite:');
 		if (sqlite) undo.push((await import('../src/store/sqlite.ts')).holdForDaemon(url));
+		await checkAddress(config.server.host, config.server.port);
 		const store = await openStore({ url, poolSize: config.database.poolSize, clock });
 		undo.push(() => store.close());
-		await prepareSchema(store, sqlite || config.database.migrate, log).catch((error: unknown) => {
-			throw atStart(store, url, error);
-		});
+		const first = <T>(step: Promise<T>): Promise<T> =>
+			step.catch((error: unknown) => {
+				throw atOpening(store, url, error);
+			});
+		await first(prepareSchema(store, sqlite || config.database.migrate, log));
 
 		const deps: CoreDeps = { store, clock, ids, settings: coreSettings(config), log };
-		const admin = await prepareAdmin(options, deps);
+		const admin = await first(prepareAdmin(options, deps));
 		const core = parts.createCore(deps);
 		const metrics = createMetrics(version);
 		metrics.read(() => core.counters());
@@ -181,7 +182,7 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
 		const settings = { ...config.server, failedAuthPerMinute: config.security.failedAuthPerMinute };
 		const app = createApp({ core, settings, log, metrics, clock, ids, daemonHandlers });
 		undo.push(() => core.stop());
-		await core.start({ jobs: config.jobs.enabled, alone: sqlite });
+		await first(core.start({ jobs: config.jobs.enabled, alone: sqlite }));
 		undo.push(() => drain(app, clock, config.server.drainTimeout, log));
 		const address = await listen(app, config.server.host, config.server.port);
 

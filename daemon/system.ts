@@ -28,6 +28,12 @@ const STALE_MS = 10_000;
 /** How long a found schema is believed; reading it takes several statements, and anybody may ask. */
 const SCHEMA_MS = 10_000;
 
+const WRITES = {
+	ok: 'ok',
+	locked: 'refused: another process has locked the database',
+	failing: 'the last one failed: see the log of the daemon',
+} as const;
+
 const json = (status: number, body: object): RawAnswer => new RawAnswer(status, JSON_TYPE, JSON.stringify(body));
 
 /** Runs a question one at a time: whoever asks meanwhile hears the same answer, so that no crowd of probes reaches the database. */
@@ -94,6 +100,7 @@ export const createSystemHandlers = ({ store, core, clock, metrics, version, env
 			const checks = {
 				serving: isDraining() ? 'stopping' : 'ok',
 				database: connected ? 'ok' : 'does not answer',
+				writes: WRITES[store.writes()],
 				schema: connected ? await schemaProblem().catch(() => 'cannot be read') : 'cannot be read',
 				caches: clock.now() - core.lastFreshAt() <= STALE_MS ? 'ok' : 'older than 10 s',
 			};

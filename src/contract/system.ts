@@ -54,7 +54,7 @@ export const livez = operation({
 	daemonOnly: true,
 });
 
-/** Database answers, schema current, not draining; 503 otherwise, naming the checks that failed. */
+/** Database answers and can be written to, schema current, not draining; 503 otherwise, naming the checks that failed. */
 export const readyz = operation({
 	id: 'system.readyz',
 	method: 'GET',

@@ -1,3 +1,4 @@
+import { checkServing } from '../store/open.ts';
 import type { Context } from './context.ts';
 import { LeaseLost } from './lease.ts';
 
@@ -11,7 +12,7 @@ export const alone = async <T>(context: Pick<Context, 'store' | 'log'>, agentId:
 		return await work();
 	} catch (error) {
 		if (error instanceof LeaseLost) throw error;
-		await context.store.ping();
+		await checkServing(context.store);
 		context.log.error({ agent_id: agentId, err: error }, 'an agent cannot be decided; the others go on, and it is tried again');
 		return null;
 	}

@@ -1,3 +1,4 @@
+import { checkServing } from '../store/open.ts';
 import { ATTENTION, agentsNeedingAttention, lockSituations, postpone } from '../store/situations.ts';
 import { alone } from './alone.ts';
 import type { Context } from './context.ts';
@@ -56,7 +57,7 @@ const together = async (context: JobContext, ids: readonly string[]): Promise<nu
 		return await decide(context, ids);
 	} catch (error) {
 		if (error instanceof LeaseLost) throw error;
-		await context.store.ping();
+		await checkServing(context.store);
 		let done = 0;
 		for (const id of ids) done += await apart(context, id);
 		return done;

@@ -5,15 +5,16 @@ import type { Clock } from '../deps.ts';
 import { SpotError } from '../errors.ts';
 import { checkStore, type Finding } from '../store/check.ts';
 import { migrate, ownTables, pendingDdl, refuse, type SchemaState, schemaState } from '../store/migrate.ts';
-import { asUnavailable, openStore, type Store } from '../store/open.ts';
+import { openStore, type Store } from '../store/open.ts';
 import { holdForDaemon, sqliteFile } from '../store/sqlite.ts';
+import { atOpening } from './opening.ts';
 
 const withStore = async <T>(url: string, clock: Clock, work: (store: Store) => Promise<T>): Promise<T> => {
 	const store = await openStore({ url, poolSize: 2, clock });
 	try {
 		return await work(store);
 	} catch (error) {
-		throw asUnavailable(store.dialect, error);
+		throw atOpening(store, url, error);
 	} finally {
 		await store.close();
 	}

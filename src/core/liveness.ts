@@ -2,7 +2,7 @@ import type { Clock } from '../deps.ts';
 import { noteSync } from '../store/clients.ts';
 import { existingHandles } from '../store/hosts.ts';
 import { mergeLiveness, type Seen } from '../store/liveness.ts';
-import type { Store } from '../store/open.ts';
+import { isOutage, type Store } from '../store/open.ts';
 
 /** A routine call of a host, by what it tells about it. */
 export type SignOfLife = 'heartbeat' | 'commands' | 'replicas' | 'terminations' | 'other';
@@ -44,7 +44,7 @@ export const createLiveness = (store: Store, clock: Clock): Liveness => {
 			// Sorted, so that two daemons lock rows in the same order.
 			const sorted = [...rows.values()].sort((a, b) => (a.handle < b.handle ? -1 : 1));
 			await save(sorted, clientIds).catch(async (error: unknown) => {
-				if (store.dialect.isUnavailable(error) || store.dialect.isBusy(error)) throw error;
+				if (isOutage(store.dialect, error)) throw error;
 				const alive = await existingHandles(
 					store.read,
 					sorted.map((row) => row.handle),

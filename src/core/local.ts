@@ -8,6 +8,7 @@ import { openStore } from '../store/open.ts';
 import { type Caller, checkAccess } from './caller.ts';
 import { coreSettings } from './core-settings.ts';
 import { createCore } from './create-core.ts';
+import { atOpening } from './opening.ts';
 
 const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -38,7 +39,7 @@ export const localApi = async (deps: {
 		refuse(await schemaState(store), 'use');
 	} catch (error) {
 		await store.close();
-		throw error;
+		throw atOpening(store, deps.config.database.url, error);
 	}
 	const core = createCore({ store, clock: deps.clock, ids: deps.ids, settings: coreSettings(deps.config), log: QUIET });
 	const caller: Caller = {

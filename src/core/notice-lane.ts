@@ -1,4 +1,5 @@
 import { emergenciesOfAgents } from '../store/emergencies.ts';
+import { checkServing } from '../store/open.ts';
 import { hostsOfHandles, lockSituations } from '../store/situations.ts';
 import type { Caller } from './caller.ts';
 import { speaksForAgent } from './calling-host.ts';
@@ -114,7 +115,7 @@ export const createNoticeLane = (context: Context): NoticeLane => {
 
 	const isServing = async (): Promise<boolean> => {
 		try {
-			await context.store.ping();
+			await checkServing(context.store);
 			return true;
 		} catch {
 			return false;

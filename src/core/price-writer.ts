@@ -1,5 +1,5 @@
 import type { Clock } from '../deps.ts';
-import type { Store } from '../store/open.ts';
+import { isOutage, type Store } from '../store/open.ts';
 import { addClientPools, addPools, addRawPrices, mergeCleanPrices, mergeHostPrices, mergeOnDemandPrices } from '../store/prices.ts';
 import type { PriceCleanTable, PriceSource } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
@@ -51,7 +51,7 @@ export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
 				await save(batch.map((each) => each.report));
 				for (const each of batch) each.accept();
 			} catch (error) {
-				if (batch.length === 1 || store.dialect.isUnavailable(error)) for (const each of batch) each.reject(error);
+				if (batch.length === 1 || isOutage(store.dialect, error)) for (const each of batch) each.reject(error);
 				else await oneByOne(batch);
 			}
 		}

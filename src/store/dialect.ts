@@ -4,6 +4,9 @@ import type { Tables } from './schema.ts';
 /** A conditional update matched nothing: the rows it was made from are out of date. Whoever began the transaction may begin it again. */
 export class StaleRow extends Error {}
 
+/** Why a database that is there lets nobody in: who logs in, what they may, what it holds, or another process. */
+export type Refusal = 'login' | 'access' | 'no database' | 'locked';
+
 /** What differs between the databases, one value each; nothing outside this file asks which one it is. */
 export type Dialect = {
 	readonly name: 'sqlite' | 'mysql';
@@ -36,6 +39,8 @@ export type Dialect = {
 	isBusy(error: unknown): boolean;
 	/** The database cannot be reached or cannot write at all: 503, never 404. */
 	isUnavailable(error: unknown): boolean;
+	/** What whoever configures the database can do something about; null for every other error. */
+	refusalOf(error: unknown): Refusal | null;
 };
 
 type WithCode = { code?: unknown; errno?: unknown; fatal?: unknown };
@@ -65,11 +70,21 @@ export const sqlite: Dialect = {
 	isUnavailable: (error) =>
 		/^SQLITE_(CANTOPEN|IOERR|FULL|READONLY|CORRUPT|NOTADB|PERM|PROTOCOL)/.test(codeOf(error)) ||
 		(error instanceof TypeError && error.message === 'The database connection is not open'),
+	refusalOf: (error) => (sqlite.isBusy(error) ? 'locked' : null),
 };
 
 /** ER_CON_COUNT_ERROR, shutdown, access lost, read only, disk full: states of the server, not of the statement. */
 const SERVER_STATES = new Set([
 	1021, 1030, 1040, 1041, 1044, 1045, 1049, 1053, 1077, 1129, 1130, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1290, 1836, 1927,
+]);
+
+/** Access denied to a database, to a user with and without a password; unknown database; a command on a table is denied. */
+const REFUSALS: ReadonlyMap<number, Refusal> = new Map([
+	[1044, 'access'],
+	[1045, 'login'],
+	[1698, 'login'],
+	[1049, 'no database'],
+	[1142, 'access'],
 ]);
 
 export const mysql: Dialect = {
@@ -95,6 +110,7 @@ export const mysql: Dialect = {
 		SERVER_STATES.has(numberOf(error)) ||
 		/^(ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EPIPE|EHOSTUNREACH|ENETUNREACH|ENOENT|EACCES|PROTOCOL_|POOL_CLOSED)/.test(codeOf(error)) ||
 		(typeof error === 'object' && error !== null && (error as WithCode).fatal === true),
+	refusalOf: (error) => REFUSALS.get(numberOf(error)) ?? null,
 };
 
 /** The dialect a connection speaks. */

@@ -180,7 +180,10 @@ export const migrate = async (store: Store): Promise<string[]> =>
 			migrationTableName: MIGRATION_TABLE,
 			migrationLockTableName: LOCK_TABLE,
 		});
-		const { error, results } = await migrator.migrateToLatest();
-		if (error !== undefined) throw error;
+		const results = await store.patiently(async () => {
+			const run = await migrator.migrateToLatest();
+			if (run.error !== undefined) throw run.error;
+			return run.results;
+		});
 		return (results ?? []).filter((result) => result.status === 'Success').map((result) => result.migrationName);
 	});

@@ -3,7 +3,7 @@ import { createPool, type Pool, type PoolConnection } from 'mysql2';
 import type { Clock } from '../deps.ts';
 import { SpotError } from '../errors.ts';
 import { mysql } from './dialect.ts';
-import { asUnavailable, databaseUnavailable, type OpenOptions, type Store } from './open.ts';
+import { asUnavailable, databaseUnavailable, isOutage, type OpenOptions, type Store } from './open.ts';
 import type { Tables } from './schema.ts';
 import { type Db, LATER, type Rows, together } from './statement.ts';
 
@@ -141,11 +141,13 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 	const db = speak(pool);
 	const urgentDb = speak(open(URGENT, [...SESSION, 'set session innodb_lock_wait_timeout = 2']));
 
+	let failing = false;
+
 	/** One transaction from its start; `work` ends it, and whatever it throws undoes it. A busy database repeats it. */
 	const begin = async <T>(on: Db, work: (tx: Db) => Promise<T>): Promise<T> => {
 		for (let attempt = 1; ; attempt++) {
 			try {
-				return await on.connection().execute(async (tx) => {
+				const value = await on.connection().execute(async (tx) => {
 					await sql`start transaction`.execute(tx);
 					try {
 						return await work(tx);
@@ -154,7 +156,10 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 						throw error;
 					}
 				});
+				failing = false;
+				return value;
 			} catch (error) {
+				if (isOutage(mysql, error) && !mysql.isBusy(error)) failing = true;
 				if (!mysql.isBusy(error) || attempt >= ATTEMPTS) throw asUnavailable(mysql, error);
 				await options.clock.sleep(attempt * 5);
 			}
@@ -181,6 +186,8 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 				throw databaseUnavailable(error);
 			}
 		},
+		writes: () => (failing ? 'failing' : 'ok'),
+		patiently: (work) => work(),
 		connections: () => {
 			const inner = pool as unknown as { _freeConnections?: { length: number } };
 			return { idle: inner._freeConnections?.length ?? 0, size: options.poolSize };

@@ -13,7 +13,8 @@ export type Store = {
 	/**
 	 * Runs `work` in one transaction and resolves after it is durable. A busy database (deadlock, lock wait) repeats it, at most
 	 * three times, so `work` must have no effect but its statements. SQLite gathers waiting transactions into one commit, each
-	 * behind a savepoint of its own (../shared/performance.md, group commit). `urgent` work goes before all that waits, on MySQL over
+	 * behind a savepoint of its own (../shared/performance.md, group commit); while another process has locked the file they wait 5 s in
+	 * all without holding up anything else, then are refused with 503, and so at once is whoever comes later until it is free. `urgent` work goes before all that waits, on MySQL over
 	 * connections of its own: a notice never waits behind routine traffic.
 	 */
 	transact<T>(work: (tx: Db) => Promise<T>, urgent?: boolean): Promise<T>;
@@ -23,6 +24,13 @@ export type Store = {
 	leaseNow(): number | null;
 	/** Throws 503 DATABASE_UNAVAILABLE when the database does not answer. */
 	ping(): Promise<void>;
+	/**
+	 * How writing went last: `locked` while another process has a SQLite file to itself, `failing` when the last transaction could not be
+	 * written for a reason of the database's. Asks nobody.
+	 */
+	writes(): 'ok' | 'locked' | 'failing';
+	/** Runs work that is safe to repeat again while another process has the SQLite file locked, no longer than a transaction would wait. */
+	patiently<T>(work: () => Promise<T>): Promise<T>;
 	/** Idle and allowed connections, for the page that shows them. */
 	connections(): { idle: number; size: number };
 	close(): Promise<void>;
@@ -51,6 +59,24 @@ export const databaseUnavailable = (cause?: unknown): SpotError =>
 		extras: { retry_after_seconds: 2 },
 		cause,
 	});
+
+/** 503 with Retry-After: a SQLite file that another process writes to. */
+export const databaseLocked = (cause?: unknown): SpotError =>
+	new SpotError('unavailable', 'DATABASE_UNAVAILABLE', 'another process has locked the database', {
+		hint: 'try again in a few seconds; see: spotctl health',
+		extras: { retry_after_seconds: 2 },
+		cause,
+	});
+
+/** Throws 503 when the database as a whole is out: whoever failed with one row then need not try the others. */
+export const checkServing = async (store: Store): Promise<void> => {
+	await store.ping();
+	if (store.writes() === 'locked') throw databaseLocked();
+};
+
+/** Whether an error of {@link Store.transact} means that the database is out, not that this work was wrong. */
+export const isOutage = (dialect: Dialect, error: unknown): boolean =>
+	(error instanceof SpotError && error.code === 'DATABASE_UNAVAILABLE') || dialect.isUnavailable(error) || dialect.isBusy(error);
 
 /** Opens `sqlite:/path/file.db` or `mysql://user:password@host:port/name`. Errors: CONFIG_INVALID, DATABASE_UNAVAILABLE. */
 export const openStore = async (options: OpenOptions): Promise<Store> => {

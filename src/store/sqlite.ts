@@ -2,14 +2,23 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { Kysely, SqliteDialect } from 'kysely';
+import type { Clock } from '../deps.ts';
 import { SpotError } from '../errors.ts';
 import { sqlite } from './dialect.ts';
-import { asUnavailable, databaseUnavailable, type OpenOptions, type Store } from './open.ts';
+import { asUnavailable, databaseLocked, databaseUnavailable, type OpenOptions, type Store } from './open.ts';
 import type { Tables } from './schema.ts';
 import { type Db, runDirectly, together } from './statement.ts';
 
 /** How many transactions may share one commit; bounds what a crash can undo before anybody was answered. */
 const GROUP = 256;
+/** How long work waits for a file that another process has locked; for longer, whoever comes is refused at once. */
+const LOCK_MS = 5_000;
+/** How often it looks meanwhile, after a few looks in quick succession. */
+const LOOK_MS = 50;
+/** A lock this old is worth a word. */
+const LONG_LOCK_MS = 1_000;
+/** Readers meet a lock only where another process repairs or closes the file. */
+const READER_BUSY_MS = 100;
 
 type Waiting = { run: () => Promise<void>; settle: (failure: unknown) => void };
 
@@ -52,23 +61,41 @@ const speak = (database: ReturnType<typeof withStatementCache>): Db => {
 };
 
 const connect = (file: string, readonly: boolean): Database.Database => {
-	const database = new Database(file, { readonly, fileMustExist: readonly });
-	database.pragma('busy_timeout = 5000');
-	if (!readonly) {
-		database.pragma('journal_mode = WAL');
-		database.pragma('synchronous = FULL');
-		// A page that many commits change is copied back once per checkpoint: 32 MB of log instead of 4.
-		database.pragma('wal_autocheckpoint = 8000');
+	// SQLite waits in the thread that serves everybody, so its own wait is none for the writer: it waits in `beginLater`.
+	const database = new Database(file, { readonly, fileMustExist: readonly, timeout: readonly ? READER_BUSY_MS : 0 });
+	try {
+		if (!readonly) {
+			database.pragma('journal_mode = WAL');
+			database.pragma('synchronous = FULL');
+			// A page that many commits change is copied back once per checkpoint: 32 MB of log instead of 4.
+			database.pragma('wal_autocheckpoint = 8000');
+		}
+		database.pragma('foreign_keys = ON');
+		database.pragma('cache_size = -16000');
+		return database;
+	} catch (error) {
+		database.close();
+		throw error;
 	}
-	database.pragma('foreign_keys = ON');
-	database.pragma('cache_size = -16000');
-	return database;
+};
+
+/** Runs work that is safe to repeat, again while the file is locked, until `until` (a reading of `clock.elapsed`). Errors: those of the last run. */
+const patiently = async <T>(clock: Clock, until: number, work: () => T | Promise<T>): Promise<T> => {
+	for (let pause = 1; ; pause = Math.min(2 * pause, LOOK_MS)) {
+		try {
+			return await work();
+		} catch (error) {
+			if (!sqlite.isBusy(error) || clock.elapsed() >= until) throw error;
+			await clock.sleep(pause);
+		}
+	}
 };
 
 /** Opens (and creates, mode 0600) a SQLite file: one writing connection with synchronous FULL, one for reading. */
 export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 	const file = sqliteFile(options.url);
-	const { writer, reader } = openBoth(file);
+	const { clock } = options;
+	const { writer, reader } = await openBoth(file, clock);
 	const write = speak(withStatementCache(writer, options.watch));
 	const read = speak(withStatementCache(reader, options.watch));
 
@@ -82,12 +109,31 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 	const queue: Waiting[] = [];
 	let draining: Promise<void> | null = null;
 	let closed = false;
+	/** Since when another process has the file, by `clock.elapsed`; null when the last transaction could begin. */
+	let lockedAt: number | null = null;
+	let spoiled = false;
+	let failing = false;
+
+	/** Begins when the file is free: LOCK_MS after the lock was met first, looks only once. */
+	const beginLater = async (refused: unknown): Promise<void> => {
+		if (!sqlite.isBusy(refused)) throw refused;
+		lockedAt ??= clock.elapsed();
+		await patiently(clock, lockedAt + LOCK_MS, () => begin.run()).catch((error: unknown) => {
+			throw sqlite.isBusy(error) ? databaseLocked(error) : error;
+		});
+	};
 
 	const commitGroup = async (): Promise<void> => {
 		const answered: Waiting[] = [];
 		let failure: unknown = null;
+		spoiled = false;
 		try {
-			begin.run();
+			try {
+				begin.run();
+			} catch (error) {
+				await beginLater(error);
+			}
+			lockedAt = null;
 			while (answered.length < GROUP) {
 				const next = queue.shift();
 				if (next === undefined) break;
@@ -99,8 +145,9 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 			failure = asUnavailable(sqlite, error);
 			if (writer.inTransaction) rollback.run();
 			// BEGIN itself was refused: nobody was served yet, and whoever waits must hear of it rather than wait for ever.
-			if (answered.length === 0) answered.push(...queue.splice(0, GROUP));
+			if (answered.length === 0) for (const each of queue.splice(0)) answered.push(each);
 		}
+		failing = spoiled || failure !== null;
 		for (const each of answered) each.settle(failure);
 	};
 
@@ -132,6 +179,7 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 						if (!writer.inTransaction) throw error;
 						undo.run();
 						outcome = { error };
+						spoiled ||= sqlite.isUnavailable(error);
 					}
 					release.run();
 				},
@@ -160,6 +208,11 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 				throw databaseUnavailable(error);
 			}
 		},
+		writes: () => {
+			if (lockedAt !== null && clock.elapsed() - lockedAt >= LONG_LOCK_MS) return 'locked';
+			return failing ? 'failing' : 'ok';
+		},
+		patiently: (work) => patiently(clock, clock.elapsed() + LOCK_MS, work),
 		connections: () => ({ idle: draining === null ? 2 : 1, size: 2 }),
 		close: async () => {
 			closed = true;
@@ -171,17 +224,30 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 	};
 };
 
-const openBoth = (file: string): { writer: Database.Database; reader: Database.Database } => {
+const openBoth = async (file: string, clock: Clock): Promise<{ writer: Database.Database; reader: Database.Database }> => {
 	try {
 		mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
 		closeSync(openSync(file, 'a', 0o600));
-		const writer = connect(file, false);
-		return { writer, reader: connect(file, true) };
-	} catch (error) {
-		throw new SpotError('unavailable', 'DATABASE_UNAVAILABLE', `cannot open the database file "${file}": ${reason(error)}`, {
-			hint: 'check the path and its rights, or pass --database sqlite:/path/file.db',
-			cause: error,
+		return await patiently(clock, clock.elapsed() + LOCK_MS, () => {
+			const writer = connect(file, false);
+			try {
+				return { writer, reader: connect(file, true) };
+			} catch (error) {
+				writer.close();
+				throw error;
+			}
 		});
+	} catch (error) {
+		const locked = sqlite.isBusy(error);
+		throw new SpotError(
+			'unavailable',
+			'DATABASE_UNAVAILABLE',
+			`cannot open the database file "${file}": ${locked ? 'another process has locked it' : reason(error)}`,
+			{
+				hint: locked ? `see who has it open: fuser -v "${file}"` : 'check the path and its rights, or pass --database sqlite:/path/file.db',
+				cause: error,
+			},
+		);
 	}
 };
 

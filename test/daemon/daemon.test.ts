@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -30,7 +30,7 @@ describe('a daemon with no configuration', () => {
 		expect(await get('/livez')).toMatchObject({ status: 200, body: { status: 'ok' } });
 		expect(await get('/readyz')).toMatchObject({
 			status: 200,
-			body: { status: 'ok', checks: { serving: 'ok', database: 'ok', schema: 'ok', caches: 'ok' } },
+			body: { status: 'ok', checks: { serving: 'ok', database: 'ok', writes: 'ok', schema: 'ok', caches: 'ok' } },
 		});
 		expect(parts.events).toEqual(['start jobs=true']);
 	});
@@ -146,8 +146,9 @@ describe('a daemon refuses to start', () => {
 			code: 'ADDRESS_UNAVAILABLE',
 			message: `cannot listen: 127.0.0.1:${port} is in use`,
 		});
-		expect(parts.events).toEqual(['start jobs=true', 'stop']);
-		expect(existsSync(join(stateDir, 'daemon.json'))).toBe(false);
+		// Nothing was done: no job ran, and there is no database.
+		expect(parts.events).toEqual([]);
+		expect(readdirSync(stateDir).filter((name) => !name.startsWith('spotctl.db.daemon'))).toEqual([]);
 		expect(await codeOf(start(stateDir))).toBe('started');
 	});
 

@@ -6,6 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Answer, classicPrices, machine, send, startDaemon, stopDaemons, type TestDaemon } from '../helpers/daemon.ts';
+import { temporaryFolder } from '../helpers/folders.ts';
+import { lockFile } from '../helpers/lock.ts';
 import { type MariadbServer, mariadbBinary, sharedMariadb, startMariadb } from '../helpers/mariadb.ts';
 import { openRows } from '../helpers/rows.ts';
 import { callOf, coreOperations, ghostOf, makeScene, type Scene } from '../helpers/scene.ts';
@@ -88,9 +90,12 @@ describe.skipIf(mariadbBinary() === undefined)('a MariaDB that goes away and com
 		await expect.poll(() => ask(test, '/readyz'), { timeout: 5000, interval: 20 }).toBe(200);
 		const backAt = Date.now();
 		expect((await agent.heartbeat({ agent_id: scene.handle })).acknowledged).toBe(true);
-		expect((await agent.registerHost(machine('i-new'))).role).toBe('primary');
+		const fresh = await agent.registerHost(machine('i-new'));
+		expect(fresh.role).toBe('primary');
 		await agent.pricingReport({ agent_id: scene.handle, ...classicPrices({ 'us-east-1a': 0.05 }) });
-		const kept = setInterval(() => void agent.heartbeat({ agent_id: scene.handle }).catch(() => undefined), 1000);
+		const kept = setInterval(() => {
+			for (const agent_id of [scene.handle, fresh.agent_id]) void agent.heartbeat({ agent_id }).catch(() => undefined);
+		}, 1000);
 		try {
 			const rows = await openRows(url);
 			const seenAt = async () => Number((await rows.of('host_liveness')).find((row) => row['handle'] === quiet.agent_id)?.['seen_at']);
@@ -191,6 +196,73 @@ describe('a SQLite file that cannot be written', () => {
 			},
 			(test) => pragma(test, 'max_page_count = 1000000'),
 		));
+
+	it('because another process has locked it answers 503, in bounded time and without holding up who only reads, and works again', async () => {
+		const test = await startDaemon(null);
+		const scene = await makeScene(test);
+		const quiet = (await test.apiAs(scene.token).registerHost(machine('i-quiet'))).agent_id;
+		const names = async () => (await test.api.listClients({ limit: 500 })).items.map(({ name }) => name);
+		const before = await names();
+		const unlock = await lockFile(join(test.stateDir, 'spotctl.db'));
+		const quick = async (path: string, method = 'GET'): Promise<Answer> => {
+			const since = performance.now();
+			const body = method === 'GET' ? {} : { body: {} };
+			const answer = await test.send({ path, method, token: path.includes('admin') ? test.admin : scene.token, ...body });
+			expect(performance.now() - since, path).toBeLessThan(1000);
+			return answer;
+		};
+		/** What goes on as ever. */
+		const reads = async (): Promise<void> => {
+			const own = `/api/agents/${quiet}`;
+			const polls = ['config', 'pending-commands', 'replicas', 'instances-to-terminate'].map((list) => `${own}/${list}`);
+			for (const path of ['/livez', '/health', own, ...polls, '/api/admin/clients'])
+				expect([path, (await quick(path)).status]).toEqual([path, 200]);
+			expect((await quick(`${own}/heartbeat`, 'POST')).status).toBe(200);
+		};
+		try {
+			const since = performance.now();
+			const first = Promise.all(writes.map((each) => write(test, scene, each, 4000)));
+			while (performance.now() - since < 3000) await reads();
+			for (const answer of await first) isOutage('one of the first', answer);
+			expect(performance.now() - since).toBeLessThan(6500);
+			const next = performance.now();
+			for (let at = 0; at < 5; at++) for (const each of writes) isOutage(each.name, await write(test, scene, each, 5000 + at));
+			expect(performance.now() - next).toBeLessThan(3000);
+			await reads();
+			const ready = await quick('/readyz');
+			const locked = 'refused: another process has locked the database';
+			expect([ready.status, ready.body['checks']]).toEqual([503, expect.objectContaining({ database: 'ok', writes: locked })]);
+			await refusesWrites(test, scene);
+		} finally {
+			await unlock();
+		}
+		await expect.poll(() => ask(test, '/readyz'), { timeout: 5000 }).toBe(200);
+		expect(await names()).toEqual(before);
+		for (const each of writes) expect((await write(test, scene, each, 3000)).status, each.name).toBe(each.operation.status);
+		expect(test.log()).toContain('another process has locked the database');
+		expect(test.log()).not.toContain('cannot be decided');
+	}, 60_000);
+
+	it('because another process has locked it lets a daemon start that gets it in time, and tells the other what stands in its way', async () => {
+		const stateDir = temporaryFolder('state');
+		const file = join(stateDir, 'spotctl.db');
+		const earlier = await startDaemon(null, { stateDir });
+		await earlier.stop();
+		const unlock = await lockFile(file);
+		try {
+			await expect(startDaemon(null, { stateDir })).rejects.toMatchObject({
+				code: 'DATABASE_UNAVAILABLE',
+				message: `another process has locked the database file "${file}"`,
+				hint: `see who has it open, end that, then try again: fuser -v "${file}"`,
+			});
+			const late = startDaemon(null, { stateDir });
+			await delay(500);
+			await unlock();
+			expect(await ask(await late, '/readyz')).toBe(200);
+		} finally {
+			await unlock();
+		}
+	}, 30_000);
 
 	it('because it is read only answers 503, and works again', () =>
 		around(

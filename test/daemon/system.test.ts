@@ -56,7 +56,10 @@ describe('a daemon whose database does not answer', () => {
 		expect(await ask('livez')).toEqual({ status: 200, body: { status: 'ok' } });
 		expect(await ask('readyz')).toEqual({
 			status: 503,
-			body: { status: 'not ready', checks: { serving: 'ok', database: 'does not answer', schema: 'cannot be read', caches: 'ok' } },
+			body: {
+				status: 'not ready',
+				checks: { serving: 'ok', database: 'does not answer', writes: 'ok', schema: 'cannot be read', caches: 'ok' },
+			},
 		});
 	});
 
@@ -89,7 +92,13 @@ describe('readiness', () => {
 		const { status, body } = await ask('readyz');
 		expect([status, body['checks']]).toEqual([
 			503,
-			{ serving: 'stopping', database: 'ok', schema: 'older than this spotctl: run spotctl db migrate', caches: 'older than 10 s' },
+			{
+				serving: 'stopping',
+				database: 'ok',
+				writes: 'ok',
+				schema: 'older than this spotctl: run spotctl db migrate',
+				caches: 'older than 10 s',
+			},
 		]);
 		await store.close();
 	});
