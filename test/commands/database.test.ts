@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { createConnection } from 'mysql2/promise';
 import { describe, test } from 'vitest';
+import { localApi } from '../../src/core/local.ts';
 import { systemClock } from '../../src/deps.ts';
 import { holdForDaemon } from '../../src/store/sqlite.ts';
+import { startDaemon } from '../helpers/daemon.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { temporaryFolder } from '../helpers/folders.ts';
 import { both, cli } from './cli.ts';
@@ -227,5 +229,53 @@ describe('health', () => {
 			sick,
 			'spotctl: the daemon is not well: its database is disconnected\n  database does not answer\n',
 		]);
+	});
+});
+
+describeEachDatabase('a database that lets nobody in', ({ kind, freshUrl }) => {
+	test.skipIf(kind === 'sqlite')('is told apart from one that does not run, with what to type next', async ({ expect }) => {
+		const url = new URL(await freshUrl());
+		const [right, wrong, nowhere, stranger] = [url.href, new URL(url), new URL(url), new URL(url)];
+		wrong.password = 'hunter2';
+		nowhere.pathname = '/no_such_place';
+		stranger.username = `stranger_${url.pathname.slice(-8)}`;
+		const root = await createConnection(right);
+		try {
+			await root.query(`create user '${stranger.username}'@'127.0.0.1' identified by '${url.password}'`);
+			const shell = `mysql -h 127.0.0.1 -P ${url.port} -u root -p`;
+			const masked = (each: URL) => each.href.replace(`:${each.password}@`, ':***@');
+			const origin = 'spotctl config show --origin';
+			const cases = [
+				[
+					wrong,
+					7,
+					`the database refuses the user "root" or the password: ${masked(wrong)}`,
+					`try them: ${shell}; where they come from: ${origin}`,
+				],
+				[
+					nowhere,
+					5,
+					`there is no database "no_such_place": ${masked(nowhere)}`,
+					`create it: ${shell} -e 'create database \`no_such_place\`'; or correct the name: ${origin}`,
+				],
+				[
+					stranger,
+					7,
+					`the user "${stranger.username}" may not do this in the database "${url.pathname.slice(1)}": ${masked(stranger)}`,
+					`as the administrator of the database: grant all privileges on \`${url.pathname.slice(1)}\`.* to '${stranger.username}'@'%'`,
+				],
+			] as const;
+			for (const [database, exit, message, hint] of cases) {
+				const said = `spotctl: ${message}\n  ${hint}\n`;
+				for (const line of ['db status', 'db migrate', 'db check', 'clients list --local']) {
+					const ran = await cli(`${line} --database ${database.href}`, { clock: systemClock, localApi });
+					expect([line, ran.code, ran.err]).toEqual([line, exit, said]);
+				}
+				await expect(startDaemon(database.href)).rejects.toMatchObject({ message, hint, exitCode: exit });
+			}
+		} finally {
+			await root.query(`drop user if exists '${stranger.username}'@'127.0.0.1'`);
+			await root.end();
+		}
 	});
 });
