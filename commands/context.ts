@@ -108,11 +108,13 @@ export const createContext = (host: Host, globals: () => Globals): Context => {
 	const note = (text: string) => {
 		if (globals().quiet !== true) say(text);
 	};
-	const configInput = (flags: PartialSettings = {}): LoadInput => {
-		const file = globals().config;
-		const env = file === undefined ? host.env : { ...host.env, SPOTCTL_CONFIG: file };
-		return { flags: { ...settingsOf(globals()), ...flags }, env, cwd: host.cwd, home: host.home };
-	};
+	const configInput = (flags: PartialSettings = {}): LoadInput => ({
+		flags: { ...settingsOf(globals()), ...flags },
+		env: host.env,
+		cwd: host.cwd,
+		home: host.home,
+		file: globals().config,
+	});
 	const config = once(async () => {
 		const { loadConfig } = await import('../src/config/load.ts');
 		const loaded = await loadConfig(configInput());

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { SpotError } from '../../src/errors.ts';
 import type { Context } from '../context.ts';
 
 export const checkConfigCommand = (context: Context, run = runCheck): Command =>
@@ -8,7 +9,12 @@ export const checkConfigCommand = (context: Context, run = runCheck): Command =>
 		.action(async () => run(context));
 
 const runCheck = async (context: Context): Promise<void> => {
-	const { files, warnings } = await context.config();
+	const { files, warnings } = await context.config().catch((error: unknown) => {
+		// Its hint is this command.
+		if (!(error instanceof SpotError)) throw error;
+		const { kind, code, message, extras, cause } = error;
+		throw new SpotError(kind, code, message, { hint: 'what each setting takes: spotctl help environment', extras, cause });
+	});
 	await context.print.one({
 		data: { valid: true, files, warnings },
 		id: 'valid',

@@ -21,6 +21,8 @@ export type LoadInput = {
 	readonly cwd: string;
 	/** The user's home folder, for `~` and the XDG defaults. */
 	readonly home: string;
+	/** The one file that `--config` names to be read instead of looking for some. */
+	readonly file?: string | undefined;
 	/** The file of the whole machine; `/etc/spotctl/config.yaml` unless told otherwise. */
 	readonly systemFile?: string;
 };
@@ -31,12 +33,15 @@ const xdgFolder = (env: Variables, name: string, otherwise: string): string => {
 	return join(folder !== undefined && isAbsolute(folder) ? folder : otherwise, 'spotctl');
 };
 
-const explicitFile = (sources: readonly VariableSource[], home: string): FileSearch['explicit'] => {
+const explicitFile = (
+	sources: readonly VariableSource[],
+	{ file: flag, cwd, home }: Pick<LoadInput, 'file' | 'cwd' | 'home'>,
+): FileSearch['explicit'] => {
+	const at = (file: string, base: string): string => (file.startsWith('~/') ? join(home, file.slice(2)) : resolve(base, file));
+	if (!isUnset(flag?.trim())) return { file: at(flag?.trim() ?? '', cwd), origin: { kind: 'flag', source: '--config' } };
 	for (const source of sources) {
 		const file = givenValue(source, CONFIG_VARIABLE);
-		if (file === undefined) continue;
-		const origin = originIn(source, CONFIG_VARIABLE);
-		return { file: file.startsWith('~/') ? join(home, file.slice(2)) : resolve(source.base, file), origin };
+		if (file !== undefined) return { file: at(file, source.base), origin: originIn(source, CONFIG_VARIABLE) };
 	}
 	return undefined;
 };
@@ -130,12 +135,13 @@ const check = (winners: ReadonlyMap<SettingPath, Candidate>, home: string, state
  * @throws {SpotError} `invalid` CONFIG_INVALID with every problem at once, one on a line, and as `extras.problems`. Secrets are never
  * in it. A bad value that something stronger overrules is a warning instead.
  */
-export const loadConfig = async ({ flags = {}, env, cwd, home, systemFile = '/etc/spotctl/config.yaml' }: LoadInput): Promise<Loaded> => {
+export const loadConfig = async (input: LoadInput): Promise<Loaded> => {
+	const { flags = {}, env, cwd, home, systemFile = '/etc/spotctl/config.yaml' } = input;
 	const environment: VariableSource = { kind: 'environment', values: env, base: cwd };
 	const dotenv = readDotenv(cwd);
 	const sources = [environment, dotenv.source];
 	const userFolder = xdgFolder(env, 'XDG_CONFIG_HOME', join(home, '.config'));
-	const found = await findFiles({ cwd, userFolder, systemFile, explicit: explicitFile(sources, home) });
+	const found = await findFiles({ cwd, userFolder, systemFile, explicit: explicitFile(sources, input) });
 
 	const variables = sources.map(readVariables);
 	const seed = readSeed(sources);

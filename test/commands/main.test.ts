@@ -233,7 +233,21 @@ describe('configuration', () => {
 		expect((await cli('config check')).out).toBe('valid\ttrue\nfiles\t\nwarnings\t0\n');
 		expect((await cli('config check', { tty: true })).out).toBe('Valid:    yes\nFiles:    -\nWarnings: 0\n');
 		expect((await cli('config check', { env: { SPOTCTL_PORT: '-1' } })).code).toBe(2);
-		expect((await cli('config check --config /nowhere/config.yaml')).err).toContain('/nowhere/config.yaml');
+	});
+
+	test('what is wrong with a configuration is told by the name it was given by, and config check does not hint at itself', async ({
+		expect,
+	}) => {
+		const problem = (from: string) => `spotctl: 1 problem in the configuration\n  ${from} /nowhere/config.yaml: does not exist\n`;
+		const flagged = '--config /nowhere/config.yaml';
+		const env = { SPOTCTL_CONFIG: '/nowhere/config.yaml' };
+		const help = '  what each setting takes: spotctl help environment\n';
+		expect((await cli(`config check ${flagged}`, { env: { SPOTCTL_CONFIG: '/elsewhere.yaml' } })).err).toBe(
+			`${problem('--config')}${help}`,
+		);
+		expect((await cli('config check', { env })).err).toBe(`${problem('SPOTCTL_CONFIG')}${help}`);
+		expect((await cli(`clients list ${flagged}`)).err).toBe(`${problem('--config')}  spotctl config check\n`);
+		expect((await cli('config check --config config.yaml', { cwd: '/nowhere' })).err).toBe(`${problem('--config')}${help}`);
 	});
 
 	test('flags of the program overrule it', async ({ expect }) => {
@@ -262,10 +276,8 @@ describe('faces', () => {
 		const attach = [
 			(context: Context) =>
 				new Command('serve').option('--port <number>').action(({ port }: { port?: string }) => {
-					const { flags, env } = context.configInput({ 'server.port': port });
-					context.finish(
-						flags?.['server.port'] === '8080' && flags['database.url'] === 'sqlite:/d' && env['SPOTCTL_CONFIG'] === '/c.yaml' ? 3 : 1,
-					);
+					const { flags, file } = context.configInput({ 'server.port': port });
+					context.finish(flags?.['server.port'] === '8080' && flags['database.url'] === 'sqlite:/d' && file === '/c.yaml' ? 3 : 1);
 				}),
 		];
 		expect((await cli('serve --port 8080 --database sqlite:/d --config /c.yaml', { attach })).code).toBe(3);
