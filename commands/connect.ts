@@ -22,11 +22,20 @@ const isLoopbackName = (host: string): boolean => host === 'localhost' || host =
 /** Whether what is sent to this address stays on this machine. */
 export const isLoopback = (server: string): boolean => URL.canParse(server) && isLoopbackName(new URL(server).hostname);
 
-/** The address the daemon of this user left in its state folder; undefined when there is none, or nothing to be read. */
-const daemonAddress = (stateDir: string): string | undefined => {
+/** What the daemon of this user left in its state folder; an empty record when there is none, or nothing to be read. */
+const daemonRecord = (stateDir: string): { readonly url?: unknown; readonly adminToken?: unknown } => {
 	try {
 		const said: unknown = JSON.parse(readFileSync(join(stateDir, 'daemon.json'), 'utf8'));
-		const url = typeof said === 'object' && said !== null && 'url' in said ? said.url : undefined;
+		return typeof said === 'object' && said !== null ? said : {};
+	} catch {
+		return {};
+	}
+};
+
+/** The address the daemon of this user left in its state folder. */
+const daemonAddress = (stateDir: string): string | undefined => {
+	try {
+		const { url } = daemonRecord(stateDir);
 		if (typeof url !== 'string' || !/^https?:\/\//.test(url) || !URL.canParse(url)) return undefined;
 		const address = new URL(url);
 		// A daemon that listens on every interface is reached through this machine's own.
@@ -87,13 +96,20 @@ const readStdin = async ({ stdin }: Host): Promise<string> => {
 	return usable(text, 'what stdin gives');
 };
 
-const ownToken = (server: string, stateDir: string): Token => {
+/** The admin token of the local daemon: the configured one where it says that it takes that, else the file it left, else the configured one. */
+const ownToken = (server: string, { stateDir, security }: Config): Token => {
 	const file = join(stateDir, 'admin-token');
 	if (!isLoopback(server)) return { token: null, from: `the admin token of this machine is not sent to another (${server})` };
+	const configured = security.adminToken === undefined ? undefined : { token: security.adminToken, from: 'security.adminToken' };
+	const takesConfigured = daemonRecord(stateDir).adminToken === 'configured';
+	if (configured !== undefined && takesConfigured) return configured;
 	try {
 		return { token: readTokenFile(file), from: file };
 	} catch (error) {
 		if (error instanceof SpotError) throw error;
+		if (configured !== undefined) return configured;
+		if (takesConfigured)
+			return { token: null, from: 'the daemon takes the admin token it was configured with, and none is configured here' };
 		return { token: null, from: codeOf(error) === 'ENOENT' ? `there is no file ${file}` : `${file} cannot be read (${codeOf(error)})` };
 	}
 };
@@ -109,7 +125,7 @@ const findToken = async (host: Host, { tokenFile }: Globals, { config, origins }
 	}
 	if (config.client.token !== undefined) return { token: config.client.token, from: 'the configured token' };
 	const file = config.client.tokenFile;
-	if (file === undefined) return ownToken(server, config.stateDir);
+	if (file === undefined) return ownToken(server, config);
 	if (origins.get('client.tokenFile')?.kind === 'environment' && isDash(host.env['SPOTCTL_TOKEN_FILE']))
 		return { token: await readStdin(host), from: 'stdin' };
 	return { token: namedFile(file), from: file };

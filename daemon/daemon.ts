@@ -186,7 +186,7 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
 		undo.push(() => drain(app, clock, config.server.drainTimeout, log));
 		const address = await listen(app, config.server.host, config.server.port);
 
-		const record = { url: address, pid: process.pid, version, startedAt: iso(clock.now()) };
+		const record = { url: address, pid: process.pid, version, startedAt: iso(clock.now()), adminToken: admin.kind };
 		writeDaemonRecord(config.stateDir, record);
 		undo.unshift(() => removeDaemonRecord(config.stateDir, record));
 		log.info({ url: address, version, database: store.dialect.name, environment: config.server.environment }, 'listening');

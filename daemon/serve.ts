@@ -24,17 +24,26 @@ export type ServeOptions = LoadInput &
 /** A reader that went away costs lines, not the daemon. */
 const ignore = (): void => undefined;
 
-const adminLines = ({ admin }: Daemon, stateDir: string, terminal: boolean): string[] => {
-	const file = adminTokenFile(stateDir);
-	if (admin.kind === 'configured') return ['the configured one (security.adminToken)'];
+/** The variable or flag that gave the daemon its admin token; null where commands read it from a file themselves. */
+const passedBy = ({ admin }: Daemon, { origins }: Loaded): string | null => {
+	const origin = admin.kind === 'configured' ? origins.get('security.adminToken') : undefined;
+	return origin?.kind === 'environment' ? origin.source : null;
+};
+
+const adminLines = (daemon: Daemon, loaded: Loaded, terminal: boolean): string[] => {
+	const { admin } = daemon;
+	const file = adminTokenFile(loaded.config.stateDir);
+	if (admin.kind === 'configured') return [`the configured one (${passedBy(daemon, loaded) ?? 'security.adminToken'})`];
 	if (admin.kind === 'elsewhere')
-		return ['made earlier, not in this state folder; a new one: spotctl admin-tokens create NAME --scope admin'];
+		return ['made earlier, not in this state folder; a new one: spotctl --local admin-tokens create NAME --scope admin'];
 	return admin.created !== null && terminal ? [`${admin.created}  (shown this once)`, `in ${file}`] : [`in ${file}`];
 };
 
 /** What a person reads when the daemon is up: where it is, where its data and its key are, what to type next. */
-export const startText = (daemon: Daemon, { config, files }: Loaded, version: string, terminal: boolean): string => {
-	const [first = '', ...rest] = adminLines(daemon, config.stateDir, terminal);
+export const startText = (daemon: Daemon, loaded: Loaded, version: string, terminal: boolean): string => {
+	const { config, files } = loaded;
+	const [first = '', ...rest] = adminLines(daemon, loaded, terminal);
+	const variable = passedBy(daemon, loaded);
 	return [
 		`spotctl ${version} serves at ${daemon.url}`,
 		`  database       ${maskUrl(config.database.url)}`,
@@ -42,7 +51,7 @@ export const startText = (daemon: Daemon, { config, files }: Loaded, version: st
 		`  admin token    ${first}`,
 		...rest.map((line) => `                 ${line}`),
 		'',
-		'In another terminal:',
+		variable === null ? 'In another terminal:' : `In another terminal, where ${variable} is set too, or with SPOTCTL_TOKEN=… before each:`,
 		'  bin/spotctl health',
 		'  bin/spotctl clients create acme',
 		'  bin/spotctl agents list',

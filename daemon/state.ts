@@ -3,7 +3,14 @@ import { join } from 'node:path';
 import { SpotError } from '../src/errors.ts';
 
 /** What `daemon.json` in the state folder says, so that commands find the local daemon. */
-export type DaemonRecord = { readonly url: string; readonly pid: number; readonly version: string; readonly startedAt: string };
+export type DaemonRecord = {
+	readonly url: string;
+	readonly pid: number;
+	readonly version: string;
+	readonly startedAt: string;
+	/** Where its admin token is: commands send the configured one when the daemon has one. */
+	readonly adminToken: 'file' | 'configured' | 'elsewhere';
+};
 
 export const adminTokenFile = (stateDir: string): string => join(stateDir, 'admin-token');
 export const daemonFile = (stateDir: string): string => join(stateDir, 'daemon.json');

@@ -155,6 +155,39 @@ describe('the token is', () => {
 		);
 	});
 
+	test('the configured admin token where the local daemon takes that, or left no other', async ({ expect }) => {
+		const env = { ADMIN_TOKEN: 'kP3vN8xQ2mW7rT5yB9cL4hJ6' };
+		const mine = { SPOTCTL_ADMIN_TOKEN: 'wZ4hF7jR2nV8sK5qD9gB3tM6', SPOTCTL_TOKEN: 'sca_env' };
+		await at('clients list', { env });
+		await at('clients list', { env: mine });
+		file('admin-token', TOKEN);
+		await at('clients list', { env });
+		file('daemon.json', JSON.stringify({ url, adminToken: 'file' }));
+		await at('clients list', { env });
+		file('daemon.json', JSON.stringify({ url, adminToken: 'configured' }));
+		await at('clients list', { env });
+		await run('clients list', { env });
+		// Of an earlier start of the daemon, and it may still be good.
+		await at('clients list');
+		const configured = `Bearer ${env.ADMIN_TOKEN}`;
+		expect(sent()).toEqual([configured, 'Bearer sca_env', `Bearer ${TOKEN}`, `Bearer ${TOKEN}`, configured, configured, `Bearer ${TOKEN}`]);
+	});
+
+	test('the configured admin token, and said to be missed when it is configured for the daemon alone', async ({ expect }) => {
+		file('daemon.json', JSON.stringify({ url, adminToken: 'configured' }));
+		expect((await run('clients list')).err).toBe(
+			'spotctl: no token was sent\n  no token was sent: the daemon takes the admin token it was configured with, and none is configured here; give one with --token-file FILE or SPOTCTL_TOKEN_FILE\n',
+		);
+	});
+
+	test('never the configured admin token for another machine', async ({ expect }) => {
+		const env = { ADMIN_TOKEN: 'kP3vN8xQ2mW7rT5yB9cL4hJ6' };
+		file('daemon.json', JSON.stringify({ url, adminToken: 'configured' }));
+		const { code, err } = await run('clients list --server http://no-such-host.invalid:5000 --debug', { env });
+		expect([code, sent()]).toEqual([7, []]);
+		expect(err).not.toContain(env.ADMIN_TOKEN);
+	});
+
 	test('never the local admin token for another machine', ({ expect }) => {
 		for (const here of ['http://127.0.0.1:5000', 'http://127.8.9.1', 'https://localhost:1', 'http://[::1]:5000'])
 			expect(isLoopback(here)).toBe(true);

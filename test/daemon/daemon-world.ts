@@ -12,7 +12,7 @@ import { collector } from './world.ts';
 
 export const ADMIN = 'spa_q8Zr1mVtX7nYc4KpW2sLd9Ge';
 
-type FakeParts = CoreParts & {
+export type FakeParts = CoreParts & {
 	readonly events: string[];
 	/** What the file of an earlier start held, at each start. */
 	readonly existing: (string | null)[];

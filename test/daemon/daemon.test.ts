@@ -58,6 +58,7 @@ describe('a daemon with no configuration', () => {
 			pid: process.pid,
 			version: '1.2.3',
 			startedAt: expect.stringMatching(/Z$/),
+			adminToken: 'file',
 		});
 		await daemon.stop();
 		expect(existsSync(file)).toBe(false);

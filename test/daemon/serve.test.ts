@@ -5,17 +5,20 @@ import { describe, expect, it } from 'vitest';
 import { type Host, serve } from '../../daemon/serve.ts';
 import type { PartialSettings } from '../../src/config/load.ts';
 import { systemClock, systemIds } from '../../src/deps.ts';
-import { ADMIN, emptyFolder, fakeParts, loadInput } from './daemon-world.ts';
+import { ADMIN, emptyFolder, type FakeParts, fakeParts, loadInput } from './daemon-world.ts';
 import { collector } from './world.ts';
 
-const run = (stateDir: string, { flags = {}, terminal = false }: { flags?: PartialSettings; terminal?: boolean } = {}) => {
+type Run = { flags?: PartialSettings; terminal?: boolean; env?: Readonly<Record<string, string>>; admin?: FakeParts['admin'] };
+
+const run = (stateDir: string, { flags = {}, terminal = false, env = {}, admin }: Run = {}) => {
 	const host = new EventEmitter();
 	const exits: number[] = [];
 	const out = collector();
 	const err = collector();
-	const parts = fakeParts();
+	const parts = Object.assign(fakeParts(), admin === undefined ? {} : { admin });
 	const ended = serve({
 		...loadInput(stateDir, flags),
+		env,
 		version: '1.2.3',
 		clock: systemClock,
 		ids: systemIds,
@@ -65,6 +68,29 @@ describe('serve', () => {
 			host.emit('SIGTERM');
 			await ended;
 		}
+	});
+
+	it('says how commands come by an admin token that only the daemon was given', async () => {
+		const token = 'kP3vN8xQ2mW7rT5yB9cL4hJ6';
+		for (const name of ['ADMIN_TOKEN', 'SPOTCTL_ADMIN_TOKEN']) {
+			const { host, ended, url, out } = run(emptyFolder(), { env: { [name]: token } });
+			await url();
+			expect(out()).toContain(`  admin token    the configured one (${name})\n`);
+			expect(out()).toContain(
+				`\nIn another terminal, where ${name} is set too, or with SPOTCTL_TOKEN=… before each:\n  bin/spotctl health\n`,
+			);
+			expect(out()).not.toContain(token);
+			host.emit('SIGTERM');
+			await ended;
+		}
+	});
+
+	it('says how to make an admin token where the database has one and this state folder none', async () => {
+		const { host, ended, url, out } = run(emptyFolder(), { admin: () => null });
+		await url();
+		expect(out()).toContain('a new one: spotctl --local admin-tokens create NAME --scope admin\n');
+		host.emit('SIGTERM');
+		await ended;
 	});
 
 	it('shows no password of a database', async () => {
