@@ -63,7 +63,7 @@ export const databaseUnavailable = (cause?: unknown): SpotError =>
 /** 503 with Retry-After: a SQLite file that another process writes to. */
 export const databaseLocked = (cause?: unknown): SpotError =>
 	new SpotError('unavailable', 'DATABASE_UNAVAILABLE', 'another process has locked the database', {
-		hint: 'try again in a few seconds; see: spotctl health',
+		hint: 'try again in a few seconds; GET /readyz says whether it is free',
 		extras: { retry_after_seconds: 2 },
 		cause,
 	});
