@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { describeEachDatabase } from '../helpers/databases.ts';
-import { brokenInvariants, brokenPromises, brokenStandbys, createCommandWatch, runsOf, seeded } from '../helpers/invariants.ts';
+import { brokenInvariants, brokenPromises, brokenStandbys, createCommandWatch, inTime, runsOf, seeded } from '../helpers/invariants.ts';
 import { withClient } from '../helpers/run-client.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
 import type { ClientActor, Target, World } from '../helpers/world.ts';
@@ -331,6 +331,7 @@ describeEachDatabase('any order of calls', ({ kind, freshUrl }) => {
 
 	describe(kind, () => {
 		const runs = runsOf(kind === 'sqlite' ? 200 : 15);
+		const limit = 60_000 + runs * 2000;
 		it(
 			`keeps what identity.md section 8 promises, with restarts, lost answers${daemons > 1 ? ' and two daemons' : ''}`,
 			async () => {
@@ -346,9 +347,9 @@ describeEachDatabase('any order of calls', ({ kind, freshUrl }) => {
 						await run.finish();
 					}),
 				);
-				await fc.assert(property, { numRuns: runs, ...seeded() });
+				await fc.assert(property, { numRuns: runs, ...seeded(), ...inTime(limit - 10_000) });
 			},
-			60_000 + runs * 2000,
+			limit,
 		);
 	});
 });
