@@ -5,6 +5,7 @@ import type { Host } from '../store/hosts.ts';
 import { type PromotionRows, writePromotions } from '../store/promotions.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
+import type { PromotionType } from './counters.ts';
 import type { Journal } from './journal.ts';
 import { NAMED_PATIENCE_MS } from './silence.ts';
 
@@ -46,6 +47,8 @@ export type Promotion = {
 	readonly command: Command | null;
 	/** The open emergency of the agent where whoever promotes holds it, and writes what becomes of it. */
 	readonly emergency?: Emergency | null;
+	/** When it was called for, where not by the claim of the command. */
+	readonly calledAt?: number | null;
 	/** What the switch history says, as far as known. */
 	readonly record: Partial<SwitchRecord>;
 };
@@ -64,6 +67,7 @@ export const promote = async (
 ): Promise<{ agent: Agent; host: Host; record: SwitchRecord }> => {
 	const { agent, from, to, old, command } = promotion;
 	const now = context.clock.now();
+	journal.countIfLost('instance_promotion_failures_total');
 	// An order that keeps the old machine although this agent terminates: nobody but an operator may end it.
 	const kept = old.role === 'zombie' && command?.terminate_wait_seconds === 0 && agent.auto_terminate_enabled === 1;
 	const hold = old.hold || kept;
@@ -116,8 +120,27 @@ export const promote = async (
 	else promotion.gather.push(rows);
 	tell(journal, { ...promotion, old: { ...old, hold } }, host);
 	journal.count('instance_promotions_total');
+	const [type, since] = [MEASURED[promotion.reason], promotion.calledAt ?? command?.claimed_at ?? null];
+	if (type !== null && since !== null) journal.observe('instance_promotion_duration_seconds', type, { since });
+	noteDowntime(journal, null, record);
 	if (promotion.reason === 'report' || promotion.reason === 'registration') journal.count('switch_success_total');
 	return { agent: promoted, host, record };
+};
+
+/** As what its duration is measured; nothing says when a takeover was called for, since silence has no beginning that was seen. */
+const MEASURED: Readonly<Record<Reason, PromotionType | null>> = {
+	registration: 'switch',
+	report: 'switch',
+	takeover: null,
+	'taken-back': null,
+	operator: 'manual',
+	notice: 'emergency',
+	silence: 'emergency',
+};
+
+/** Measures the downtime of a switch, once: when its record first says it. */
+export const noteDowntime = (journal: Journal, before: SwitchRecord | null, { downtime_ms: ms }: SwitchRecord): void => {
+	if (ms !== null && (before?.downtime_ms ?? null) === null) journal.observe('switch_downtime_seconds', null, { seconds: ms / 1000 });
 };
 
 /** What becomes of the row of the old primary. */

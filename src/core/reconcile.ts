@@ -280,6 +280,8 @@ export const endEmergency = async (work: Work, outcome: string, why: string, toT
 			},
 		);
 	if (outcome === 'failed-over') journal.count('emergency_promotion_success_total');
+	if (outcome === 'unconfirmed' || (outcome === 'told' && emergency.kind !== 'rebalance'))
+		journal.count('instance_promotion_failures_total');
 	await store(work);
 	work.emergency = null;
 	if (outcome === 'recovered') await resume(work);
@@ -602,7 +604,9 @@ export const blankReplica = (
 export const promoteReplica = async (
 	work: Work,
 	replica: Replica,
-	how: { readonly reason: 'notice' | 'silence' | 'operator'; readonly demote: boolean },
+	how:
+		| { readonly reason: 'notice' | 'silence'; readonly demote: false }
+		| { readonly reason: 'operator'; readonly demote: boolean; readonly calledAt: number },
 ): Promise<void> => {
 	const { context, tx, journal, agent, primary, replicaHost, emergency, now } = work;
 	if (replicaHost === null) throw new Error(`replica ${replica.id} has no machine`);
@@ -617,6 +621,7 @@ export const promoteReplica = async (
 			terminatedAt: null,
 		},
 		command: null,
+		calledAt: how.reason === 'operator' ? how.calledAt : emergency?.promoted_at === null ? emergency.received_at : null,
 		record: {},
 		emergency,
 		asStored: true,

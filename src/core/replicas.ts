@@ -54,8 +54,9 @@ export const deleteReplica =
 /** #62 (T6). The loser of a race reads who won. */
 export const promoteReplicaRoute =
 	(context: Context) =>
-	(input: Valid<'promoteReplica'>, caller: Caller): Promise<Output<'promoteReplica'>> =>
-		onReplica(context, caller, input, async (call) => {
+	(input: Valid<'promoteReplica'>, caller: Caller): Promise<Output<'promoteReplica'>> => {
+		const calledAt = context.clock.now();
+		return onReplica(context, caller, input, async (call) => {
 			const { work, replica } = call;
 			mustSpeakForAgent(call, input.agent_id);
 			if (replica.status === 'promoted')
@@ -69,6 +70,7 @@ export const promoteReplicaRoute =
 					},
 				);
 			if (replica.live_of === null) throw noReplica(input.replica_id);
+			work.journal.countIfLost('instance_promotion_failures_total');
 			if (replica.status !== 'ready')
 				throw new SpotError('invalid', 'REPLICA_NOT_READY', `the replica is ${replica.status}, not ready`, {
 					hint: `see: spotctl replicas show ${replica.id}`,
@@ -79,7 +81,7 @@ export const promoteReplicaRoute =
 			const old = work.primary;
 			const demote = input.demote_old_primary === true;
 			audit(call, 'replicas.promote', { status: 'promoted', demote_old_primary: demote });
-			await promoteReplica(work, replica, { reason: 'operator', demote });
+			await promoteReplica(work, replica, { reason: 'operator', demote, calledAt });
 			await reconcile(work);
 			const primary = work.primary;
 			return {
@@ -94,6 +96,7 @@ export const promoteReplicaRoute =
 				},
 			};
 		});
+	};
 
 /** #34 */
 export const listClientReplicas =

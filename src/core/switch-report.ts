@@ -21,7 +21,7 @@ import { disputeGuess } from './dispute.ts';
 import type { Journal } from './journal.ts';
 import { machineOfAgent, type Named } from './machines.ts';
 import { orderState } from './orders.ts';
-import { promote } from './promotion.ts';
+import { noteDowntime, promote } from './promotion.ts';
 import { endReplica, lockedWork, reconcile } from './reconcile.ts';
 import { commandOf, impactOf, known, type Report, readReport, usd } from './report.ts';
 import { primaryIsSilent } from './silence.ts';
@@ -222,6 +222,7 @@ const filled = async (work: Work, earlier: SwitchRecord, command: Command | null
 		evidence: 'report',
 	};
 	await saveSwitch.later(tx, record);
+	noteDowntime(journal, earlier, record);
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	if (command !== null && command.reported_at === null && command.status === 'completed') {
 		await saveCommand.must(tx, { ...command, reported_at: now, seen_status: command.status });
@@ -266,6 +267,7 @@ const takenOver = async (work: Work, machine: Host, command: Command | null): Pr
 		created_at: now,
 	};
 	await addSwitch.later(tx, record);
+	noteDowntime(journal, null, record);
 	if (command !== null) await nameMachine.later(tx, { id: command.id, instance_id: machine.instance_id });
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	journal.changed('agent', agent.id);
