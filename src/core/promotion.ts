@@ -19,7 +19,7 @@ export type Reason =
 	| 'takeover'
 	/** A guess by registration was disputed, and the guessed machine fell silent (T9). */
 	| 'taken-back'
-	/** An operator, or an agent in a person's name, promoted the replica (T6). */
+	/** An operator, or an agent in a person's name, promoted the replica (T6); or an operator a zombie or candidate that calls (T3). */
 	| 'operator'
 	/** AWS takes the primary back (T6). */
 	| 'notice'
@@ -253,21 +253,22 @@ export const holdUntil = (host: Host, emergency: Emergency | null | undefined): 
 	return leftToAws(host, deadline, emergency.received_at) || null;
 };
 
-const WORDS: Readonly<Record<Reason, string>> = {
+const WORDS: Readonly<Record<Exclude<Reason, 'operator'>, string>> = {
 	registration: 'it registered and fits the switch that was ordered',
 	report: 'its predecessor reported the switch',
 	takeover: 'the primary fell silent',
 	'taken-back': 'the machine that had taken over fell silent',
-	operator: 'an operator promoted the replica',
 	notice: 'AWS takes its predecessor back',
 	silence: 'the primary fell silent, and its replica was ready',
 };
 
-const tell = (journal: Journal, { agent, from, reason, command, old }: Promotion, host: Host): void => {
+const tell = (journal: Journal, { agent, from, to, reason, command, old }: Promotion, host: Host): void => {
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
 	const severity = ['takeover', 'taken-back', 'notice', 'silence'].includes(reason) ? 'warning' : 'info';
 	const left = from === null ? '' : ` instead of ${from.instance_id} (now ${old.role}${old.hold ? ', on hold' : ''})`;
-	journal.event('switch_completed', `${host.instance_id} is the primary of ${agent.logical_agent_id}${left}: ${WORDS[reason]}`, about, {
+	const what = to.role === 'replica' ? 'the replica' : `it, a ${to.role} that called`;
+	const why = reason === 'operator' ? `an operator promoted ${what}` : WORDS[reason];
+	journal.event('switch_completed', `${host.instance_id} is the primary of ${agent.logical_agent_id}${left}: ${why}`, about, {
 		severity,
 		metadata: {
 			reason,
@@ -281,7 +282,7 @@ const tell = (journal: Journal, { agent, from, reason, command, old }: Promotion
 	journal.notify(
 		'instance_switched',
 		'Instance switched',
-		`${agent.logical_agent_id} runs on ${host.instance_id}${left}: ${WORDS[reason]}`,
+		`${agent.logical_agent_id} runs on ${host.instance_id}${left}: ${why}`,
 		about,
 		severity,
 	);
