@@ -1,9 +1,10 @@
 import type { Agent } from '../store/agents.ts';
-import type { Command, SwitchRecord } from '../store/commands.ts';
+import type { Command } from '../store/commands.ts';
 import { type Emergency, openEmergencyOf } from '../store/emergencies.ts';
 import type { Host } from '../store/hosts.ts';
 import { type PromotionRows, writePromotions } from '../store/promotions.ts';
 import type { Db } from '../store/statement.ts';
+import type { SwitchRecord } from '../store/switches.ts';
 import type { Context } from './context.ts';
 import type { PromotionType } from './counters.ts';
 import type { Journal } from './journal.ts';

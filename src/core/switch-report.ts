@@ -1,19 +1,10 @@
 import type { Output, Valid } from '../contract/index.ts';
 import type { Agent } from '../store/agents.ts';
-import {
-	addSwitch,
-	type Command,
-	claimsOfHost,
-	nameMachine,
-	type SwitchRecord,
-	saveCommand,
-	saveSwitch,
-	switchOf,
-	switchOfCommand,
-} from '../store/commands.ts';
+import { type Command, claimsOfHost, nameMachine, saveCommand } from '../store/commands.ts';
 import { addHost, type Host, hostByHandle, hostNamedBy, primaryOf, saveHost } from '../store/hosts.ts';
 import { confirmEnd } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
+import { addSwitch, type SwitchRecord, saveSwitch, switchOf, switchOfCommand } from '../store/switches.ts';
 import type { Caller } from './caller.ts';
 import { callingHostWith, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
