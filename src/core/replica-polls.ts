@@ -6,11 +6,12 @@ import type { Caller } from './caller.ts';
 import { agentDeleted, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { MOST_SERVED } from './failover-plan.ts';
-import { lockedWork, reconcile } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
 import { REPLICA_STATES, SERVE_MS } from './replica-rules.ts';
 import { hostReplica } from './replica-view.ts';
 import { note, withCurrentHost, withHost } from './routine.ts';
 import { isHidden } from './terminations.ts';
+import { lockedWork } from './work.ts';
 
 const MOST_LISTED = 1000;
 

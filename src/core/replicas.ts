@@ -8,8 +8,10 @@ import { actorOf, type Caller, clientScope } from './caller.ts';
 import { agentDeleted } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { pageOf, readCursor } from './paging.ts';
-import { endReplica, promoteReplica, reconcile } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
 import { audit, conflict, noReplica, onReplica, type ReplicaCall } from './replica-call.ts';
+import { endReplica } from './replica-end.ts';
+import { promoteReplica } from './replica-promotion.ts';
 import { operatorReplica, shownReplica } from './replica-view.ts';
 
 /** Operator routes take any handle of the agent but a standby's private one (identity.md section 7). */

@@ -13,10 +13,12 @@ import type { Journal } from './journal.ts';
 import { machineOfAgent, type Named } from './machines.ts';
 import { orderState } from './orders.ts';
 import { noteDowntime, promote } from './promotion.ts';
-import { endReplica, lockedWork, reconcile } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
+import { endReplica } from './replica-end.ts';
 import { commandOf, impactOf, known, type Report, readReport, usd } from './report.ts';
 import { primaryIsSilent } from './silence.ts';
 import { takeOverIfSilent } from './takeover.ts';
+import { lockedWork } from './work.ts';
 
 type Answer = Output<'switchReport'>;
 

@@ -10,9 +10,11 @@ import { callingHost, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';
 import type { Journal } from './journal.ts';
-import { endReplica, lockedWork, reconcile } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
+import { endReplica } from './replica-end.ts';
 import { plausible } from './report.ts';
 import { note, withCurrentHost } from './routine.ts';
+import { lockedWork } from './work.ts';
 
 /** An attempt hides a machine from the lists for this long (spec section 8). */
 const ATTEMPT_MS = 5 * 60_000;
