@@ -1,6 +1,7 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
 import { lockAgent } from '../store/agents.ts';
+import { openEmergencyOf } from '../store/emergencies.ts';
 import { primaryOf } from '../store/hosts.ts';
 import type { Caller } from './caller.ts';
 import { agentDeleted } from './calling-host.ts';
@@ -12,8 +13,9 @@ import { isCalling } from './takeover.ts';
 import { StaleRow } from './unit.ts';
 
 /**
- * What T3 of identity.md leaves to a person: a zombie, or a candidate, that calls becomes the primary of an agent whose primary is silent.
- * The old primary is on hold, since silence is no proof of death. Errors: 404, 409 NOT_PROMOTABLE, NOT_CALLING, PRIMARY_ALIVE.
+ * What T3 of identity.md leaves to a person: a zombie, or a candidate, that calls becomes the primary of an agent whose primary is silent, or
+ * whose primary AWS takes back and that nobody could launch a replica for. An old primary that is only silent is on hold, since silence is no proof of
+ * death. Errors: 404, 409 NOT_PROMOTABLE, NOT_CALLING, PRIMARY_ALIVE.
  */
 export const promoteInstance =
 	(context: Context) =>
@@ -34,7 +36,9 @@ export const promoteInstance =
 					`${host.instance_id} is ${host.role}: only a zombie or a candidate is promoted by its id`,
 					host.role === 'replica' ? 'a replica has a command of its own: spotctl replicas list' : `see: spotctl agents show ${agent.id}`,
 				);
-			if (agent.status !== 'offline' && !(await primaryIsSilent(context, tx, primary)))
+			const emergency = await openEmergencyOf.first(tx, { agent_id: agent.id });
+			const isTakenBack = emergency?.kind === 'termination' && emergency.handle === primary.handle && emergency.promoted_at === null;
+			if (!isTakenBack && agent.status !== 'offline' && !(await primaryIsSilent(context, tx, primary)))
 				throw refuse(
 					'PRIMARY_ALIVE',
 					`${primary.instance_id}, the primary of ${agent.logical_agent_id}, calls`,
@@ -51,7 +55,7 @@ export const promoteInstance =
 				from: primary,
 				to: host,
 				reason: 'operator',
-				old: { role: 'zombie', hold: true, terminatedAt: null },
+				old: { role: 'zombie', hold: !isTakenBack, terminatedAt: null },
 				command: null,
 				calledAt,
 				record: {},
@@ -60,7 +64,7 @@ export const promoteInstance =
 			journal.audit('instances.promote', 'instance', host.instance_id, host.client_id, before, { primary: host.instance_id });
 			return {
 				success: true,
-				message: `${host.instance_id} is the primary of ${agent.logical_agent_id}; ${primary.instance_id} is a zombie on hold`,
+				message: `${host.instance_id} is the primary of ${agent.logical_agent_id}; ${primary.instance_id} is a zombie${isTakenBack ? '' : ' on hold'}`,
 				agent_id: agent.id,
 				new_instance_id: host.instance_id,
 				old_instance_id: primary.instance_id,

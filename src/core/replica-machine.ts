@@ -7,6 +7,7 @@ import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
 import { changeEmergency, note } from './emergency-book.ts';
 import type { Journal } from './journal.ts';
+import { spotPriceOf } from './pool-choice.ts';
 import { blankReplica } from './replica-order.ts';
 import type { Work } from './work.ts';
 
@@ -147,6 +148,7 @@ export const endMachine = async (surplus: Surplus, machine: Host, isNew: boolean
 			region: ended.region,
 			az: ended.az,
 			mode: ended.mode ?? 'spot',
+			hourly_micros: await spotPriceOf(tx, ended, now),
 			error_message: why,
 			launched_at: now,
 			ended_at: now,

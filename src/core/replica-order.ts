@@ -60,10 +60,19 @@ const choose = async (work: Work, latest: readonly Replica[]) => {
 	let first: Chosen | null = null;
 	for (const wishes of attempts) {
 		const chosen = choosePool(primary, market, wishes);
-		if (chosen.choice !== null) return { ...chosen, rejected: [...(first?.rejected ?? []), ...chosen.rejected] };
+		// What a stricter attempt said of a pool stands, unless this one takes it after all.
+		if (chosen.choice !== null) return { ...chosen, rejected: eachOnce([...(first?.rejected ?? []), ...chosen.rejected], chosen.choice) };
 		first ??= chosen;
 	}
 	return first ?? { choice: null, rejected: [] };
+};
+
+/** Each once, with the reason that came first. */
+const eachOnce = (rejected: readonly Rejected[], choice: Choice): Rejected[] => {
+	const taken = choice.mode === 'spot' ? choice.poolId : 'on-demand';
+	const reasons = new Map<string, Rejected>();
+	for (const each of rejected) if (each.what !== taken && !reasons.has(each.what)) reasons.set(each.what, each);
+	return [...reasons.values()];
 };
 
 /** Writes the launch order of a replica: from now on the primary's next poll fetches it. */

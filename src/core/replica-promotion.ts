@@ -1,7 +1,7 @@
 import type { Host } from '../store/hosts.ts';
-import { newestPrices } from '../store/prices.ts';
 import { addReplica, type Replica } from '../store/replicas.ts';
 import { changeEmergency } from './emergency-book.ts';
+import { spotPriceOf } from './pool-choice.ts';
 import { promote } from './promotion.ts';
 import { blankReplica } from './replica-order.ts';
 import type { Work } from './work.ts';
@@ -53,12 +53,6 @@ export const promoteReplica = async (
 	if (how.demote) await demoted(work, primary);
 };
 
-const priceOf = ({ instance_type, region }: Host, now: number) => ({
-	instance_type: instance_type ?? '',
-	region: region ?? '',
-	since: now - 24 * 3_600_000,
-});
-
 /** The old primary stays as the replica of the new one, keeping its handle: its machine runs, so it is ready. */
 const demoted = async (work: Work, old: Host): Promise<void> => {
 	const { tx, now } = work;
@@ -72,10 +66,7 @@ const demoted = async (work: Work, old: Host): Promise<void> => {
 		mode: old.mode ?? 'spot',
 		sync_status: 'synced',
 		state_transfer_progress: 100,
-		hourly_micros:
-			old.pool_id === null
-				? null
-				: ((await newestPrices.all(tx, priceOf(old, now))).find(({ pool_id }) => pool_id === old.pool_id)?.spot_micros ?? null),
+		hourly_micros: await spotPriceOf(tx, old, now),
 		launched_at: now,
 		sync_started_at: now,
 		ready_at: now,
