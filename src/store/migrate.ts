@@ -105,7 +105,9 @@ export const refuse = (found: SchemaState, wanted: 'use' | 'migrate'): void => {
 		throw new SpotError(
 			'schema',
 			'SCHEMA_OLDER',
-			`the database schema is older than this spotctl: ${found.pending.length} steps are missing`,
+			found.state === 'empty'
+				? 'the database is empty: it holds nothing of spotctl yet'
+				: `the database schema is older than this spotctl: ${found.pending.length === 1 ? 'one step is' : `${found.pending.length} steps are`} missing`,
 			{
 				hint: 'run: spotctl db migrate   (or start with: spotctl serve --migrate)',
 			},

@@ -173,7 +173,12 @@ describeEachDatabase('the schema', ({ kind, freshUrl }) => {
 		await sql`delete from spotctl_migration where name in ('9999-001-future', ${steps.at(-1)})`.execute(store.ddl);
 		const older = await schemaState(store);
 		expect(() => refuse(older, 'use')).toThrow(
-			expect.objectContaining({ code: 'SCHEMA_OLDER', exitCode: 10, hint: expect.stringContaining('spotctl db migrate') }),
+			expect.objectContaining({
+				code: 'SCHEMA_OLDER',
+				exitCode: 10,
+				message: 'the database schema is older than this spotctl: one step is missing',
+				hint: expect.stringContaining('spotctl db migrate'),
+			}),
 		);
 		refuse(older, 'migrate');
 		expect(await migrate(store)).toHaveLength(1);
