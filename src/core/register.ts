@@ -392,6 +392,8 @@ const firstHost = async (work: Work): Promise<Result> => {
 		last_cleanup_at: null,
 		terminated_at: null,
 		attention_at: null,
+		enabled_at: null,
+		kept_settings: null,
 		deleted_at: null,
 		installed_at: now,
 		created_at: now,

@@ -2,6 +2,7 @@ import { type Migration, Migrator, sql } from 'kysely';
 import { SpotError } from '../errors.ts';
 import { spine } from './migrations/0001-spine.ts';
 import { failover } from './migrations/0002-failover.ts';
+import { settings } from './migrations/0003-settings.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
@@ -9,7 +10,7 @@ import type { Db } from './statement.ts';
 export type Spelling = { readonly autoId: string; readonly longText: string; readonly end: string; quote(name: string): string };
 
 /**
- * One DDL statement: MySQL commits each by itself, so a step is also what a kill can leave behind, and every step can be run again.
+ * One DDL statement, or one that brings rows into a new form: MySQL commits each by itself, so a step is also what a kill can leave behind, and every step can be run again.
  * Text keys are binary and unpadded on MySQL and MariaDB, as they are on SQLite (../shared/style/guide.md section 6).
  */
 export type Step = { readonly name: string; ddl(spelling: Spelling): string };
@@ -17,6 +18,7 @@ export type Step = { readonly name: string; ddl(spelling: Spelling): string };
 const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0001', spine],
 	['0002', failover],
+	['0003', settings],
 ];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>

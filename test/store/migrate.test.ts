@@ -246,6 +246,29 @@ describeEachDatabase('what the database itself refuses', ({ freshUrl }) => {
 		expect(store.dialect.isDuplicate(moved)).toBe(true);
 	});
 
+	it('is not a migration that meets addresses in different letters: one of each becomes lower case, the others stay', async () => {
+		const addresses = {
+			a: 'Solo@X.org',
+			b: 'Two@x.org',
+			c: 'TWO@x.org',
+			d: 'Three@x.org',
+			e: 'three@x.org',
+			f: null,
+			g: null,
+			h: 'low@x.org',
+		};
+		for (const [id, email] of Object.entries(addresses)) {
+			await client(id);
+			await sql`update client set email = ${email} where id = ${id}`.execute(store.ddl);
+		}
+		for (let run = 0; run < 2; run++) {
+			await sql`delete from spotctl_migration where name = '0003-003-client-email-lower'`.execute(store.ddl);
+			expect(await migrate(store)).toEqual(['0003-003-client-email-lower']);
+			const rows = await store.read.selectFrom('client').select(['id', 'email']).orderBy('id').execute();
+			expect(Object.fromEntries(rows.map(({ id, email }) => [id, email]))).toEqual({ ...addresses, a: 'solo@x.org', b: 'two@x.org' });
+		}
+	});
+
 	it('is auto-switch together with manual replica', async () => {
 		await client('c');
 		for (const [auto, manual] of [
