@@ -33,7 +33,8 @@ import { StaleRow } from './unit.ts';
 /** An agent restarted in mid-command keeps this much of its lease (identity.md section 6). */
 const RESTART_WINDOW_MS = 5 * 60_000;
 
-type Registration = Omit<Valid<'registerHost'>, 'availability_zone' | 'current_mode' | 'logical_agent_id'> & {
+type Registration = Omit<Valid<'registerHost'>, 'availability_zone' | 'az' | 'current_mode' | 'logical_agent_id'> & {
+	readonly az: string | null;
 	readonly clientId: string;
 	readonly logicalId: string;
 };
@@ -63,7 +64,7 @@ export const registerHost =
 		const { availability_zone, current_mode, logical_agent_id, ...rest } = input;
 		const said: Registration = {
 			...rest,
-			az: rest.az ?? availability_zone,
+			az: rest.az ?? availability_zone ?? null,
 			mode: rest.mode ?? current_mode,
 			clientId: caller.principal.clientId,
 			logicalId: logical_agent_id ?? rest.instance_id,

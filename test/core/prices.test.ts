@@ -390,7 +390,7 @@ describeEachDatabase('reported prices', ({ kind, freshUrl }) => {
 	it('need a type, from the report, the pool or the host', async () => {
 		const { agent_id } = await test.call(
 			'registerHost',
-			{ instance_id: `i-${count}c`, logical_agent_id: 'bare', region: 'us-east-1' },
+			{ instance_id: `i-${count}c`, logical_agent_id: 'bare', instance_type: null, region: 'us-east-1', az: null },
 			acme,
 		);
 		await expect(report({ spot_pools: [{ az: 'us-east-1a', price: 0.04 }] }, agent_id)).rejects.toMatchObject({ code: 'VALIDATION_ERROR' });
