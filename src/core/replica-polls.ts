@@ -9,7 +9,7 @@ import { MOST_SERVED } from './failover-plan.ts';
 import { lockedWork, reconcile } from './reconcile.ts';
 import { REPLICA_STATES, SERVE_MS } from './replica-rules.ts';
 import { hostReplica } from './replica-view.ts';
-import { note, withHost } from './routine.ts';
+import { note, withCurrentHost, withHost } from './routine.ts';
 
 /** An attempt hides a machine from the lists for this long (spec section 8). */
 const ATTEMPT_MS = 5 * 60_000;
@@ -32,8 +32,8 @@ const EMPTY: List = { replicas: [], total: 0 };
 /** #58: launch orders for the primary, ended replicas for the primary (or a deleted agent's former one), everything else for anybody. */
 export const listHostReplicas =
 	(context: Context) =>
-	(input: Valid<'listHostReplicas'>, caller: Caller): List | Promise<List> =>
-		withHost(context, input.agent_id, caller, (host) => {
+	(input: Valid<'listHostReplicas'>, caller: Caller): Promise<List> =>
+		withCurrentHost(context, input.agent_id, caller, (host) => {
 			const { status } = input;
 			if (host.status === 'deleted' && status !== 'launching' && status !== 'terminated') throw agentDeleted(host.agent_id);
 			note(context, host, caller, status === 'launching' ? 'replicas' : 'other');

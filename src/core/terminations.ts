@@ -12,7 +12,7 @@ import { instanceOf } from './instance-of.ts';
 import type { Journal } from './journal.ts';
 import { endReplica, lockedWork, reconcile } from './reconcile.ts';
 import { plausible } from './report.ts';
-import { note, withHost } from './routine.ts';
+import { note, withCurrentHost } from './routine.ts';
 
 /** An attempt hides a machine from the list for this long (spec section 8). */
 const ATTEMPT_MS = 5 * 60_000;
@@ -37,8 +37,8 @@ const hidden = (host: Host, now: number): boolean =>
  */
 export const instancesToTerminate =
 	(context: Context) =>
-	(input: Valid<'instancesToTerminate'>, caller: Caller): List | Promise<List> =>
-		withHost(context, input.agent_id, caller, (host) => {
+	(input: Valid<'instancesToTerminate'>, caller: Caller): Promise<List> =>
+		withCurrentHost(context, input.agent_id, caller, (host) => {
 			note(context, host, caller, 'terminations');
 			const empty: List = {
 				instances: [],
