@@ -6,7 +6,7 @@ import { actorOf, type Caller, checkAccess, checkOwnClient, type Principal } fro
 import type { Core } from '../src/core/index.ts';
 import type { Clock } from '../src/deps.ts';
 import { SpotError } from '../src/errors.ts';
-import { type Log, scrub } from '../src/log.ts';
+import { type Log, scrubUrl } from '../src/log.ts';
 import type { Metrics } from '../src/metrics.ts';
 import { credentialOf, type FailureLimiter, isLocal, requireCredential, tooManyFailures } from './auth.ts';
 import { asProblem, type FailureLog, sendProblem, setHeaders } from './failures.ts';
@@ -114,7 +114,8 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 				request_id: call.requestId,
 				actor: actorOf(call),
 				method,
-				path: scrub(url.slice(0, 200)),
+				// Cut last: half a token is no token to the mask.
+				path: scrubUrl(url.slice(0, 400)).slice(0, 200),
 			},
 			'request',
 		);

@@ -15,10 +15,12 @@ import { agentDeleted } from './calling-host.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { pageOf, readCursor } from './paging.ts';
-import { endReplica, lockedWork, reconcile, reconcileAgent } from './reconcile.ts';
+import { reconcile, reconcileAgent } from './reconcile.ts';
+import { endReplica } from './replica-end.ts';
 import { saveLive } from './replica-machine.ts';
 import { usd } from './report.ts';
 import { configFor } from './settings.ts';
+import { lockedWork } from './work.ts';
 
 const key = (row: Agent): string => row.id;
 

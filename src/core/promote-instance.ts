@@ -17,8 +17,9 @@ import { StaleRow } from './unit.ts';
  */
 export const promoteInstance =
 	(context: Context) =>
-	(input: Valid<'promoteInstance'>, caller: Caller): Promise<Output<'promoteInstance'>> =>
-		context.unit(caller, async (tx, journal) => {
+	(input: Valid<'promoteInstance'>, caller: Caller): Promise<Output<'promoteInstance'>> => {
+		const calledAt = context.clock.now();
+		return context.unit(caller, async (tx, journal) => {
 			const found = await instanceOf(tx, input.instance_id, input.client_id, caller);
 			const agent = await lockAgent.first(tx, { id: found.agent_id });
 			const host = await instanceOf(tx, input.instance_id, input.client_id, caller);
@@ -26,6 +27,7 @@ export const promoteInstance =
 			if (agent === undefined || primary === undefined || host.agent_id !== agent.id) throw new StaleRow();
 			const refuse = (code: string, message: string, hint: string) => new SpotError('conflict', code, message, { hint });
 			if (agent.status === 'deleted') throw agentDeleted(agent.id);
+			journal.countIfLost('instance_promotion_failures_total');
 			if (host.role !== 'zombie' && host.role !== 'candidate')
 				throw refuse(
 					'NOT_PROMOTABLE',
@@ -51,6 +53,7 @@ export const promoteInstance =
 				reason: 'operator',
 				old: { role: 'zombie', hold: true, terminatedAt: null },
 				command: null,
+				calledAt,
 				record: {},
 			});
 			const before = { primary: primary.instance_id, role: host.role, hold: host.hold === 1 };
@@ -63,3 +66,4 @@ export const promoteInstance =
 				old_instance_id: primary.instance_id,
 			};
 		});
+	};

@@ -23,12 +23,13 @@ import type { Situation } from './failover-plan.ts';
 import type { Journal } from './journal.ts';
 import { byAge, fits, type Machine, type Order, orderOfReplica, orderOfSwitch, readOrders, tentativeOf } from './orders.ts';
 import { promote } from './promotion.ts';
-import { lockedWork, reconcile } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
 import { attach, becomeReady } from './replica-machine.ts';
 import { configFor, defaultSettings } from './settings.ts';
 import { primaryIsSilent } from './silence.ts';
 import { takeOverIfSilent } from './takeover.ts';
 import { StaleRow } from './unit.ts';
+import { lockedWork } from './work.ts';
 
 /** An agent restarted in mid-command keeps this much of its lease (identity.md section 6). */
 const RESTART_WINDOW_MS = 5 * 60_000;

@@ -5,8 +5,10 @@ import { setWatch } from '../store/liveness.ts';
 import { addReplica, type Replica, saveReplica } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
+import { changeEmergency, note } from './emergency-book.ts';
 import type { Journal } from './journal.ts';
-import { blankReplica, changeEmergency, note, type Work } from './reconcile.ts';
+import { blankReplica } from './replica-order.ts';
+import type { Work } from './work.ts';
 
 /** Saves the live replica of the work under its status check. */
 export const saveLive = async (work: Work, change: Partial<Replica>): Promise<Replica> => {

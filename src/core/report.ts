@@ -1,7 +1,8 @@
 import type { Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import type { Command, SwitchRecord } from '../store/commands.ts';
+import type { Command } from '../store/commands.ts';
 import type { Mode } from '../store/schema.ts';
+import type { SwitchRecord } from '../store/switches.ts';
 
 /** USD as micro-dollars; null stays null. */
 export const micros = (usd: number | null | undefined): number | null =>

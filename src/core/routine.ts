@@ -11,14 +11,18 @@ import { saveAgentOrRetry } from './agent-row.ts';
 import { type Caller, clientOf } from './caller.ts';
 import { agentDeleted, callingHost, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
+import { changeEmergency, openEmergency } from './emergency-book.ts';
 import type { Journal } from './journal.ts';
 import type { SignOfLife } from './liveness.ts';
-import { blankReplica, changeEmergency, endReplica, lockedWork, openEmergency, reconcile, reconcileAgent } from './reconcile.ts';
+import { reconcile, reconcileAgent } from './reconcile.ts';
 import { alive } from './register.ts';
+import { endReplica } from './replica-end.ts';
 import { attach } from './replica-machine.ts';
+import { blankReplica } from './replica-order.ts';
 import { configFor } from './settings.ts';
 import { takeOverIfSilent } from './takeover.ts';
 import { StaleRow } from './unit.ts';
+import { lockedWork } from './work.ts';
 
 /** Continues with the host of a call at once when it is remembered, later when it has to be read. */
 export const withHost = <T>(context: Context, handle: string, caller: Caller, next: (host: View) => T | Promise<T>): T | Promise<T> => {

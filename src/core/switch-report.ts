@@ -1,20 +1,11 @@
 import type { Output, Valid } from '../contract/index.ts';
 import type { Agent } from '../store/agents.ts';
-import {
-	addSwitch,
-	type Command,
-	claimsOfHost,
-	nameMachine,
-	type SwitchRecord,
-	saveCommand,
-	saveSwitch,
-	switchOf,
-	switchOfCommand,
-} from '../store/commands.ts';
+import { type Command, claimsOfHost, nameMachine, saveCommand } from '../store/commands.ts';
 import { addHost, type Host, hostByHandle, hostNamedBy, primaryOf, saveHost } from '../store/hosts.ts';
 import { hostPrice } from '../store/prices.ts';
 import { confirmEnd } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
+import { addSwitch, type SwitchRecord, saveSwitch, switchOf, switchOfCommand } from '../store/switches.ts';
 import type { Caller } from './caller.ts';
 import { callingHostWith, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
@@ -22,11 +13,13 @@ import { disputeGuess } from './dispute.ts';
 import type { Journal } from './journal.ts';
 import { machineOfAgent, type Named } from './machines.ts';
 import { orderState } from './orders.ts';
-import { promote } from './promotion.ts';
-import { endReplica, lockedWork, reconcile } from './reconcile.ts';
+import { noteDowntime, promote } from './promotion.ts';
+import { reconcile } from './reconcile.ts';
+import { endReplica } from './replica-end.ts';
 import { commandOf, impactOf, known, type Report, readReport, usd } from './report.ts';
 import { primaryIsSilent } from './silence.ts';
 import { takeOverIfSilent } from './takeover.ts';
+import { lockedWork } from './work.ts';
 
 type Answer = Output<'switchReport'>;
 
@@ -241,6 +234,7 @@ const filled = async (work: Work, earlier: SwitchRecord, command: Command | null
 		evidence: 'report',
 	};
 	await saveSwitch.later(tx, record);
+	noteDowntime(journal, earlier, record);
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	if (command !== null && command.reported_at === null && command.status === 'completed') {
 		await saveCommand.must(tx, { ...command, reported_at: now, seen_status: command.status });
@@ -285,6 +279,7 @@ const takenOver = async (work: Work, machine: Host, command: Command | null): Pr
 		created_at: now,
 	};
 	await addSwitch.later(tx, record);
+	noteDowntime(journal, null, record);
 	if (command !== null) await nameMachine.later(tx, { id: command.id, instance_id: machine.instance_id });
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	journal.changed('agent', agent.id);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { iso } from '../../src/contract/index.ts';
-import type { PlanEntry } from '../../src/core/reconcile.ts';
+import type { PlanEntry } from '../../src/core/emergency-book.ts';
 import { addPools } from '../../src/store/prices.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { shareWorld } from '../helpers/shared-world.ts';

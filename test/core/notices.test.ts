@@ -296,6 +296,20 @@ describeEachDatabase('a notice', ({ freshUrl }) => {
 		});
 	});
 
+	describe('to a machine that is the primary again', () => {
+		it('is a new emergency, though the failover before is not confirmed yet: nobody tells the primary that it may stop', async () => {
+			const { agent, replica } = await readyReplica(world);
+			await imminent(world, agent, agent.id, { termination_time: null });
+			await agent.client.report(replica.handle, agent.instanceId);
+			expect(await rolesOf(world, agent.id)).toMatchObject({ [agent.instanceId]: 'primary' });
+			expect(await imminent(world, agent, agent.id)).toMatchObject({ status: 200, body: { success: false } });
+			expect(await emergenciesOf(world, agent.id)).toMatchObject([
+				{ outcome: 'overtaken' },
+				{ outcome: null, instance_id: agent.instanceId },
+			]);
+		});
+	});
+
 	describe('that two daemons get at once', () => {
 		beforeAll(() => world.addDaemon());
 
