@@ -18,6 +18,8 @@ const EXPECTED = {
 	ackAfterReport: 3,
 	registerOrdered: 22,
 	report: 16,
+	/** One more reads what the host said of its own price. */
+	reportWithoutPrice: 17,
 	/** Notices are decided in sets: the same for one and for sixty-four, but for what each writes. */
 	notice: 22,
 	repeatedNotice: 10,
@@ -104,15 +106,19 @@ describeEachDatabase('statements of a request', ({ freshUrl }) => {
 		const other = await warm();
 		await orderSwitch(other.client, other.instanceId, other.id);
 		const claimed = await other.client.call('listCommands', { agent_id: other.id });
-		const report = await count(() => other.client.report(other.id, newMachine()));
+		const prices = { on_demand: 0.085, old_spot: 0.04, new_spot: 0.03 };
+		const report = await count(() => other.client.report(other.id, newMachine(), { prices }));
 		const ackAfterReport = await count(() =>
 			other.client.ack(other.id, String((claimed.body.data as unknown as ReadonlyArray<{ id: string }>)[0]?.id)),
 		);
+		const third = await warm();
+		await orderSwitch(third.client, third.instanceId, third.id);
+		const reportWithoutPrice = await count(() => third.client.report(third.id, newMachine()));
 		const { agent } = await readyReplica(world);
 		await agent.client.config(agent.id);
 		const notice = await count(() => imminent(world, agent, agent.id));
 		const repeatedNotice = await count(() => imminent(world, agent, agent.id));
-		expect({ ...counts, report, ackAfterReport, notice, repeatedNotice }).toEqual(EXPECTED);
+		expect({ ...counts, report, reportWithoutPrice, ackAfterReport, notice, repeatedNotice }).toEqual(EXPECTED);
 	});
 
 	it('a pricing report takes the same for one pool as for a hundred', async () => {

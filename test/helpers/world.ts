@@ -42,7 +42,7 @@ export type Call = <const N extends Name>(name: N, input: Input<N>, headers?: Re
 /** A target of a forced switch: a zone means its pool. */
 export type Target = 'a' | 'b' | 'c' | 'd' | 'ondemand';
 
-type Machine = Omit<Input<'registerHost'>, 'instance_id'>;
+type Machine = Partial<Omit<Input<'registerHost'>, 'instance_id'>>;
 
 /** Everything a holder of one token can ask for here. Ids are handles unless they are called otherwise. */
 export type Actor = {
