@@ -9,7 +9,8 @@ import { startMariadb } from '../test/helpers/mariadb.ts';
 import type { FloorAnswers } from './floor.ts';
 
 const root = dirname(import.meta.dirname);
-export const builtCli = join(root, 'dist/bin/spotctl.js');
+/** What users start; it runs the build. */
+export const cli = join(root, 'bin/spotctl');
 
 export type DatabaseName = 'sqlite' | 'mariadb';
 
@@ -109,14 +110,15 @@ export const startFloor = async (answers: FloorAnswers): Promise<Server> => {
 /** The daemon as it is built, with a configuration of its own. */
 export type Daemon = Server & { readonly url: string; readonly adminToken: string };
 
-/** Starts `node dist/bin/spotctl.js serve`; the log goes to a file. `nodeArgs` go to Node. */
+/** Starts `bin/spotctl serve` as users do; the log goes to a file. With `nodeArgs` it is Node with those, and without what the launcher gives it. */
 export const startDaemon = async (database: BenchDatabase, folder: string, nodeArgs: readonly string[]): Promise<Daemon> => {
 	const state = mkdtempSync(join(folder, 'state-'));
 	const logFile = join(state, 'daemon.log');
 	const adminToken = randomBytes(24).toString('hex');
 	const inherited = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('SPOTCTL_')));
 	const log = openSync(logFile, 'a');
-	const child = spawn(process.execPath, [...nodeArgs, builtCli, 'serve'], {
+	const [command, ...args] = nodeArgs.length === 0 ? [cli] : [process.execPath, ...nodeArgs, cli];
+	const child = spawn(command ?? cli, [...args, 'serve'], {
 		cwd: state,
 		stdio: ['ignore', log, log],
 		env: {

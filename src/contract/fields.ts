@@ -6,14 +6,15 @@ const noControls = /^[^\p{Cc}\p{Cs}]*$/u;
 /** Text without control characters, trimmed, 1 to `max` characters. */
 export const text = (max: number) => z.string().trim().min(1).max(max).regex(noControls, 'has control characters or broken Unicode');
 
+const clean = (max: number) => z.string().max(max).regex(noControls, 'has control characters or broken Unicode');
+const orNull = (value: string | null | undefined): string | null =>
+	value === undefined || value === null || value.trim() === '' ? null : value.trim();
+
 /** Text an agent may leave out, send as null or as '' (endpoints.md #40: `public_ip: null`); all three read as null. */
-export const optionalText = (max: number) =>
-	z
-		.string()
-		.max(max)
-		.regex(noControls, 'has control characters or broken Unicode')
-		.nullish()
-		.transform((value) => (value === undefined || value === null || value.trim() === '' ? null : value.trim()));
+export const optionalText = (max: number) => clean(max).nullish().transform(orNull);
+
+/** The same where the key must be there. */
+export const givenText = (max: number) => clean(max).nullable().transform(orNull);
 
 /** An id in a path or query. Anything is accepted: what names nothing is not found. */
 export const id = z.string();

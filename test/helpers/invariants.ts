@@ -263,6 +263,12 @@ export const seeded = (): { seed?: number } => {
 	return seed === undefined ? {} : { seed: Number(seed) };
 };
 
+/**
+ * For fast-check on a property whose runs take their time: it ends within `ms`, saying the seed and the smallest failure found so far. Left
+ * alone it looks for a smaller one until the time of the test is over, and the test says nothing but that.
+ */
+export const inTime = (ms: number) => ({ interruptAfterTimeLimit: ms, markInterruptAsFailure: true }) as const;
+
 /** Commands through a run: ended ones stay ended, and what a poll answered is never pending again. */
 export const createCommandWatch = (world: World) => {
 	const offered = new Set<string>();
