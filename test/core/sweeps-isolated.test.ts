@@ -125,9 +125,9 @@ describeEachDatabase('the look for what nothing is due for', ({ freshUrl }) => {
 	});
 });
 
-const contextWith = (ping: () => Promise<void>, logged: object[] = []) => {
+const contextWith = (ping: () => Promise<void>, logged: object[] = [], writes: 'ok' | 'locked' = 'ok') => {
 	const context: Pick<JobContext, 'store' | 'log'> = {
-		store: { ping } as JobContext['store'],
+		store: { ping, writes: () => writes } as JobContext['store'],
 		log: { info: () => undefined, warn: () => undefined, error: (fields) => void logged.push(fields) },
 	};
 	return context;
@@ -150,6 +150,13 @@ it('trouble with one agent is logged with its id, and the next is worked on', as
 it('a database that does not answer fails the run, whichever agent it was met with', async () => {
 	const away = new Error('the database does not answer');
 	await expect(alone(contextWith(fails(away)), 'a', fails(new Error('connection lost')))).rejects.toBe(away);
+});
+
+it('a database that another process has locked fails the run, and is the trouble of no agent', async () => {
+	const logged: object[] = [];
+	const locked = contextWith(async () => undefined, logged, 'locked');
+	await expect(alone(locked, 'a', fails(new Error('503')))).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+	expect(logged).toEqual([]);
 });
 
 it('a lost lease ends the run', async () => {
