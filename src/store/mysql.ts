@@ -159,7 +159,7 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 				failing = false;
 				return value;
 			} catch (error) {
-				if (isOutage(mysql, error) && !mysql.isBusy(error)) failing = true;
+				if (isOutage(mysql, error)) failing = true;
 				if (!mysql.isBusy(error) || attempt >= ATTEMPTS) throw asUnavailable(mysql, error);
 				await options.clock.sleep(attempt * 5);
 			}

@@ -74,9 +74,11 @@ export const checkServing = async (store: Store): Promise<void> => {
 	if (store.writes() === 'locked') throw databaseLocked();
 };
 
-/** Whether an error of {@link Store.transact} means that the database is out, not that this work was wrong. */
-export const isOutage = (dialect: Dialect, error: unknown): boolean =>
-	(error instanceof SpotError && error.code === 'DATABASE_UNAVAILABLE') || dialect.isUnavailable(error) || dialect.isBusy(error);
+/** Whether an error of {@link Store.transact} means that the database is out: neither that this work was wrong, nor that its rows were locked. */
+export const isOutage = (dialect: Dialect, error: unknown): boolean => {
+	if (!(error instanceof SpotError)) return dialect.isUnavailable(error);
+	return error.code === 'DATABASE_UNAVAILABLE' && (!dialect.isBusy(error.cause) || dialect.refusalOf(error.cause) === 'locked');
+};
 
 /** Opens `sqlite:/path/file.db` or `mysql://user:password@host:port/name`. Errors: CONFIG_INVALID, DATABASE_UNAVAILABLE. */
 export const openStore = async (options: OpenOptions): Promise<Store> => {
