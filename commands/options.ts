@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../src/config/units.ts';
+import { SpotError } from '../src/errors.ts';
 
 const number = (text: string): number | undefined => (/^-?\d{1,15}(\.\d{1,12})?$/.test(text) ? Number(text) : undefined);
 
@@ -35,6 +36,20 @@ export const duration = (text: string): number => {
 	const value = parseDuration(text);
 	if (value !== undefined && value > 0) return value;
 	throw new InvalidArgumentError('It must be a duration such as 90s, 10m or 24h.');
+};
+
+/** How long `--wait` waits, in milliseconds unless it is given; read it with {@link waitTime}. */
+export const timeoutOption = (unlessGiven: string): Option =>
+	new Option('--timeout <duration>', `with --wait: how long (${unlessGiven} unless given)`).argParser(duration);
+
+/** The time to wait, or the default. Errors: USAGE when a time was given and nothing waits. */
+export const waitTime = ({ wait, timeout }: { readonly wait?: boolean; readonly timeout?: number }, unlessGiven: number): number => {
+	if (timeout !== undefined && !wait) {
+		throw new SpotError('invalid', 'USAGE', '--timeout says how long --wait waits, and --wait was not given', {
+			hint: 'add --wait, or leave --timeout out',
+		});
+	}
+	return timeout ?? unlessGiven;
 };
 
 /** `on` or `off`. */

@@ -57,7 +57,7 @@ const methodNotAllowed = (allowed: readonly string[]): SpotError =>
 	new SpotError('method', 'METHOD_NOT_ALLOWED', `this path answers ${allowed.join(', ')} only`, { hint: 'see: GET /openapi.json' });
 
 /** Requests that Node's parser refused never reach a route; they are answered on the socket itself. */
-const answerBadRequest = (error: Error & { code?: string }, socket: Socket): void => {
+const answerBadRequest = (error: Error & { code?: string }, socket: Socket, requestId: string): void => {
 	if (error.code === 'ECONNRESET' || !socket.writable) {
 		socket.destroy();
 		return;
@@ -68,9 +68,9 @@ const answerBadRequest = (error: Error & { code?: string }, socket: Socket): voi
 			: error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
 				? ['408 Request Timeout', 'REQUEST_TIMEOUT', 'the request did not arrive in time']
 				: ['400 Bad Request', 'BAD_REQUEST', 'this is not a valid HTTP request'];
-	const body = renderError(new SpotError('invalid', code, message), '');
+	const body = renderError(new SpotError('invalid', code, message), requestId);
 	socket.end(
-		`HTTP/1.1 ${line}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+		`HTTP/1.1 ${line}\r\nContent-Type: application/json; charset=utf-8\r\nX-Request-ID: ${requestId}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
 	);
 };
 
@@ -90,9 +90,10 @@ const createServer = (options: AppOptions, badUrl: (request: FastifyRequest, rep
 	const { settings, ids } = options;
 	const prefix = ids.uuid().slice(0, 6);
 	let number = 0;
+	const nextId = (): string => `${prefix}-${(number++).toString(36)}`;
 	const app = fastify({
 		logger: false,
-		genReqId: () => `${prefix}-${(number++).toString(36)}`,
+		genReqId: nextId,
 		requestIdHeader: false,
 		trustProxy: typeof settings.trustProxy === 'boolean' ? settings.trustProxy : [...settings.trustProxy],
 		bodyLimit: settings.bodyLimit,
@@ -110,7 +111,7 @@ const createServer = (options: AppOptions, badUrl: (request: FastifyRequest, rep
 			if (type !== undefined && type !== JSON_MEDIA && !MEDIA_TYPE.test(type)) headers['content-type'] = JSON_MEDIA;
 			return url ?? '/';
 		},
-		clientErrorHandler: (error, socket) => answerBadRequest(error, socket as Socket),
+		clientErrorHandler: (error, socket) => answerBadRequest(error, socket as Socket, nextId()),
 		frameworkErrors: (_, request, reply) => badUrl(request, reply),
 	});
 	app.server.maxConnections = 50_000;

@@ -167,7 +167,7 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
 		const admin = await prepareAdmin(options, deps);
 		const core = parts.createCore(deps);
 		const metrics = createMetrics(version);
-		metrics.read(() => core.counters());
+		metrics.read(() => core.counters(), core.figures);
 		let draining = false;
 		const daemonHandlers = createSystemHandlers({
 			store,

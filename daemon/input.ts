@@ -1,15 +1,9 @@
 import type { FastifyRequest } from 'fastify';
-import type { z } from 'zod';
 import { type Operation, pathParameters } from '../src/contract/operation.ts';
 import { SpotError } from '../src/errors.ts';
 
 /** The longest list any operation takes (agents.cleanup_report). */
 const LONGEST_LIST = 10_000;
-const MOST_FIELDS = 20;
-const MOST_MESSAGES = 5;
-const LONGEST_TEXT = 200;
-
-const cut = (text: string): string => (text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text);
 
 const notAnObject = (): SpotError =>
 	new SpotError('invalid', 'VALIDATION_ERROR', 'the body must be a JSON object', {
@@ -46,26 +40,6 @@ export const readBody = (text: string): object | undefined => {
 		return new SpotError('invalid', 'VALIDATION_ERROR', `the body ${message}`, { extras: { details: { body: [message] } } });
 	}
 	return body;
-};
-
-const messageOf = (issue: z.core.$ZodIssue): string => (issue.message.endsWith('received undefined') ? 'is required' : cut(issue.message));
-
-/** A failed check as 400 VALIDATION_ERROR with the messages by field. */
-export const invalidInput = (issues: readonly z.core.$ZodIssue[]): SpotError => {
-	const details: Record<string, string[]> = {};
-	let fields = 0;
-	for (const issue of issues) {
-		const field = cut(issue.path.map(String).join('.')) || 'body';
-		const messages = Object.hasOwn(details, field) ? details[field] : undefined;
-		if (messages !== undefined) {
-			if (messages.length < MOST_MESSAGES) messages.push(messageOf(issue));
-		} else if (fields++ < MOST_FIELDS) {
-			Object.defineProperty(details, field, { value: [messageOf(issue)], enumerable: true });
-		}
-	}
-	const [first = 'body', messages = []] = Object.entries(details)[0] ?? [];
-	const more = fields > 1 ? ` (and ${fields - 1} more)` : '';
-	return new SpotError('invalid', 'VALIDATION_ERROR', `${first}: ${messages[0] ?? 'is not valid'}${more}`, { extras: { details } });
 };
 
 type Fields = Record<string, unknown>;

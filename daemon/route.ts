@@ -1,15 +1,16 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { renderSuccess } from '../src/contract/envelope.ts';
+import { checkInput } from '../src/contract/invalid-input.ts';
 import type { Operation } from '../src/contract/operation.ts';
 import { actorOf, type Caller, checkAccess, checkOwnClient, type Principal } from '../src/core/caller.ts';
 import type { Core } from '../src/core/index.ts';
 import type { Clock } from '../src/deps.ts';
 import { SpotError } from '../src/errors.ts';
-import { type Log, scrub } from '../src/log.ts';
+import { type Log, scrubUrl } from '../src/log.ts';
 import type { Metrics } from '../src/metrics.ts';
 import { credentialOf, type FailureLimiter, isLocal, requireCredential, tooManyFailures } from './auth.ts';
 import { asProblem, type FailureLog, sendProblem, setHeaders } from './failures.ts';
-import { createMerge, invalidInput } from './input.ts';
+import { createMerge } from './input.ts';
 import { isOpen, OPEN_DASHBOARD } from './open-dashboard.ts';
 
 /** What every route needs. */
@@ -113,7 +114,8 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 				request_id: call.requestId,
 				actor: actorOf(call),
 				method,
-				path: scrub(url.slice(0, 200)),
+				// Cut last: half a token is no token to the mask.
+				path: scrubUrl(url.slice(0, 400)).slice(0, 200),
 			},
 			'request',
 		);
@@ -168,10 +170,9 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 			call.principal = principal;
 			if (principal !== null || !call.open) checkAccess(operation, principal);
 			if (idempotent) call.idempotencyKey = keyOf(call.request);
-			const checked = operation.input.safeParse(merge(call.request));
-			if (!checked.success) throw invalidInput(checked.error.issues);
-			checkOwnClient(operation, principal, checked.data);
-			result = run(checked.data, call);
+			const input = checkInput(operation.input, merge(call.request));
+			checkOwnClient(operation, principal, input);
+			result = run(input, call);
 		} catch (error) {
 			fail(call, error);
 			return;

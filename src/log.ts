@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import pino, { type DestinationStream, type Logger, type StreamEntry } from 'pino';
 import { SpotError } from './errors.ts';
+import { maskTokens } from './mask.ts';
 
 /** What the daemon writes its log with: pino, one JSON object a line. */
 export type Log = Logger;
@@ -31,14 +32,24 @@ const FLUSH_MS = 500;
 
 const SECRET_KEYS = ['authorization', 'token', 'client_token', 'adminToken', 'password', 'tokenRevealKey'];
 
-/** Blanks tokens in free text: URLs with `?token=`, authorization headers, passwords in database URLs. */
+/** Blanks tokens in free text: our own wherever they stand, URLs with `?token=`, authorization headers, passwords in database URLs. */
 export const scrub = (text: string): string =>
-	text
+	maskTokens(text)
 		.replace(/([?&](?:client_|admin_)?token=)[^&\s"']*/gi, '$1***')
 		.replace(/\b(bearer\s+)[^\s"']+/gi, '$1***')
 		.replace(/([a-z][a-z0-9+.-]*:\/\/[^:@/\s"']*):[^\s"'/]*@/gi, '$1:***@');
 
+/** The same for the address of a request, where a letter of a token may be percent-encoded. */
+export const scrubUrl = (url: string): string =>
+	scrub(
+		url.replace(/%([2-7][0-9a-f])/gi, (encoded, hex: string) => {
+			const character = String.fromCharCode(Number.parseInt(hex, 16));
+			return /[\w-]/.test(character) ? character : encoded;
+		}),
+	);
+
 const scrubText = (value: unknown): unknown => (typeof value === 'string' ? scrub(value) : value);
+const scrubAddress = (value: unknown): unknown => (typeof value === 'string' ? scrubUrl(value) : value);
 
 /** An error for the log: what it was and where, its causes, and of a driver's own fields only those that hold no data. */
 const describeError = (error: unknown, depth = 0): unknown => {
@@ -123,7 +134,7 @@ export const openLog = async (options: LogOptions): Promise<OpenLog> => {
 			base: null,
 			timestamp: () => `,"time":"${new Date(options.now()).toISOString()}"`,
 			formatters: { level: (level) => ({ level }) },
-			serializers: { err: describeError, error: describeError, path: scrubText, url: scrubText },
+			serializers: { err: describeError, error: describeError, path: scrubAddress, url: scrubAddress },
 			redact: { paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]), censor: '***' },
 		},
 		files.length === 0 ? screen : pino.multistream(streams),

@@ -1,6 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { Counter, Gauge, type Metric, type MetricType, Registry } from 'prom-client';
+import { COUNTERS, type Figure } from './core/counters.ts';
+import { createHistogram, type Histogram, type Sample } from './histogram.ts';
 
 /** Upper bounds of the buckets of request durations, in seconds. */
 const BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10] as const;
@@ -16,61 +18,34 @@ export type Metrics = {
 	route(operation: string): RouteMeter;
 	/** A counter without labels; call it to add one. */
 	counter(name: string, help: string): () => void;
-	/** Numbers read at each scrape: `_total` names are counters, the others gauges. */
-	read(source: () => ReadonlyMap<string, number>): void;
+	/** Numbers read at each scrape: `_total` names are counters, the others gauges. Beside them figures that are more than a number. */
+	read(source: () => ReadonlyMap<string, number>, figures?: readonly Figure[]): void;
 	/** All of it in the text format. */
 	render(): Promise<string>;
 	readonly contentType: string;
 };
 
-/** Help of the names that spec section 18 lists and the core counts. */
-const HELP: Readonly<Record<string, string>> = {
-	agent_heartbeat_received_total: 'Heartbeats received',
-	agent_heartbeat_missed_total: 'Agents that were found silent',
-	agent_registrations_total: 'Registrations of machines',
-	instance_promotions_total: 'Machines that became the primary of their agent',
-	instance_promotion_failures_total: 'Promotions that could not be carried out',
-	emergency_events_total: 'Emergencies opened: notices of AWS and silent primaries',
-	emergency_promotion_attempts_total: 'Replicas promoted in an emergency',
-	emergency_promotion_success_total: 'Failovers whose new primary was heard',
-	switch_attempts_total: 'Switches ordered',
-	switch_success_total: 'Switches that ended well',
-	job_runs_total: 'Runs of background jobs that ended',
-	job_failures_total: 'Runs of background jobs that failed',
-	optimistic_lock_conflicts_total: 'Changes refused because an agent had moved on meanwhile',
-};
-
-type Value = { readonly value: number; readonly labels: Readonly<Record<string, string>>; readonly metricName?: string };
-
-class Series {
-	readonly buckets = new Float64Array(BOUNDS.length + 1);
-	sum = 0;
-
-	observe(seconds: number): void {
-		let at = 0;
-		while (at < BOUNDS.length && seconds > (BOUNDS[at] ?? 0)) at++;
-		this.buckets[at] = (this.buckets[at] ?? 0) + 1;
-		this.sum += seconds;
-	}
-}
-
-const histogramValues = (name: string, { buckets, sum }: Series, labels: Readonly<Record<string, string>>): Value[] => {
-	let count = 0;
-	const lines = Array.from(buckets, (inBucket, at): Value => {
-		count += inBucket;
-		return { value: count, labels: { ...labels, le: at < BOUNDS.length ? String(BOUNDS[at]) : '+Inf' }, metricName: `${name}_bucket` };
-	});
-	return [...lines, { value: sum, labels, metricName: `${name}_sum` }, { value: count, labels, metricName: `${name}_count` }];
-};
+const HELP: Readonly<Record<string, string>> = COUNTERS;
 
 /** A metric whose numbers are kept elsewhere. prom-client only ever calls `get`, but its types know none but its own classes. */
-const custom = (name: string, help: string, type: 'counter' | 'gauge' | 'histogram', values: () => Value[]): Metric =>
+const custom = (
+	name: string,
+	help: string,
+	type: 'counter' | 'gauge' | 'histogram',
+	read: () => readonly Sample[] | Promise<readonly Sample[]>,
+): Metric =>
 	({
 		name,
 		help,
 		type,
 		aggregator: 'sum',
-		get: async () => ({ name, help, type: type as unknown as MetricType, aggregator: 'sum', values: values() }),
+		get: async () => ({
+			name,
+			help,
+			type: type as unknown as MetricType,
+			aggregator: 'sum',
+			values: (await read()).map(({ suffix, ...sample }) => (suffix === undefined ? sample : { ...sample, metricName: name + suffix })),
+		}),
 	}) as unknown as Metric;
 
 const openFiles = (): number => {
@@ -119,13 +94,13 @@ const watchProcess = (registry: Registry): void => {
 /** Makes the daemon's measurements; nothing runs between scrapes. */
 export const createMetrics = (version: string): Metrics => {
 	const registry = new Registry();
-	const routes = new Map<string, Map<number, Series>>();
+	const routes = new Map<string, Map<number, Histogram>>();
 	const name = 'spotctl_http_request_duration_seconds';
 
 	registry.registerMetric(
 		custom(name, 'Time to answer requests, by operation and status', 'histogram', () =>
 			[...routes].flatMap(([operation, byStatus]) =>
-				[...byStatus].flatMap(([status, series]) => histogramValues(name, series, { operation, status: String(status) })),
+				[...byStatus].flatMap(([status, series]) => series.samples({ operation, status: String(status) })),
 			),
 		),
 	);
@@ -149,13 +124,13 @@ export const createMetrics = (version: string): Metrics => {
 	return {
 		contentType: registry.contentType,
 		route: (operation) => {
-			const byStatus = routes.get(operation) ?? new Map<number, Series>();
+			const byStatus = routes.get(operation) ?? new Map<number, Histogram>();
 			routes.set(operation, byStatus);
 			return {
 				record: (status, ms) => {
 					let series = byStatus.get(status);
 					if (series === undefined) {
-						series = new Series();
+						series = createHistogram(BOUNDS);
 						byStatus.set(status, series);
 					}
 					series.observe(ms / 1000);
@@ -169,7 +144,10 @@ export const createMetrics = (version: string): Metrics => {
 				count++;
 			};
 		},
-		read: (source) => sources.push(source),
+		read: (source, figures = []) => {
+			sources.push(source);
+			for (const { name: wanted, help, kind, read } of figures) registry.registerMetric(custom(wanted, help, kind, read));
+		},
 		render: async () => {
 			for (const source of sources) for (const wanted of source().keys()) if (!registered.has(wanted)) register(wanted);
 			return registry.metrics();

@@ -5,7 +5,7 @@ import { clientFilter } from '../clients/find.ts';
 import { commandFields } from '../commands/fields.ts';
 import { followCommand } from '../commands/follow.ts';
 import type { Context } from '../context.ts';
-import { duration, yesOption } from '../options.ts';
+import { timeoutOption, waitTime, yesOption } from '../options.ts';
 import type { Column } from '../render.ts';
 import { clientOption } from './fields.ts';
 
@@ -16,12 +16,14 @@ type Options = {
 	readonly keepOld?: boolean;
 	readonly terminateOld?: boolean;
 	readonly wait?: boolean;
-	readonly timeout: number;
+	readonly timeout?: number;
 	readonly dryRun?: boolean;
 	readonly yes?: boolean;
 };
 
 type Plan = Output<'forceSwitch'>;
+
+const TEN_MINUTES = 600_000;
 
 export const switchInstanceCommand = (context: Context, run = runSwitch): Command =>
 	new Command('switch')
@@ -33,7 +35,7 @@ export const switchInstanceCommand = (context: Context, run = runSwitch): Comman
 		.addOption(new Option('--keep-old', 'leave the old machine running').conflicts('terminateOld'))
 		.option('--terminate-old', "terminate the old machine, whatever the agent's setting")
 		.option('--wait', 'follow the order until it is done')
-		.addOption(new Option('--timeout <duration>', 'with --wait: how long').argParser(duration).default(600_000, '10m'))
+		.addOption(timeoutOption('10m'))
 		.option('-n, --dry-run', 'say what would happen, and do nothing')
 		.addOption(yesOption())
 		.addHelpText(
@@ -93,6 +95,7 @@ const warn = (context: Context, warnings: readonly string[]): void => {
 };
 
 const runSwitch = async (context: Context, instance: string, options: Options): Promise<void> => {
+	const timeout = waitTime(options, TEN_MINUTES);
 	const api = await context.api();
 	const order = { ...orderOf(instance, options), ...(await clientFilter(context, options.client)) };
 	const known = options.dryRun ? [] : await agree(context, order, options.yes);
@@ -105,7 +108,7 @@ const runSwitch = async (context: Context, instance: string, options: Options): 
 	if (!options.wait || options.dryRun || commandId === null) {
 		return context.print.one({ data: plan, id: commandId ?? instance, fields: planFields, note: plan.message });
 	}
-	const { command, problem } = await followCommand(context, commandId, options.timeout);
+	const { command, problem } = await followCommand(context, commandId, timeout);
 	await context.print.one({ data: command, id: command.id, fields: commandFields.map((field) => ({ ...field, wide: false })) });
 	if (problem) throw problem;
 };

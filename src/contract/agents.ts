@@ -170,7 +170,8 @@ export const toggleAgent = operation({
 });
 
 const wait = z.number().int().min(1).max(86_400).nullish();
-const minutes = z.number().int().min(1).max(1440).nullish();
+/** As the lists show a wait, rounded down: the number that is shown leaves it as it is, another 0 means the shortest wait (D-31). */
+const minutes = z.number().int().min(0).max(1440).nullish();
 const setting = z.boolean().nullish();
 
 /** What is stored after a change of settings; `changed` names the keys that were different. */
@@ -182,7 +183,7 @@ const Stored = success.extend({
 	terminate_wait_seconds: z.number().int(),
 	config_version: z.number().int(),
 	changed: z.array(z.string()),
-	/** What the rule "auto-switch or manual replica, never both" turned off, in words. */
+	/** What is stored otherwise than it was asked for, in words: auto-switch and manual replica exclude each other, a wait has a least length. */
 	notes: z.array(z.string()),
 });
 
@@ -243,7 +244,7 @@ export const deleteAgent = operation({
 	output: success.extend({ message: z.string(), agent_id: z.string() }),
 });
 
-/** For an operator only: a host's own token must not undo a deletion (D-18). */
+/** With the settings from before the deletion. For an operator only: a host's own token must not undo a deletion (D-18). */
 export const restoreAgent = operation({
 	id: 'agents.restore',
 	method: 'POST',
@@ -251,7 +252,13 @@ export const restoreAgent = operation({
 	access: 'operate',
 	summary: 'Bring a deleted agent back',
 	input: z.object({ agent_id: id }),
-	output: success.extend({ message: z.string(), agent_id: z.string(), enabled: z.boolean() }),
+	output: success.extend({
+		message: z.string(),
+		agent_id: z.string(),
+		enabled: z.boolean(),
+		auto_switch_enabled: z.boolean(),
+		manual_replica_enabled: z.boolean(),
+	}),
 });
 
 /** Lets go of, or holds back, a zombie: on hold a machine is on no terminate list (identity.md T3, T6, T9). */

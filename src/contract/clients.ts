@@ -37,14 +37,14 @@ export const listClients = operation({
 	legacyBare: true,
 });
 
-/** #8. The token is in this answer and in no other. */
+/** #8. The token is in this answer and in no other. An e-mail address is one whatever its letters: it is kept in lower case. */
 export const createClient = operation({
 	id: 'clients.create',
 	method: 'POST',
 	path: '/api/admin/clients/create',
 	access: 'admin',
 	summary: 'Create a client and its first token',
-	input: z.object({ name: text(80), email: z.email().max(254).nullish(), ...limits }),
+	input: z.object({ name: text(80), email: z.email().max(254).toLowerCase().nullish(), ...limits }),
 	output: z.object({
 		success: z.boolean(),
 		client: z.object({

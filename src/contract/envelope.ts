@@ -1,4 +1,5 @@
 import type { SpotError } from '../errors.ts';
+import { maskTokens } from '../mask.ts';
 import type { Operation, Page } from './operation.ts';
 
 /** The keys that always belong to the envelope, never to a payload (endpoints.md section A, R1). */
@@ -31,7 +32,7 @@ export const renderSuccess = (rendering: Operation['rendering'], payload: object
 
 /**
  * The body of a failure as JSON (R4). `more` are keys the route adds, such as `valid: false`; neither they nor the error's own
- * extras can replace a key of the envelope.
+ * extras can replace a key of the envelope. Messages quote what was sent: tokens in it are masked.
  */
 export const renderError = (problem: SpotError, requestId: string, more: Readonly<Record<string, unknown>> = {}): string => {
 	const fixed = {
@@ -43,5 +44,5 @@ export const renderError = (problem: SpotError, requestId: string, more: Readonl
 		...(problem.hint === undefined ? {} : { hint: problem.hint }),
 		request_id: requestId,
 	};
-	return JSON.stringify({ ...fixed, ...problem.extras, ...more, ...fixed });
+	return maskTokens(JSON.stringify({ ...fixed, ...problem.extras, ...more, ...fixed }));
 };

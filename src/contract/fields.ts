@@ -6,14 +6,15 @@ const noControls = /^[^\p{Cc}\p{Cs}]*$/u;
 /** Text without control characters, trimmed, 1 to `max` characters. */
 export const text = (max: number) => z.string().trim().min(1).max(max).regex(noControls, 'has control characters or broken Unicode');
 
+const clean = (max: number) => z.string().max(max).regex(noControls, 'has control characters or broken Unicode');
+const orNull = (value: string | null | undefined): string | null =>
+	value === undefined || value === null || value.trim() === '' ? null : value.trim();
+
 /** Text an agent may leave out, send as null or as '' (endpoints.md #40: `public_ip: null`); all three read as null. */
-export const optionalText = (max: number) =>
-	z
-		.string()
-		.max(max)
-		.regex(noControls, 'has control characters or broken Unicode')
-		.nullish()
-		.transform((value) => (value === undefined || value === null || value.trim() === '' ? null : value.trim()));
+export const optionalText = (max: number) => clean(max).nullish().transform(orNull);
+
+/** The same where the key must be there. */
+export const givenText = (max: number) => clean(max).nullable().transform(orNull);
 
 /** Text that was refused, as it can be kept: controls read as a space, broken Unicode as U+FFFD, what is too long ends in an ellipsis. */
 const kept = (given: unknown, max: number): string | null => {

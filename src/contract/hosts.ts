@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { fullPage, id, optionalText, sideInstant, sideText, success, textOrNull, words } from './fields.ts';
+import { fullPage, givenText, id, optionalText, sideInstant, sideText, success, textOrNull, words } from './fields.ts';
 import { operation } from './operation.ts';
 
 /** The settings an agent reads (endpoints.md #40, #42). Only `enabled` is obeyed by the field's agents. */
@@ -46,28 +46,44 @@ export const instanceId = z
 	.regex(/^[\x21-\x7e]+$/, 'is not an instance id')
 	.refine((value) => !['unknown', 'none', 'null'].includes(value.toLowerCase()), 'names no machine (did the metadata service answer?)');
 
-/** #40, for all three agents: a body token is ignored once authenticated, unknown keys are dropped, nulls and '' accepted (D-48). */
+/** The id of a machine that registers: what stands in a path as it is, so that every route can name it. Others were named by an agent. */
+const registeredId = instanceId.regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'is not an instance id: letters, digits, ".", "_" and "-"');
+
+/** A fact that every agent sends: null, '' and 'unknown' are what it says without metadata (clients.md), a body without the key is no agent's. */
+const machineFact = (max: number) => givenText(max).transform((value) => (value === 'unknown' ? null : value));
+
+/**
+ * #40, for all three agents: a body token is ignored once authenticated, unknown keys are dropped, nulls and '' accepted (D-48). Type,
+ * region and zone must be there, with a value or null.
+ */
 export const registerHost = operation({
 	id: 'agents.register',
 	method: 'POST',
 	path: '/api/agents/register',
 	access: 'agent',
 	summary: 'Register a machine with its agent',
-	input: z.object({
-		logical_agent_id: optionalText(255),
-		instance_id: instanceId,
-		instance_type: machineText(64),
-		region: machineText(64),
-		az: machineText(48),
-		availability_zone: machineText(48),
-		mode: modeField,
-		current_mode: modeField,
-		hostname: optionalText(255),
-		ami_id: optionalText(64),
-		agent_version: optionalText(32),
-		private_ip: optionalText(45),
-		public_ip: optionalText(45),
-	}),
+	input: z
+		.object({
+			logical_agent_id: optionalText(255),
+			instance_id: registeredId,
+			instance_type: machineFact(64),
+			region: machineFact(64),
+			az: machineFact(48).optional(),
+			/** Stands for `az` where that is not there. */
+			availability_zone: machineFact(48).optional(),
+			mode: modeField,
+			current_mode: modeField,
+			hostname: optionalText(255),
+			ami_id: optionalText(64),
+			agent_version: optionalText(32),
+			private_ip: optionalText(45),
+			public_ip: optionalText(45),
+		})
+		.refine(({ az, availability_zone }) => az !== undefined || availability_zone !== undefined, {
+			path: ['az'],
+			message: 'is required',
+			when: () => true,
+		}),
 	output: z.object({
 		agent_id: z.string(),
 		client_id: z.string(),

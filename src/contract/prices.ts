@@ -61,7 +61,14 @@ export const pricingReport = operation({
 		current_spot_price: optionalPrice,
 		collected_at: instant,
 	}),
-	output: success.extend({ records_inserted: z.number().int(), duplicates: z.number().int() }),
+	output: success.extend({
+		records_inserted: z.number().int(),
+		/** Entries of a pool that the report names twice: the first counts. */
+		duplicates: z.number().int(),
+		/** Entries that are no price of a pool, and how many there are for each reason. */
+		ignored: z.number().int(),
+		ignored_because: z.record(z.string(), z.number().int()),
+	}),
 	routine: true,
 });
 

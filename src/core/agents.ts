@@ -18,12 +18,17 @@ import type { Context } from './context.ts';
 import { heldOf } from './hold.ts';
 import type { Journal } from './journal.ts';
 import { pageOf, readCursor } from './paging.ts';
-import { endReplica, lockedWork, reconcile, reconcileAgent } from './reconcile.ts';
+import { reconcile, reconcileAgent } from './reconcile.ts';
+import { endReplica } from './replica-end.ts';
 import { saveLive } from './replica-machine.ts';
 import { usd } from './report.ts';
 import { configFor } from './settings.ts';
+import { lockedWork } from './work.ts';
 
 const key = (row: Agent): string => row.id;
+
+/** The wait as lists show it (endpoints.md #20). */
+const shownMinutes = (agent: Pick<Agent, 'terminate_wait_seconds'>): number => Math.floor(agent.terminate_wait_seconds / 60);
 
 const base = (row: AgentListRow) => ({
 	id: row.id,
@@ -101,7 +106,7 @@ export const listClientAgents =
 				autoSwitchEnabled: row.auto_switch_enabled === 1,
 				manualReplicaEnabled: row.manual_replica_enabled === 1,
 				autoTerminateEnabled: row.auto_terminate_enabled === 1,
-				terminateWaitMinutes: Math.floor(row.terminate_wait_seconds / 60),
+				terminateWaitMinutes: shownMinutes(row),
 			}),
 			key,
 		);
@@ -282,16 +287,29 @@ export const exclusive = (
 	return { change: wanted, notes: [] };
 };
 
+/** The shortest wait there is: 0 would mean "do not terminate" to an agent, and that has a setting of its own (D-31). */
+const SHORTEST_WAIT_SECONDS = 1;
+
+/** A wait given in minutes: the number that is shown for the stored one means it, so that a dialogue that sends back what it read changes nothing. */
+const waitOf = (agent: Agent, minutes: number): number =>
+	minutes === shownMinutes(agent) ? agent.terminate_wait_seconds : Math.max(SHORTEST_WAIT_SECONDS, minutes * 60);
+
+type Wanted = Change & { readonly terminate_wait_minutes?: number };
+
 /** The one way settings are written: validated, one transaction, `config_version` raised, audited. */
-const change = async (context: Context, tx: Db, journal: Journal, agentId: string, caller: Caller, wanted: Change, dryRun: boolean) => {
+const change = async (context: Context, tx: Db, journal: Journal, agentId: string, caller: Caller, asked: Wanted, dryRun: boolean) => {
 	const id = await agentIdOf(tx, agentId, caller);
 	const agent = await lockAgent.first(tx, { id });
 	if (agent === undefined || agent.status === 'deleted') throw agentDeleted(id);
+	const { terminate_wait_minutes: minutes, ...given } = asked;
+	const wanted = minutes === undefined ? given : { terminate_wait_seconds: waitOf(agent, minutes), ...given };
 	const { change: settled, notes } = exclusive(agent, wanted);
 	const different = Object.fromEntries(
 		Object.entries(settled).filter(([name, value]) => value !== undefined && value !== agent[name as keyof Change]),
 	) as Change;
 	const changed = Object.keys(different);
+	if (minutes === 0 && different.terminate_wait_seconds === SHORTEST_WAIT_SECONDS)
+		notes.push('0 minutes is stored as the shortest wait, 1 s: to keep the old machine, turn auto-terminate off');
 	if (changed.length === 0 || dryRun) return { agent: { ...agent, ...different }, changed, notes };
 	const status =
 		agent.status === 'online' || agent.status === 'disabled'
@@ -299,7 +317,9 @@ const change = async (context: Context, tx: Db, journal: Journal, agentId: strin
 				? 'online'
 				: 'disabled'
 			: agent.status;
-	const saved = await saveAgentOrRetry(tx, agent, { ...different, status, config_version: agent.config_version + 1 }, context.clock.now());
+	const now = context.clock.now();
+	const began = different.enabled === 1 ? { enabled_at: now } : {};
+	const saved = await saveAgentOrRetry(tx, agent, { ...different, ...began, status, config_version: agent.config_version + 1 }, now);
 	const before = Object.fromEntries(changed.map((name) => [name, agent[name as keyof Change]]));
 	journal.audit('agents.configure', 'agent', agent.id, agent.client_id, before, different);
 	const toggled = different.enabled === undefined ? null : different.enabled === 1 ? 'enabled' : 'disabled';
@@ -386,8 +406,8 @@ export const toggleAgent =
 		return { success: true, enabled: agent.enabled === 1, config_version: agent.config_version };
 	};
 
-const clean = (wanted: { [K in keyof Change]?: Change[K] | undefined }): Change =>
-	Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)) as Change;
+const clean = (wanted: { [K in keyof Wanted]?: Wanted[K] | undefined }): Wanted =>
+	Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)) as Wanted;
 
 /** #24: `replica_enabled` and a `replica_count` above 0 mean the manual replica. */
 export const changeSettings =
@@ -407,10 +427,10 @@ export const changeSettings =
 export const changeConfig =
 	(context: Context) =>
 	async (input: Valid<'changeConfig'>, caller: Caller): Promise<Output<'changeConfig'>> => {
-		const minutes = input.terminateWaitMinutes ?? input.terminate_wait_minutes ?? null;
 		const wanted = clean({
 			enabled: flag(input.enabled),
-			terminate_wait_seconds: input.terminate_wait_seconds ?? (minutes === null ? undefined : minutes * 60),
+			terminate_wait_seconds: input.terminate_wait_seconds ?? undefined,
+			terminate_wait_minutes: input.terminateWaitMinutes ?? input.terminate_wait_minutes ?? undefined,
 			auto_switch_enabled: flag(input.autoSwitchEnabled ?? input.auto_switch_enabled),
 			manual_replica_enabled: flag(input.manualReplicaEnabled ?? input.manual_replica_enabled),
 			auto_terminate_enabled: flag(input.autoTerminateEnabled ?? input.auto_terminate_enabled),
@@ -424,6 +444,15 @@ export const changeConfig =
 			await context.unit(caller, (tx, journal) => change(context, tx, journal, input.agent_id, caller, wanted, input.dry_run === true)),
 		);
 	};
+
+/** What a deletion turns off, and a restoration turns on again. */
+type Kept = Pick<Agent, 'enabled' | 'auto_switch_enabled' | 'manual_replica_enabled'>;
+
+const keptOf = ({ enabled, auto_switch_enabled, manual_replica_enabled }: Agent): Kept => ({
+	enabled,
+	auto_switch_enabled,
+	manual_replica_enabled,
+});
 
 /** #26 (decided 11): history and handles stay, nothing acts any more, and only `agents restore` brings it back. */
 export const deleteAgent =
@@ -448,6 +477,7 @@ export const deleteAgent =
 					enabled: 0,
 					auto_switch_enabled: 0,
 					manual_replica_enabled: 0,
+					kept_settings: JSON.stringify(keptOf(agent)),
 					deleted_at: now,
 					config_version: agent.config_version + 1,
 				},
@@ -476,7 +506,18 @@ export const deleteAgent =
 			};
 		});
 
-/** Brings a deleted agent back, enabled and offline until its primary calls. Errors: 409 when it is not deleted. */
+const back = (agent: Agent, kept: Kept | null): string => {
+	const name = `agent ${agent.logical_agent_id} is back`;
+	if (kept === null)
+		return `${name}, enabled, and online with its next heartbeat; auto-switch and manual replica are off: what they were before is not known`;
+	if (kept.enabled === 0) return `${name}, disabled, as it was before its deletion`;
+	return `${name} with its settings from before its deletion; it is online with its next heartbeat`;
+};
+
+/**
+ * Brings a deleted agent back, offline until its primary calls, with the settings from before its deletion (where an older spotctl deleted
+ * it they are not known, and the answer says so). Errors: 409 when it is not deleted.
+ */
 export const restoreAgent =
 	(context: Context) =>
 	(input: Valid<'restoreAgent'>, caller: Caller): Promise<Output<'restoreAgent'>> =>
@@ -486,19 +527,41 @@ export const restoreAgent =
 			if (agent === undefined || agent.status !== 'deleted') {
 				throw new SpotError('conflict', 'NOT_DELETED', `agent "${id}" is not deleted`, { hint: `see: spotctl agents show ${id}` });
 			}
+			const now = context.clock.now();
+			const kept = agent.kept_settings === null ? null : (JSON.parse(agent.kept_settings) as Kept);
+			const settings: Kept = kept ?? { ...keptOf(agent), enabled: 1 };
 			await saveAgentOrRetry(
 				tx,
 				agent,
-				{ status: 'offline', enabled: 1, deleted_at: null, config_version: agent.config_version + 1 },
-				context.clock.now(),
+				{
+					status: 'offline',
+					...settings,
+					kept_settings: null,
+					enabled_at: settings.enabled === 1 ? now : agent.enabled_at,
+					// The manual mode wants its replica back: the coordinator looks at once.
+					attention_at: settings.manual_replica_enabled === 1 ? now : agent.attention_at,
+					deleted_at: null,
+					config_version: agent.config_version + 1,
+				},
+				now,
 			);
-			journal.event('agent_restored', `${agent.logical_agent_id} was restored`, { clientId: agent.client_id, agentId: id });
-			journal.audit('agents.restore', 'agent', id, agent.client_id, { status: 'deleted' }, { status: 'offline', enabled: true });
+			const about = { clientId: agent.client_id, agentId: id };
+			journal.event('agent_restored', `${agent.logical_agent_id} was restored`, about, { metadata: settings });
+			journal.audit(
+				'agents.restore',
+				'agent',
+				id,
+				agent.client_id,
+				{ status: 'deleted' },
+				{ status: 'offline', enabled: settings.enabled === 1, settings },
+			);
 			journal.changed('agent', id);
 			return {
 				success: true,
 				agent_id: id,
-				enabled: true,
-				message: `agent ${agent.logical_agent_id} is back; it is online with its next heartbeat`,
+				enabled: settings.enabled === 1,
+				auto_switch_enabled: settings.auto_switch_enabled === 1,
+				manual_replica_enabled: settings.manual_replica_enabled === 1,
+				message: back(agent, kept),
 			};
 		});

@@ -2,8 +2,9 @@ import { ATTENTION, agentsNeedingAttention, lockSituations, postpone } from '../
 import { alone } from './alone.ts';
 import type { Context } from './context.ts';
 import { type JobContext, LeaseLost } from './lease.ts';
-import { reconcile, workOn } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
 import { servingSince } from './silence.ts';
+import { workOn } from './work.ts';
 
 /** How many agents share a transaction. On SQLite a notice waits for the set under way, at about a millisecond an agent. */
 const SET = 8;

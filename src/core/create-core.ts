@@ -13,6 +13,7 @@ import { createCounters } from './counters.ts';
 import { createDirectory } from './directory.ts';
 import * as emergencies from './emergencies.ts';
 import { createFeed } from './feed.ts';
+import { createFleetGauges } from './fleet-gauges.ts';
 import { forceSwitch } from './force-switch.ts';
 import { idempotent } from './idempotency.ts';
 import type { Core } from './index.ts';
@@ -182,6 +183,7 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		},
 		counters: () =>
 			new Map([...counters.all(), ['agent_heartbeat_received_total', liveness.received()], ['host_cache_size', directory.cache.size]]),
+		figures: [...counters.histograms, ...createFleetGauges(store, clock)],
 		lastFreshAt: () => feed.lastFreshAt(),
 	};
 };

@@ -19,7 +19,8 @@ const withStore = async <T>(url: string, clock: Clock, work: (store: Store) => P
 	}
 };
 
-const missingFile = (url: string): string | undefined => {
+/** The SQLite file that a URL names and that is not there; undefined where it is, and for a server. */
+export const missingFile = (url: string): string | undefined => {
 	const file = url.startsWith('sqlite:') ? sqliteFile(url) : undefined;
 	return file === undefined || existsSync(file) ? undefined : file;
 };

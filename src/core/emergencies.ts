@@ -8,8 +8,8 @@ import { agentIdOf } from './agent-id.ts';
 import { type Caller, clientScope } from './caller.ts';
 import { agentDeleted } from './calling-host.ts';
 import type { Context } from './context.ts';
+import type { PlanEntry } from './emergency-book.ts';
 import { pageOf, readCursor } from './paging.ts';
-import type { PlanEntry } from './reconcile.ts';
 import { note, withHost } from './routine.ts';
 
 const DAY = 86_400_000;

@@ -139,6 +139,12 @@ const forbidden: Move = {
 	tell: true,
 };
 
+/** How a person makes a machine the primary that T3 of identity.md leaves a candidate while the old one calls. */
+const PROMOTE = 'spotctl instances promote ITS-ID';
+
+const byHand = ({ instance_id }: Host): string =>
+	`${instance_id} never fetches launch orders (v4 and 3.2 agents cannot launch a replica): launch a machine for it by hand`;
+
 /** The two minutes of a termination notice. */
 const countdown = (s: Situation, emergency: Emergency, now: number, settings: FailoverSettings): Move => {
 	const { replica, canLaunch } = s;
@@ -153,11 +159,11 @@ const countdown = (s: Situation, emergency: Emergency, now: number, settings: Fa
 			return {
 				do: 'end',
 				outcome: 'told',
-				why: 'AWS has taken the machine back, no replica was there, and nobody is left who could launch one',
+				why: `AWS has taken the machine back, no replica was there, and nobody is left who could launch one: a machine that calls takes over once the old one has been silent, or at once by ${PROMOTE}`,
 				tell: true,
 			};
 		if (canLaunch === false) {
-			const why = `${s.primary.instance_id} never fetches launch orders (v4 and 3.2 agents cannot launch a replica): launch a machine for it by hand`;
+			const why = `${byHand(s.primary)}, and promote it when it calls: ${PROMOTE}`;
 			return emergency.told === 1 ? wait(deadline, 'plan', why) : { do: 'tell', title: 'Nobody can launch a replica', why };
 		}
 		return { do: 'order', type: 'automatic-termination', why: 'a termination notice came and there is no replica', urgent: true };
@@ -247,7 +253,7 @@ const standby = (s: Situation, emergency: Emergency, now: number, settings: Fail
 	const until = now >= clears ? null : clears;
 	if (replica === null) {
 		if (s.canLaunch === false) {
-			const why = `${s.primary.instance_id} never fetches launch orders (v4 and 3.2 agents cannot launch a replica): launch a machine for it by hand`;
+			const why = byHand(s.primary);
 			return emergency.told === 1 ? wait(until, 'plan', why) : { do: 'tell', title: 'Nobody can launch a replica', why };
 		}
 		return { do: 'order', type: 'automatic-rebalance', why: 'AWS recommends to move and there is no replica', urgent: false };

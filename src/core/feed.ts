@@ -19,6 +19,11 @@ export type Feed = {
 	fresh(): boolean;
 	/** Reads the log now; concurrent calls share one read. Errors: 503 DATABASE_UNAVAILABLE. */
 	refresh(): Promise<void>;
+	/**
+	 * Resolves when the log was read by a reading that began after this call, so with all that was answered before it, by whichever daemon.
+	 * One reading serves all who wait; there is one at a time. Errors: 503 DATABASE_UNAVAILABLE.
+	 */
+	catchUp(): Promise<void>;
 	/** Calls back with every change somebody else made, and with null when everything must be forgotten. */
 	onChange(listener: (topic: Topic | null, key: string) => void): void;
 	/** What a transaction of this process changed: told to the listeners at once. */
@@ -39,6 +44,7 @@ export const createFeed = (store: Store, clock: Clock, origin: string): Feed => 
 	let position: number | null = null;
 	let freshAt = Number.NEGATIVE_INFINITY;
 	let reading: Promise<void> | null = null;
+	let next: Promise<void> | null = null;
 
 	const tell = (topic: Topic | null, key: string): void => {
 		for (const listener of listeners) listener(topic, key);
@@ -84,9 +90,21 @@ export const createFeed = (store: Store, clock: Clock, origin: string): Feed => 
 		return reading;
 	};
 
+	const catchUp = (): Promise<void> => {
+		if (reading === null) return refresh();
+		next ??= reading
+			.catch(() => undefined)
+			.then(() => {
+				next = null;
+				return refresh();
+			});
+		return next;
+	};
+
 	return {
 		fresh: () => clock.now() - freshAt < STALE_MS,
 		refresh,
+		catchUp,
 		onChange: (listener) => listeners.push(listener),
 		changedHere: (changes) => {
 			for (const { topic, key } of changes) tell(topic, key);

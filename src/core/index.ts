@@ -1,4 +1,5 @@
 import type { CoreName, Handlers, Principal } from './caller.ts';
+import type { Figure } from './counters.ts';
 
 export type { CoreDeps, CoreLog, CoreSettings } from './core-deps.ts';
 
@@ -18,6 +19,8 @@ export type Core = {
 	stop(): Promise<void>;
 	/** Numbers for /metrics that the core counts: name of the metric to value. */
 	counters(): ReadonlyMap<string, number>;
+	/** What of /metrics is more than a number: distributions, and the machines by role. */
+	readonly figures: readonly Figure[];
 	/** When the caches were last known to agree with the database (clock milliseconds), for /readyz. */
 	lastFreshAt(): number;
 };

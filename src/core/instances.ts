@@ -1,8 +1,8 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
-import type { SwitchRecord } from '../store/commands.ts';
 import { type InstanceListRow, listInstanceRows, listSwitchRows } from '../store/lists.ts';
 import type { Role } from '../store/schema.ts';
+import type { SwitchRecord } from '../store/switches.ts';
 import { agentIdOf } from './agent-id.ts';
 import type { Caller } from './caller.ts';
 import type { Context } from './context.ts';

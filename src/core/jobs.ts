@@ -1,4 +1,5 @@
 import { coordinate } from './coordinator.ts';
+import { countHeartbeats, HEARTBEAT_MS } from './heartbeats.ts';
 import { pruneAnswers } from './idempotency.ts';
 import type { Job } from './scheduler.ts';
 import { sweepCommands, sweepEmergencies, sweepOffline, sweepTerminations } from './sweeps.ts';
@@ -25,6 +26,12 @@ export const JOBS: readonly Job[] = [
 		summary: 'Does what is due for agents in an emergency or with a replica: promotes, orders, retires, confirms',
 		everyMs: 2 * SECOND,
 		run: coordinate,
+	},
+	{
+		name: 'heartbeats',
+		summary: 'Counts the heartbeats that are owed and those that are missing, for /metrics',
+		everyMs: HEARTBEAT_MS,
+		run: countHeartbeats,
 	},
 	{
 		name: 'terminations',

@@ -3,6 +3,7 @@ import { type NewAudit, type NewChange, type NewEvent, type NewNotification, typ
 import type { Severity } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { actorOf, type Caller } from './caller.ts';
+import type { CounterName, Counters, HistogramName, HistogramType } from './counters.ts';
 
 type About = { readonly clientId: string; readonly agentId?: string | null; readonly instanceId?: string | null };
 
@@ -22,9 +23,14 @@ export type Journal = {
 	/** Whatever caches hold about this key is out of date. */
 	changed(topic: Topic, key: string): void;
 	/** Adds to a counter of /metrics, after the commit. */
-	count(name: string, by?: number): void;
+	count(name: CounterName, by?: number): void;
+	/** Adds one to a counter if the transaction is lost for good. */
+	countIfLost(name: CounterName): void;
+	/** Adds to a distribution of /metrics, after the commit: a duration, or the time since an instant by then. */
+	observe<N extends HistogramName>(name: N, type: HistogramType<N>, took: { readonly seconds: number } | { readonly since: number }): void;
 	readonly changes: readonly NewChange[];
-	readonly counted: ReadonlyMap<string, number>;
+	/** Tells the counters what is true after the commit, or after the transaction was lost. */
+	report(counters: Counters, how: 'committed' | 'lost'): void;
 	/** What it has to say, in the order in which it was said. */
 	readonly written: Written;
 };
@@ -35,7 +41,9 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 	const notifications: NewNotification[] = [];
 	const audits: NewAudit[] = [];
 	const changes: NewChange[] = [];
-	const counted = new Map<string, number>();
+	const counted = new Map<CounterName, number>();
+	const lost = new Set<CounterName>();
+	const observations: ((counters: Counters) => void)[] = [];
 	const requestId = caller?.requestId ?? null;
 	const json = (value: unknown): string | null => (value === null || value === undefined ? null : JSON.stringify(value));
 	return {
@@ -83,8 +91,20 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 		count: (name, by = 1) => {
 			counted.set(name, (counted.get(name) ?? 0) + by);
 		},
+		countIfLost: (name) => {
+			lost.add(name);
+		},
+		observe: (name, type, took) => {
+			observations.push((counters) => counters.observe(name, type, 'seconds' in took ? took.seconds : (clock.now() - took.since) / 1000));
+		},
+		report: (counters, how) => {
+			if (how === 'lost') for (const name of lost) counters.add(name, 1);
+			else {
+				for (const [name, by] of counted) counters.add(name, by);
+				for (const observation of observations) observation(counters);
+			}
+		},
 		changes,
-		counted,
 		written: { events, notifications, audits, changes },
 	};
 };

@@ -2,10 +2,9 @@ import { keepLease, type Lease, leaseRow } from '../store/jobs.ts';
 import type { Store } from '../store/open.ts';
 import { together } from '../store/statement.ts';
 import type { Context } from './context.ts';
-import { createUnit, createUnits } from './unit.ts';
+import { createUnit, createUnits, LeaseLost } from './unit.ts';
 
-/** Another daemon has the lease of a job, nobody has, or it was not renewed in time: the run ends here and its open transaction is undone. */
-export class LeaseLost extends Error {}
+export { LeaseLost } from './unit.ts';
 
 /** A context whose transactions, through `unit` and `store`, commit only while a lease stands. Errors of both: {@link LeaseLost}. */
 export type JobContext = Context & { readonly lease: Lease };

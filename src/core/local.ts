@@ -1,5 +1,6 @@
 import type { Config } from '../config/schema.ts';
 import { type Api, type Name, operations } from '../contract/index.ts';
+import { checkInput } from '../contract/invalid-input.ts';
 import type { Operation } from '../contract/operation.ts';
 import type { Clock, Ids } from '../deps.ts';
 import { SpotError } from '../errors.ts';
@@ -8,20 +9,13 @@ import { openStore } from '../store/open.ts';
 import { type Caller, checkAccess } from './caller.ts';
 import { coreSettings } from './core-settings.ts';
 import { createCore } from './create-core.ts';
+import { missingFile } from './database.ts';
 
 const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
-/** What went wrong in an input, in the words the daemon uses. */
-const parse = (operation: Operation, input: unknown): unknown => {
-	const parsed = operation.input.safeParse(input);
-	if (parsed.success) return parsed.data;
-	const [issue] = parsed.error.issues;
-	throw new SpotError('invalid', 'VALIDATION_ERROR', `${issue?.path.join('.') ?? 'input'}: ${issue?.message ?? 'is not valid'}`);
-};
-
 /**
  * The same handlers as the daemon's, in this process, on the configured database, as caller `local:<user>`: for the first token and
- * for a daemon that does not run. Errors: those of the handlers; SCHEMA_OLDER, SCHEMA_NEWER, DATABASE_UNAVAILABLE; DAEMON_ONLY for what
+ * for a daemon that does not run. Errors: those of the handlers; DATABASE_MISSING (no file is made), SCHEMA_OLDER, SCHEMA_NEWER, DATABASE_UNAVAILABLE; DAEMON_ONLY for what
  * only a daemon can say about itself.
  */
 export const localApi = async (deps: {
@@ -33,6 +27,12 @@ export const localApi = async (deps: {
 	readonly api: Api;
 	close(): Promise<void>;
 }> => {
+	const file = missingFile(deps.config.database.url);
+	if (file !== undefined) {
+		throw new SpotError('missing', 'DATABASE_MISSING', `there is no database "${file}"`, {
+			hint: 'start the daemon, which makes it: spotctl serve   (or: spotctl db migrate)',
+		});
+	}
 	const store = await openStore({ url: deps.config.database.url, poolSize: 2, clock: deps.clock });
 	try {
 		refuse(await schemaState(store), 'use');
@@ -57,7 +57,7 @@ export const localApi = async (deps: {
 		}
 		checkAccess(operation, caller.principal);
 		try {
-			return await handler(parse(operation, input), caller);
+			return await handler(checkInput(operation.input, input), caller);
 		} catch (error) {
 			throw core.explain(error);
 		}

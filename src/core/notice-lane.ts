@@ -6,9 +6,9 @@ import type { Context } from './context.ts';
 import { noAgent } from './directory.ts';
 import { type Notice, REPEAT_MS, SIMULATED } from './notice.ts';
 import { auditNotice, type Noticed, takeNotice } from './notices.ts';
-import { type Sets, workOn, writeSets } from './reconcile.ts';
 import { servingSince } from './silence.ts';
 import { StaleRow } from './unit.ts';
+import { type Sets, workOn, writeSets } from './work.ts';
 
 /** Hands a notice of a host to whoever works on notices; resolves after what it led to is durable. Errors: 404, 503. */
 export type NoticeLane = (handle: string, caller: Caller, notice: Notice) => Promise<Noticed>;

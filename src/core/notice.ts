@@ -151,10 +151,8 @@ export const repeatedBy = (
 	isHost: boolean,
 	recent: readonly Emergency[],
 ): Emergency | null => {
-	// What ended with another primary is over, if this host is the primary again.
-	const alike = recent.filter(
-		({ kind, handle, new_handle, open_of }) => kind === notice.kind && !(handle === host.handle && new_handle !== null && open_of === null),
-	);
+	// What was failed over to another primary is over, if this host is the primary again: it must not be told that it may stop.
+	const alike = recent.filter(({ kind, handle, new_handle }) => kind === notice.kind && !(handle === host.handle && new_handle !== null));
 	const named = (emergency: Emergency): boolean => !isHost || (notice.instanceId !== null && notice.instanceId === emergency.instance_id);
 	return (
 		alike.find(

@@ -10,6 +10,7 @@ import { agentIdOf } from './agent-id.ts';
 import type { Caller } from './caller.ts';
 import { agentDeleted, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
+import { endEmergency, openEmergency, store } from './emergency-book.ts';
 import {
 	fromImminent,
 	fromRebalanceNotice,
@@ -26,9 +27,11 @@ import {
 import type { NoticeLane } from './notice-lane.ts';
 import { NO_WISHES, RISK_MS, riskOf } from './pool-choice.ts';
 import { leftToAws } from './promotion.ts';
-import { endEmergency, endReplica, openEmergency, reconcile, store, type Work } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
+import { endReplica } from './replica-end.ts';
 import { placeholder } from './replica-rules.ts';
 import { usd } from './report.ts';
+import type { Work } from './work.ts';
 
 /** What a notice led to: every route makes its answer of it. */
 export type Noticed = {

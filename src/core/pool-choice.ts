@@ -136,6 +136,13 @@ export const choosePool = (
 	};
 };
 
+/** What a machine costs an hour by the newest price of its pool within a day, micro-dollars; null where that is not known. */
+export const spotPriceOf = async (db: Db, { mode, pool_id, instance_type, region }: Host, now: number): Promise<number | null> => {
+	if (mode === 'ondemand' || pool_id === null || instance_type === null || region === null) return null;
+	const prices = await newestPrices.all(db, { instance_type, region, since: now - DAY });
+	return prices.find((price) => price.pool_id === pool_id)?.spot_micros ?? null;
+};
+
 type Compared = { readonly known: Known; readonly preferred: boolean; readonly signals: number; readonly micros: number | null };
 
 const comparison = (other: Compared, best: Compared): string => {

@@ -38,8 +38,14 @@ export type Prices = {
 	readonly type: string | null;
 	readonly region: string | null;
 	readonly observedAt: number;
-	/** Entries that named no pool of this type and zone, or the same pool twice. */
-	readonly dropped: number;
+};
+
+/** What a list held beside its points. */
+export type Unkept = {
+	/** Entries of a pool that had one before. */
+	readonly duplicates: number;
+	/** Entries that are no price of a pool: why, and how many. */
+	readonly ignored: Readonly<Record<string, number>>;
 };
 
 /** What is known of the reporting host, for what a report leaves out. */
@@ -49,25 +55,33 @@ type Listed = NonNullable<Valid<'pricingReport'>['spot_pools']>[number];
 
 const POOL_ID = /^[a-z0-9][a-z0-9-]*\.[a-z0-9-]+\.[a-z0-9-]+$/i;
 
-const pointOf = (listed: Listed, where: Where): Point | null => {
-	if (listed.price === null || listed.price === undefined) return null;
+/** A listed price as a point, or why it is none; one too small to be counted in micro-dollars is none. */
+const pointOf = (listed: Listed, where: Where): Point | string => {
+	if (listed.price === null || listed.price === undefined) return 'no price';
 	const type = listed.instance_type ?? (listed.pool_id === null ? where.type : typeOf(listed.pool_id));
 	const az = listed.az ?? (listed.pool_id === null ? null : zoneOf(listed.pool_id));
-	if (type === null || az === null || type === '' || az === '') return null;
+	if (type === null || az === null || type === '' || az === '') return 'no type or zone is known';
 	const poolId = `${type}.${az}`;
-	if (!POOL_ID.test(poolId) || poolId.length > 128 || (listed.pool_id !== null && listed.pool_id !== poolId)) return null;
+	if (listed.pool_id !== null && listed.pool_id !== poolId) return 'its pool is not its type and zone';
+	if (!POOL_ID.test(poolId) || poolId.length > 128) return 'its type or zone has no form of one';
 	const region = regionOf(az) ?? where.region;
-	return region === null ? null : { poolId, type, region, az, spotMicros: micros(listed.price) ?? 0 };
+	if (region === null) return 'no region is known';
+	const spotMicros = micros(listed.price) ?? 0;
+	return spotMicros > 0 ? { poolId, type, region, az, spotMicros } : 'the price is below a micro-dollar';
 };
 
-/** Points of a list, each pool once (the first counts), without prices too small to be counted in micro-dollars. */
-export const pointsOf = (listed: readonly Listed[], where: Where): { points: Point[]; dropped: number } => {
+/** Points of a list, each pool once: the first counts. */
+export const pointsOf = (listed: readonly Listed[], where: Where): Unkept & { readonly points: Point[] } => {
 	const points = new Map<string, Point>();
+	const ignored: Record<string, number> = {};
+	let duplicates = 0;
 	for (const each of listed) {
 		const point = pointOf(each, where);
-		if (point !== null && point.spotMicros > 0 && !points.has(point.poolId)) points.set(point.poolId, point);
+		if (typeof point === 'string') ignored[point] = (ignored[point] ?? 0) + 1;
+		else if (points.has(point.poolId)) duplicates++;
+		else points.set(point.poolId, point);
 	}
-	return { points: [...points.values()], dropped: listed.length - points.size };
+	return { points: [...points.values()], duplicates, ignored };
 };
 
 /** When the prices were seen: the agent's word when its clock is within 15 minutes of ours, else the arrival. */
@@ -75,7 +89,7 @@ export const observedAt = (collectedAt: number | null | undefined, now: number):
 	collectedAt !== null && collectedAt !== undefined && Math.abs(collectedAt - now) <= COLLECTED_MS ? Math.min(collectedAt, now) : now;
 
 /** Reads a pricing report in any of its three shapes (endpoints.md #48). */
-export const readPrices = (input: Valid<'pricingReport'>, where: Where, now: number): Prices => {
+export const readPrices = (input: Valid<'pricingReport'>, where: Where, now: number): Prices & Unkept => {
 	const { instance, pricing } = input;
 	const known: Where = {
 		type: instance?.instance_type ?? input.instance_type ?? where.type,
@@ -84,12 +98,16 @@ export const readPrices = (input: Valid<'pricingReport'>, where: Where, now: num
 	};
 	const flat = input.on_demand_price;
 	const onDemand = pricing?.on_demand_price ?? (typeof flat === 'object' && flat !== null ? flat.price : flat) ?? input.ondemand_price;
-	const { points, dropped } = pointsOf(pricing?.spot_pools ?? input.spot_pools ?? input.spot_prices ?? input.pools ?? [], known);
+	const { points, duplicates, ignored } = pointsOf(
+		pricing?.spot_pools ?? input.spot_pools ?? input.spot_prices ?? input.pools ?? [],
+		known,
+	);
 	const mode = instance?.mode ?? instance?.current_mode ?? input.current_mode;
 	const currentPoolId = mode === 'ondemand' ? null : (instance?.pool_id ?? instance?.current_pool_id ?? input.current_pool_id ?? null);
 	return {
 		points,
-		dropped,
+		duplicates,
+		ignored,
 		onDemandMicros: micros(onDemand),
 		currentMicros:
 			micros(pricing?.current_spot_price ?? input.current_spot_price) ??

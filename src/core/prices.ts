@@ -9,7 +9,7 @@ import type { Caller } from './caller.ts';
 import { callingHost, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';
-import { bucketOf, observedAt, type Prices, pointsOf, readPrices } from './price-points.ts';
+import { bucketOf, observedAt, type Prices, pointsOf, readPrices, type Unkept } from './price-points.ts';
 import type { PriceWriter } from './price-writer.ts';
 import { micros, usd } from './report.ts';
 import { note, withHost } from './routine.ts';
@@ -57,6 +57,14 @@ const changeMode = (context: Context, seen: View, caller: Caller, prices: Prices
 		journal.changed('agent', host.agent_id);
 	});
 
+const reported = ({ points, duplicates, ignored }: Pick<Prices, 'points'> & Unkept): Output<'pricingReport'> => ({
+	success: true,
+	records_inserted: points.length,
+	duplicates,
+	ignored: Object.values(ignored).reduce((sum, count) => sum + count, 0),
+	ignored_because: ignored,
+});
+
 /** #48. Errors: 400 when a pool's type cannot be known, 404 for a foreign handle. A report of a zombie is kept as pool prices only. */
 export const pricingReport =
 	(context: Context, writer: PriceWriter) =>
@@ -64,16 +72,17 @@ export const pricingReport =
 		Promise.resolve(
 			withHost(context, input.agent_id, caller, async (host) => {
 				note(context, host, caller, 'other');
-				if (host.status === 'deleted') return { success: true, records_inserted: 0, duplicates: 0 };
-				const prices = readPrices(input, whereOf(host), context.clock.now());
 				const given = (input.pricing?.spot_pools ?? input.spot_pools ?? input.spot_prices ?? input.pools ?? []).length;
+				if (host.status === 'deleted')
+					return reported({ points: [], duplicates: 0, ignored: given > 0 ? { 'the agent is deleted': given } : {} });
+				const prices = readPrices(input, whereOf(host), context.clock.now());
 				if (given > 0 && prices.points.length === 0 && prices.type === null) {
 					throw new SpotError('invalid', 'VALIDATION_ERROR', 'the report does not say which instance type its prices are for', {
 						extras: { details: { 'instance.instance_type': ['is missing, and the host did not register with one'] } },
 					});
 				}
 				await store(context, writer, host, caller, prices);
-				return { success: true, records_inserted: prices.points.length, duplicates: prices.dropped };
+				return reported(prices);
 			}),
 		);
 
@@ -87,7 +96,7 @@ export const decide =
 			withHost(context, input.agent_id, caller, async (host) => {
 				note(context, host, caller, 'other');
 				const now = context.clock.now();
-				const { points, dropped } = pointsOf(input.spot_pools ?? [], whereOf(host));
+				const { points } = pointsOf(input.spot_pools ?? [], whereOf(host));
 				const current =
 					(input.spot_pools ?? []).find((pool) => pool.is_current === true)?.price ??
 					input.pricing?.current_spot_price ??
@@ -95,7 +104,6 @@ export const decide =
 					null;
 				const prices: Prices = {
 					points,
-					dropped,
 					onDemandMicros: micros(input.ondemand_price ?? input.pricing?.ondemand_price),
 					currentMicros: host.host_mode === 'ondemand' ? null : micros(current),
 					mode: null,

@@ -1,6 +1,7 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
 import { lockAgent } from '../store/agents.ts';
+import { openEmergencyOf } from '../store/emergencies.ts';
 import { primaryOf } from '../store/hosts.ts';
 import type { Caller } from './caller.ts';
 import { agentDeleted } from './calling-host.ts';
@@ -12,13 +13,15 @@ import { isCalling } from './takeover.ts';
 import { StaleRow } from './unit.ts';
 
 /**
- * What T3 of identity.md leaves to a person: a zombie, or a candidate, that calls becomes the primary of an agent whose primary is silent.
- * The old primary is on hold, since silence is no proof of death. Errors: 404, 409 NOT_PROMOTABLE, NOT_CALLING, PRIMARY_ALIVE.
+ * What T3 of identity.md leaves to a person: a zombie, or a candidate, that calls becomes the primary of an agent whose primary is silent, or
+ * whose primary AWS takes back and that nobody could launch a replica for. An old primary that is only silent is on hold, since silence is no proof of
+ * death. Errors: 404, 409 NOT_PROMOTABLE, NOT_CALLING, PRIMARY_ALIVE.
  */
 export const promoteInstance =
 	(context: Context) =>
-	(input: Valid<'promoteInstance'>, caller: Caller): Promise<Output<'promoteInstance'>> =>
-		context.unit(caller, async (tx, journal) => {
+	(input: Valid<'promoteInstance'>, caller: Caller): Promise<Output<'promoteInstance'>> => {
+		const calledAt = context.clock.now();
+		return context.unit(caller, async (tx, journal) => {
 			const found = await instanceOf(tx, input.instance_id, input.client_id, caller);
 			const agent = await lockAgent.first(tx, { id: found.agent_id });
 			const host = await instanceOf(tx, input.instance_id, input.client_id, caller);
@@ -26,13 +29,16 @@ export const promoteInstance =
 			if (agent === undefined || primary === undefined || host.agent_id !== agent.id) throw new StaleRow();
 			const refuse = (code: string, message: string, hint: string) => new SpotError('conflict', code, message, { hint });
 			if (agent.status === 'deleted') throw agentDeleted(agent.id);
+			journal.countIfLost('instance_promotion_failures_total');
 			if (host.role !== 'zombie' && host.role !== 'candidate')
 				throw refuse(
 					'NOT_PROMOTABLE',
 					`${host.instance_id} is ${host.role}: only a zombie or a candidate is promoted by its id`,
 					host.role === 'replica' ? 'a replica has a command of its own: spotctl replicas list' : `see: spotctl agents show ${agent.id}`,
 				);
-			if (agent.status !== 'offline' && !(await primaryIsSilent(context, tx, primary)))
+			const emergency = await openEmergencyOf.first(tx, { agent_id: agent.id });
+			const isTakenBack = emergency?.kind === 'termination' && emergency.handle === primary.handle && emergency.promoted_at === null;
+			if (!isTakenBack && agent.status !== 'offline' && !(await primaryIsSilent(context, tx, primary)))
 				throw refuse(
 					'PRIMARY_ALIVE',
 					`${primary.instance_id}, the primary of ${agent.logical_agent_id}, calls`,
@@ -49,17 +55,19 @@ export const promoteInstance =
 				from: primary,
 				to: host,
 				reason: 'operator',
-				old: { role: 'zombie', hold: true, terminatedAt: null },
+				old: { role: 'zombie', hold: !isTakenBack, terminatedAt: null },
 				command: null,
+				calledAt,
 				record: {},
 			});
 			const before = { primary: primary.instance_id, role: host.role, hold: host.hold === 1 };
 			journal.audit('instances.promote', 'instance', host.instance_id, host.client_id, before, { primary: host.instance_id });
 			return {
 				success: true,
-				message: `${host.instance_id} is the primary of ${agent.logical_agent_id}; ${primary.instance_id} is a zombie on hold`,
+				message: `${host.instance_id} is the primary of ${agent.logical_agent_id}; ${primary.instance_id} is a zombie${isTakenBack ? '' : ' on hold'}`,
 				agent_id: agent.id,
 				new_instance_id: host.instance_id,
 				old_instance_id: primary.instance_id,
 			};
 		});
+	};

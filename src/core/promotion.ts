@@ -1,10 +1,12 @@
 import type { Agent } from '../store/agents.ts';
-import type { Command, SwitchRecord } from '../store/commands.ts';
+import type { Command } from '../store/commands.ts';
 import { type Emergency, openEmergencyOf } from '../store/emergencies.ts';
 import type { Host } from '../store/hosts.ts';
 import { type PromotionRows, writePromotions } from '../store/promotions.ts';
 import type { Db } from '../store/statement.ts';
+import type { SwitchRecord } from '../store/switches.ts';
 import type { Context } from './context.ts';
+import type { PromotionType } from './counters.ts';
 import type { Journal } from './journal.ts';
 import { NAMED_PATIENCE_MS } from './silence.ts';
 
@@ -18,7 +20,7 @@ export type Reason =
 	| 'takeover'
 	/** A guess by registration was disputed, and the guessed machine fell silent (T9). */
 	| 'taken-back'
-	/** An operator, or an agent in a person's name, promoted the replica (T6). */
+	/** An operator, or an agent in a person's name, promoted the replica (T6); or an operator a zombie or candidate that calls (T3). */
 	| 'operator'
 	/** AWS takes the primary back (T6). */
 	| 'notice'
@@ -46,6 +48,8 @@ export type Promotion = {
 	readonly command: Command | null;
 	/** The open emergency of the agent where whoever promotes holds it, and writes what becomes of it. */
 	readonly emergency?: Emergency | null;
+	/** When it was called for, where not by the claim of the command. */
+	readonly calledAt?: number | null;
 	/** What the switch history says, as far as known. */
 	readonly record: Partial<SwitchRecord>;
 };
@@ -64,6 +68,7 @@ export const promote = async (
 ): Promise<{ agent: Agent; host: Host; record: SwitchRecord }> => {
 	const { agent, from, to, old, command } = promotion;
 	const now = context.clock.now();
+	journal.countIfLost('instance_promotion_failures_total');
 	// An order that keeps the old machine although this agent terminates: nobody but an operator may end it.
 	const kept = old.role === 'zombie' && command?.terminate_wait_seconds === 0 && agent.auto_terminate_enabled === 1;
 	const hold = old.hold || kept;
@@ -116,8 +121,27 @@ export const promote = async (
 	else promotion.gather.push(rows);
 	tell(journal, { ...promotion, old: { ...old, hold } }, host);
 	journal.count('instance_promotions_total');
+	const [type, since] = [MEASURED[promotion.reason], promotion.calledAt ?? command?.claimed_at ?? null];
+	if (type !== null && since !== null) journal.observe('instance_promotion_duration_seconds', type, { since });
+	noteDowntime(journal, null, record);
 	if (promotion.reason === 'report' || promotion.reason === 'registration') journal.count('switch_success_total');
 	return { agent: promoted, host, record };
+};
+
+/** As what its duration is measured; nothing says when a takeover was called for, since silence has no beginning that was seen. */
+const MEASURED: Readonly<Record<Reason, PromotionType | null>> = {
+	registration: 'switch',
+	report: 'switch',
+	takeover: null,
+	'taken-back': null,
+	operator: 'manual',
+	notice: 'emergency',
+	silence: 'emergency',
+};
+
+/** Measures the downtime of a switch, once: when its record first says it. */
+export const noteDowntime = (journal: Journal, before: SwitchRecord | null, { downtime_ms: ms }: SwitchRecord): void => {
+	if (ms !== null && (before?.downtime_ms ?? null) === null) journal.observe('switch_downtime_seconds', null, { seconds: ms / 1000 });
 };
 
 /** What becomes of the row of the old primary. */
@@ -230,21 +254,22 @@ export const holdUntil = (host: Host, emergency: Emergency | null | undefined): 
 	return leftToAws(host, deadline, emergency.received_at) || null;
 };
 
-const WORDS: Readonly<Record<Reason, string>> = {
+const WORDS: Readonly<Record<Exclude<Reason, 'operator'>, string>> = {
 	registration: 'it registered and fits the switch that was ordered',
 	report: 'its predecessor reported the switch',
 	takeover: 'the primary fell silent',
 	'taken-back': 'the machine that had taken over fell silent',
-	operator: 'an operator promoted the replica',
 	notice: 'AWS takes its predecessor back',
 	silence: 'the primary fell silent, and its replica was ready',
 };
 
-const tell = (journal: Journal, { agent, from, reason, command, old }: Promotion, host: Host): void => {
+const tell = (journal: Journal, { agent, from, to, reason, command, old }: Promotion, host: Host): void => {
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
 	const severity = ['takeover', 'taken-back', 'notice', 'silence'].includes(reason) ? 'warning' : 'info';
 	const left = from === null ? '' : ` instead of ${from.instance_id} (now ${old.role}${old.hold ? ', on hold' : ''})`;
-	journal.event('switch_completed', `${host.instance_id} is the primary of ${agent.logical_agent_id}${left}: ${WORDS[reason]}`, about, {
+	const what = to.role === 'replica' ? 'the replica' : `it, a ${to.role} that called`;
+	const why = reason === 'operator' ? `an operator promoted ${what}` : WORDS[reason];
+	journal.event('switch_completed', `${host.instance_id} is the primary of ${agent.logical_agent_id}${left}: ${why}`, about, {
 		severity,
 		metadata: {
 			reason,
@@ -258,7 +283,7 @@ const tell = (journal: Journal, { agent, from, reason, command, old }: Promotion
 	journal.notify(
 		'instance_switched',
 		'Instance switched',
-		`${agent.logical_agent_id} runs on ${host.instance_id}${left}: ${WORDS[reason]}`,
+		`${agent.logical_agent_id} runs on ${host.instance_id}${left}: ${why}`,
 		about,
 		severity,
 	);

@@ -23,17 +23,19 @@ import type { Situation } from './failover-plan.ts';
 import type { Journal } from './journal.ts';
 import { byAge, fits, type Machine, type Order, orderOfReplica, orderOfSwitch, readOrders, tentativeOf } from './orders.ts';
 import { promote } from './promotion.ts';
-import { lockedWork, reconcile } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
 import { attach, becomeReady } from './replica-machine.ts';
 import { configFor, defaultSettings } from './settings.ts';
 import { primaryIsSilent } from './silence.ts';
 import { takeOverIfSilent } from './takeover.ts';
 import { StaleRow } from './unit.ts';
+import { lockedWork } from './work.ts';
 
 /** An agent restarted in mid-command keeps this much of its lease (identity.md section 6). */
 const RESTART_WINDOW_MS = 5 * 60_000;
 
-type Registration = Omit<Valid<'registerHost'>, 'availability_zone' | 'current_mode' | 'logical_agent_id'> & {
+type Registration = Omit<Valid<'registerHost'>, 'availability_zone' | 'az' | 'current_mode' | 'logical_agent_id'> & {
+	readonly az: string | null;
 	readonly clientId: string;
 	readonly logicalId: string;
 };
@@ -63,7 +65,7 @@ export const registerHost =
 		const { availability_zone, current_mode, logical_agent_id, ...rest } = input;
 		const said: Registration = {
 			...rest,
-			az: rest.az ?? availability_zone,
+			az: rest.az ?? availability_zone ?? null,
 			mode: rest.mode ?? current_mode,
 			clientId: caller.principal.clientId,
 			logicalId: logical_agent_id ?? rest.instance_id,
@@ -392,6 +394,8 @@ const firstHost = async (work: Work): Promise<Result> => {
 		last_cleanup_at: null,
 		terminated_at: null,
 		attention_at: null,
+		enabled_at: null,
+		kept_settings: null,
 		deleted_at: null,
 		installed_at: now,
 		created_at: now,

@@ -4,8 +4,8 @@ import { type Replica, replicaById } from '../store/replicas.ts';
 import type { Caller } from './caller.ts';
 import { callingHostWith, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
-import { lockedWork, type Work } from './reconcile.ts';
 import { StaleRow } from './unit.ts';
+import { lockedWork, type Work } from './work.ts';
 
 /** 404: the agent has no such replica. */
 export const noReplica = (id: string): SpotError =>

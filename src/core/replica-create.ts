@@ -9,11 +9,13 @@ import type { Context } from './context.ts';
 import { machineOfAgent } from './machines.ts';
 import { zoneOf } from './orders.ts';
 import { choosePool, NO_WISHES, readMarket } from './pool-choice.ts';
-import { blankReplica, lockedWork, orderIn, reconcile, type Work } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
 import { attach, endMachine } from './replica-machine.ts';
+import { blankReplica, orderIn } from './replica-order.ts';
 import { poolOf, shownReplica } from './replica-view.ts';
 import { micros, usd } from './report.ts';
 import { StaleRow } from './unit.ts';
+import { lockedWork, type Work } from './work.ts';
 
 const TYPES: readonly Replica['type'][] = ['manual', 'automatic-rebalance', 'automatic-termination'];
 

@@ -5,8 +5,11 @@ import { setWatch } from '../store/liveness.ts';
 import { addReplica, type Replica, saveReplica } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
+import { changeEmergency, note } from './emergency-book.ts';
 import type { Journal } from './journal.ts';
-import { blankReplica, changeEmergency, note, type Work } from './reconcile.ts';
+import { spotPriceOf } from './pool-choice.ts';
+import { blankReplica } from './replica-order.ts';
+import type { Work } from './work.ts';
 
 /** Saves the live replica of the work under its status check. */
 export const saveLive = async (work: Work, change: Partial<Replica>): Promise<Replica> => {
@@ -145,6 +148,7 @@ export const endMachine = async (surplus: Surplus, machine: Host, isNew: boolean
 			region: ended.region,
 			az: ended.az,
 			mode: ended.mode ?? 'spot',
+			hourly_micros: await spotPriceOf(tx, ended, now),
 			error_message: why,
 			launched_at: now,
 			ended_at: now,

@@ -6,13 +6,13 @@ import type { Caller } from './caller.ts';
 import { agentDeleted, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { MOST_SERVED } from './failover-plan.ts';
-import { lockedWork, reconcile } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
 import { REPLICA_STATES, SERVE_MS } from './replica-rules.ts';
 import { hostReplica } from './replica-view.ts';
-import { note, withHost } from './routine.ts';
+import { note, withCurrentHost, withHost } from './routine.ts';
+import { isHidden } from './terminations.ts';
+import { lockedWork } from './work.ts';
 
-/** An attempt hides a machine from the lists for this long (spec section 8). */
-const ATTEMPT_MS = 5 * 60_000;
 const MOST_LISTED = 1000;
 
 /** #57 */
@@ -32,8 +32,8 @@ const EMPTY: List = { replicas: [], total: 0 };
 /** #58: launch orders for the primary, ended replicas for the primary (or a deleted agent's former one), everything else for anybody. */
 export const listHostReplicas =
 	(context: Context) =>
-	(input: Valid<'listHostReplicas'>, caller: Caller): List | Promise<List> =>
-		withHost(context, input.agent_id, caller, (host) => {
+	(input: Valid<'listHostReplicas'>, caller: Caller): Promise<List> =>
+		withCurrentHost(context, input.agent_id, caller, (host) => {
 			const { status } = input;
 			if (host.status === 'deleted' && status !== 'launching' && status !== 'terminated') throw agentDeleted(host.agent_id);
 			note(context, host, caller, status === 'launching' ? 'replicas' : 'other');
@@ -89,11 +89,7 @@ const ended = async (context: Context, host: View): Promise<List> => {
 	const now = context.clock.now();
 	const rows = await endedReplicasOf.all(context.store.read, { agent_id: host.agent_id, primary: host.handle });
 	const due = rows.filter(
-		(row) =>
-			/^i-/.test(row.instance_id ?? '') &&
-			row.hold === 0 &&
-			(row.hold_until ?? 0) <= now &&
-			now - (row.termination_attempted_at ?? Number.NEGATIVE_INFINITY) >= ATTEMPT_MS,
+		(row) => /^i-/.test(row.instance_id ?? '') && row.hold === 0 && (row.hold_until ?? 0) <= now && !isHidden(row, now),
 	);
 	return { replicas: due.map((row) => hostReplica({ ...row, status: 'terminated' }, now)), total: due.length };
 };

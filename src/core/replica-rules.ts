@@ -68,3 +68,6 @@ export const retryAt = (failures: readonly Replica[]): number => {
 	if (last === undefined) return 0;
 	return (last.ended_at ?? last.created_at) + Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (failures.length - 1));
 };
+
+/** What a replica is called: its machine, or its order while nobody has named one. */
+export const nameOf = (replica: Replica): string => replica.instance_id ?? placeholder(replica);

@@ -7,11 +7,14 @@ import type { Db } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
 import { speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
-import { endReplica, note as notePlan, reconcile, type Work } from './reconcile.ts';
+import { note as notePlan } from './emergency-book.ts';
+import { reconcile } from './reconcile.ts';
 import { audit, conflict, counts, onReplica, type ReplicaCall } from './replica-call.ts';
+import { endReplica } from './replica-end.ts';
 import { becomeReady, saveLive } from './replica-machine.ts';
 import { mayBecome, REPLICA_STATES } from './replica-rules.ts';
 import { StaleRow } from './unit.ts';
+import type { Work } from './work.ts';
 
 const STATUS_ALIASES: Readonly<Record<string, Replica['status']>> = { error: 'failed' };
 

@@ -9,8 +9,10 @@ import { actorOf, type Caller, clientScope } from './caller.ts';
 import { agentDeleted } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { pageOf, readCursor } from './paging.ts';
-import { endReplica, promoteReplica, reconcile } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
 import { audit, conflict, noReplica, onReplica, type ReplicaCall } from './replica-call.ts';
+import { endReplica } from './replica-end.ts';
+import { promoteReplica } from './replica-promotion.ts';
 import { operatorReplica, shownReplica } from './replica-view.ts';
 
 /** Operator routes take any handle of the agent but a standby's private one (identity.md section 7). */
@@ -57,8 +59,9 @@ export const deleteReplica =
 /** #62 (T6). The loser of a race reads who won. */
 export const promoteReplicaRoute =
 	(context: Context) =>
-	(input: Valid<'promoteReplica'>, caller: Caller): Promise<Output<'promoteReplica'>> =>
-		onReplica(context, caller, input, async (call) => {
+	(input: Valid<'promoteReplica'>, caller: Caller): Promise<Output<'promoteReplica'>> => {
+		const calledAt = context.clock.now();
+		return onReplica(context, caller, input, async (call) => {
 			const { work, replica } = call;
 			await mustSpeakForAgent(call, input.agent_id);
 			if (replica.status === 'promoted')
@@ -72,6 +75,7 @@ export const promoteReplicaRoute =
 					},
 				);
 			if (replica.live_of === null) throw noReplica(input.replica_id);
+			work.journal.countIfLost('instance_promotion_failures_total');
 			if (replica.status !== 'ready')
 				throw new SpotError('invalid', 'REPLICA_NOT_READY', `the replica is ${replica.status}, not ready`, {
 					hint: `see: spotctl replicas show ${replica.id}`,
@@ -82,7 +86,7 @@ export const promoteReplicaRoute =
 			const old = work.primary;
 			const demote = input.demote_old_primary === true;
 			audit(call, 'replicas.promote', { status: 'promoted', demote_old_primary: demote });
-			await promoteReplica(work, replica, { reason: 'operator', demote });
+			await promoteReplica(work, replica, { reason: 'operator', demote, calledAt });
 			await reconcile(work);
 			const primary = work.primary;
 			return {
@@ -97,6 +101,7 @@ export const promoteReplicaRoute =
 				},
 			};
 		});
+	};
 
 /** #34 */
 export const listClientReplicas =

@@ -1,7 +1,8 @@
 import type { Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import type { Command, SwitchRecord } from '../store/commands.ts';
+import type { Command } from '../store/commands.ts';
 import type { Mode } from '../store/schema.ts';
+import type { SwitchRecord } from '../store/switches.ts';
 
 /** USD as micro-dollars; null stays null. */
 export const micros = (usd: number | null | undefined): number | null =>
@@ -34,6 +35,8 @@ export type Report = {
 	readonly new: Side;
 	readonly success: boolean;
 	readonly error: string | null;
+	/** The cause in a word of the history; null where the report has none of them. */
+	readonly trigger: string | null;
 	readonly oldTerminatedAt: number | null;
 	/** The columns of the switch history it fills. */
 	readonly record: Partial<SwitchRecord>;
@@ -48,7 +51,20 @@ const side = (given: Valid<'switchReport'>['old_instance']): Side => ({
 	ami: given?.ami_id ?? null,
 });
 
-/** Old price minus new price in micro-dollars per hour: spot where it is known and that is the mode, else on-demand; null when unknown. */
+/** Causes that a report may name (endpoints.md #49). An agent makes "manual" or "model" of the priority of its command, so a command that is known goes before it. */
+const TRIGGERS: ReadonlySet<string> = new Set(['manual', 'model', 'automatic', 'emergency']);
+
+const triggerOf = (said: string | null): string | null => {
+	const word = said?.toLowerCase() ?? '';
+	return TRIGGERS.has(word) ? word : null;
+};
+
+/**
+ * Old price minus new price in micro-dollars per hour (spec section 5); null when one of them is unknown. What is paid follows the mode:
+ * the on-demand price for an on-demand machine (of which `old_spot` is null in every report, endpoints.md #49) and where no mode is known.
+ * A spot machine never paid it, so without its spot price nothing is said: the difference would be a saving that nobody measured
+ * (decided 12, spec section 11).
+ */
 export const impactOf = (
 	oldSpot: number | null,
 	newSpot: number | null,
@@ -103,6 +119,7 @@ export const readReport = (input: Valid<'switchReport'>, now: number): Report =>
 		new: newSide,
 		success,
 		error: input.error_message,
+		trigger: triggerOf(input.trigger),
 		oldTerminatedAt: ended ?? (timing?.old_instance_terminated_at || timing?.old_terminated_at ? now : null),
 		record: {
 			old_mode: oldSide.mode,

@@ -11,19 +11,38 @@ import { saveAgentOrRetry } from './agent-row.ts';
 import { type Caller, clientOf } from './caller.ts';
 import { agentDeleted, callingHost, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
+import { changeEmergency, openEmergency } from './emergency-book.ts';
 import type { Journal } from './journal.ts';
 import type { SignOfLife } from './liveness.ts';
-import { blankReplica, changeEmergency, endReplica, lockedWork, openEmergency, reconcile, reconcileAgent } from './reconcile.ts';
+import { reconcile, reconcileAgent } from './reconcile.ts';
 import { alive } from './register.ts';
+import { endReplica } from './replica-end.ts';
 import { attach } from './replica-machine.ts';
+import { blankReplica } from './replica-order.ts';
 import { configFor } from './settings.ts';
 import { takeOverIfSilent } from './takeover.ts';
 import { StaleRow } from './unit.ts';
+import { lockedWork } from './work.ts';
 
 /** Continues with the host of a call at once when it is remembered, later when it has to be read. */
 export const withHost = <T>(context: Context, handle: string, caller: Caller, next: (host: View) => T | Promise<T>): T | Promise<T> => {
 	const host = context.directory.hostOf(handle, caller);
 	return host instanceof Promise ? host.then(next) : next(host);
+};
+
+/**
+ * The same with what every daemon has answered until now: role changes show in launch leases and terminate lists at once (identity.md
+ * section 5). A poll that came too early would leave an order alone for the 30 s until the next, of the 120 that AWS gives. Costs a look at
+ * the change log, shared by all who ask meanwhile. Errors: 503.
+ */
+export const withCurrentHost = async <T>(
+	context: Context,
+	handle: string,
+	caller: Caller,
+	next: (host: View) => T | Promise<T>,
+): Promise<T> => {
+	await context.feed.catchUp();
+	return withHost(context, handle, caller, next);
 };
 
 /** Notes a call of a host, unless an operator made it. */

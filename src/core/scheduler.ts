@@ -168,7 +168,6 @@ export const createScheduler = (context: Context, jobs: readonly Job[]): Schedul
 	return {
 		start: async (alone) => {
 			if (jobs.length === 0) return;
-			for (const name of ['job_runs_total', 'job_failures_total']) counters.add(name, 0);
 			await store.transactTogether(names.map((name) => addJob.of({ name })));
 			await renew(alone);
 			stopTimer = clock.every(TICK_MS, () => {

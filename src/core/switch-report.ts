@@ -1,19 +1,11 @@
 import type { Output, Valid } from '../contract/index.ts';
 import type { Agent } from '../store/agents.ts';
-import {
-	addSwitch,
-	type Command,
-	claimsOfHost,
-	nameMachine,
-	type SwitchRecord,
-	saveCommand,
-	saveSwitch,
-	switchOf,
-	switchOfCommand,
-} from '../store/commands.ts';
+import { type Command, claimsOfHost, nameMachine, saveCommand } from '../store/commands.ts';
 import { addHost, type Host, hostByHandle, hostNamedBy, primaryOf, saveHost } from '../store/hosts.ts';
+import { hostPrice } from '../store/prices.ts';
 import { confirmEnd } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
+import { addSwitch, type SwitchRecord, saveSwitch, switchOf, switchOfCommand } from '../store/switches.ts';
 import type { Caller } from './caller.ts';
 import { callingHostWith, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
@@ -21,13 +13,18 @@ import { disputeGuess } from './dispute.ts';
 import type { Journal } from './journal.ts';
 import { machineOfAgent, type Named } from './machines.ts';
 import { orderState } from './orders.ts';
-import { promote } from './promotion.ts';
-import { endReplica, lockedWork, reconcile } from './reconcile.ts';
+import { noteDowntime, promote } from './promotion.ts';
+import { reconcile } from './reconcile.ts';
+import { endReplica } from './replica-end.ts';
 import { commandOf, impactOf, known, type Report, readReport, usd } from './report.ts';
 import { primaryIsSilent } from './silence.ts';
 import { takeOverIfSilent } from './takeover.ts';
+import { lockedWork } from './work.ts';
 
 type Answer = Output<'switchReport'>;
+
+/** For so long the price that a host reported of itself is what it pays (spec section 8 looks back as far). */
+const OWN_PRICE_MS = 3_600_000;
 
 /** One report in its transaction. */
 type Work = {
@@ -38,6 +35,8 @@ type Work = {
 	readonly agent: Agent;
 	readonly host: Host;
 	readonly now: number;
+	/** What the reporting host said last that it pays for itself, where it runs on spot and its report has no price of it. */
+	readonly ownSpot?: number | null;
 	/** The machine it names has no row yet. */
 	readonly isNew?: boolean;
 };
@@ -74,12 +73,13 @@ export const switchReport =
 		return result.answer;
 	};
 
-const carryOut = async (work: Work, claims: readonly Command[], named: Host | undefined): Promise<Answer> => {
-	const { tx, report, agent, host } = work;
+const carryOut = async (given: Work, claims: readonly Command[], named: Host | undefined): Promise<Answer> => {
+	const { tx, report, agent, host } = given;
 	const command = commandOf(claims, report);
-	if (!report.success) return failed(work, command);
+	if (!report.success) return failed(given, command);
 	const newId = report.newId ?? '';
 	if (newId === host.instance_id) return answer('none', 'the report names its own host as the new machine; nothing moved', null);
+	const work = { ...given, ownSpot: await ownSpotOf(given) };
 	// An open command has no record yet: its report is the first word about it.
 	const open = command?.status === 'claimed';
 	const earlier = open
@@ -96,6 +96,18 @@ const carryOut = async (work: Work, claims: readonly Command[], named: Host | un
 	if (machine.role === 'primary') return takenOver(work, machine, command);
 	return decide({ ...work, isNew }, machine, command);
 };
+
+/** Measured and asked for only where it is missing: reports of agents carry it, unless AWS did not tell them. */
+const ownSpotOf = async ({ tx, report, host, now }: Work): Promise<number | null> => {
+	const isOwn = report.oldId === null || report.oldId === host.instance_id;
+	if (!isOwn || (report.old.mode ?? host.mode) !== 'spot' || (report.record.old_spot_micros ?? null) !== null) return null;
+	const own = await hostPrice.first(tx, { handle: host.handle });
+	return own === undefined || now - own.reported_at > OWN_PRICE_MS ? null : own.spot_micros;
+};
+
+/** The cause as the report says it where no command does. */
+const causeOf = (report: Report, command: Command | null): Partial<SwitchRecord> =>
+	command === null && report.trigger !== null ? { trigger_type: report.trigger } : {};
 
 const namedMachine = (report: Report, newId: string, host: Host, command: Command | null): Named => ({
 	instanceId: newId,
@@ -137,14 +149,14 @@ const switched = async (work: Work, from: Host, to: Host, command: Command | nul
 		reason: 'report',
 		old: { role: report.oldTerminatedAt === null ? 'zombie' : 'terminated', hold: false, terminatedAt: report.oldTerminatedAt },
 		command,
-		record: completed(report.record, from, to),
+		record: { ...completed(work, from, to), ...causeOf(report, command) },
 	});
 	return answer('switched', `${to.instance_id} is the primary`, record);
 };
 
 /** Fills what the report leaves open from what is known, and computes the impact from both. */
-const completed = (record: Partial<SwitchRecord>, from: Host, to: Host): Partial<SwitchRecord> => {
-	const merged = known(record);
+const completed = ({ report, ownSpot = null }: Work, from: Host, to: Host): Partial<SwitchRecord> => {
+	const merged = known({ old_spot_micros: ownSpot, ...known(report.record) });
 	const oldMode = merged.old_mode ?? from.mode;
 	const newMode = merged.new_mode ?? to.mode;
 	return {
@@ -180,7 +192,7 @@ const corrected = async (work: Work, guess: Host, machine: Host, command: Comman
 		old: { role: 'candidate', hold: false, terminatedAt: null },
 		command,
 		record: {
-			...completed(report.record, host, machine),
+			...completed(work, host, machine),
 			old_instance_id: host.instance_id,
 			old_mode: report.old.mode ?? host.mode,
 			old_pool_id: report.old.poolId ?? host.pool_id,
@@ -214,14 +226,15 @@ const ended = async ({ context, tx, journal, agent, report, now }: Work, host: H
 
 /** The switch is known already (a registration proved it, or the report came twice): prices, times and the old host's end are added. */
 const filled = async (work: Work, earlier: SwitchRecord, command: Command | null): Promise<Answer> => {
-	const { tx, journal, agent, host, report, now } = work;
-	const merged: SwitchRecord = { ...earlier, ...known(report.record) };
+	const { tx, journal, agent, host, report, now, ownSpot = null } = work;
+	const merged: SwitchRecord = { ...earlier, old_spot_micros: earlier.old_spot_micros ?? ownSpot, ...known(report.record) };
 	const record: SwitchRecord = {
 		...merged,
 		impact_micros: impactOf(merged.old_spot_micros, merged.new_spot_micros, merged.ondemand_micros, merged.old_mode, merged.new_mode),
 		evidence: 'report',
 	};
 	await saveSwitch.later(tx, record);
+	noteDowntime(journal, earlier, record);
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	if (command !== null && command.reported_at === null && command.status === 'completed') {
 		await saveCommand.must(tx, { ...command, reported_at: now, seen_status: command.status });
@@ -250,7 +263,7 @@ const takenOver = async (work: Work, machine: Host, command: Command | null): Pr
 		new_spot_micros: null,
 		ondemand_micros: null,
 		impact_micros: null,
-		trigger_type: command?.trigger_type ?? 'agent',
+		trigger_type: command?.trigger_type ?? report.trigger ?? 'agent',
 		initiated_at: command?.claimed_at ?? null,
 		launched_at: null,
 		ready_at: null,
@@ -261,11 +274,12 @@ const takenOver = async (work: Work, machine: Host, command: Command | null): Pr
 		downtime_ms: null,
 		snapshot_id: null,
 		error_message: null,
-		...completed(report.record, host, machine),
+		...completed(work, host, machine),
 		generation: agent.generation,
 		created_at: now,
 	};
 	await addSwitch.later(tx, record);
+	noteDowntime(journal, null, record);
 	if (command !== null) await nameMachine.later(tx, { id: command.id, instance_id: machine.instance_id });
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	journal.changed('agent', agent.id);

@@ -131,14 +131,11 @@ export const checkTarget = ({ host, pool, open }: Facts, wanted: Wanted): void =
  * is a sensor (clients.md section 3). `heardAt` is what this daemon has heard and not yet written. Errors: 409 AGENT_NEVER_POLLS.
  */
 export const readiness = ({ agent, host, polledAt }: Facts, heardAt: number | null, now: number): string[] => {
-	const silent = heardAt === null && polledAt === null;
+	// Only a host that calls and is enabled is waited for; whatever else stands in its way is said below.
+	const waits = heardAt === null && polledAt === null && agent.enabled === 1 && agent.status === 'online' && host.registered_at !== null;
 	// A host that was promoted or enabled just now learns of it with its next config poll, and asks for commands only then.
-	const calls =
-		agent.enabled === 1 &&
-		agent.status === 'online' &&
-		host.registered_at !== null &&
-		now - Math.max(host.registered_at, agent.updated_at) > POLL_PATIENCE_MS;
-	if (silent && calls) {
+	const since = Math.max(host.registered_at ?? 0, host.last_switch_at ?? 0, agent.enabled_at ?? 0);
+	if (waits && now - since > POLL_PATIENCE_MS) {
 		throw new SpotError(
 			'conflict',
 			'AGENT_NEVER_POLLS',
@@ -146,7 +143,7 @@ export const readiness = ({ agent, host, polledAt }: Facts, heardAt: number | nu
 			{ hint: 'switch it by hand, or install the classic agent on it' },
 		);
 	}
-	const warnings: string[] = [];
+	const warnings: string[] = waits ? ['the agent has not asked for commands yet'] : [];
 	if (agent.status === 'offline')
 		warnings.push('the agent is offline: it will switch when it is back, if that is before the command expires');
 	if (agent.enabled === 0) warnings.push('the agent is disabled: it asks for commands only when it is enabled');

@@ -10,11 +10,13 @@ import { callingHost, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';
 import type { Journal } from './journal.ts';
-import { endReplica, lockedWork, reconcile } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
+import { endReplica } from './replica-end.ts';
 import { plausible } from './report.ts';
-import { note, withHost } from './routine.ts';
+import { note, withCurrentHost } from './routine.ts';
+import { lockedWork } from './work.ts';
 
-/** An attempt hides a machine from the list for this long (spec section 8). */
+/** An attempt hides a machine from the lists for this long (spec section 8). */
 const ATTEMPT_MS = 5 * 60_000;
 
 type List = Output<'instancesToTerminate'>;
@@ -28,7 +30,8 @@ export const isDue = (host: Ending, now: number): boolean =>
 	(host.hold_until ?? 0) <= now &&
 	(host.role === 'ended' || (host.zombie_at !== null && now - host.zombie_at >= host.terminate_wait_seconds * 1000));
 
-const hidden = (host: Host, now: number): boolean =>
+/** Whether somebody has just tried to end a machine: until it is known what came of it, it is on no list. */
+export const isHidden = (host: Pick<Host, 'termination_attempted_at'>, now: number): boolean =>
 	host.termination_attempted_at !== null && now - host.termination_attempted_at < ATTEMPT_MS;
 
 /**
@@ -37,8 +40,8 @@ const hidden = (host: Host, now: number): boolean =>
  */
 export const instancesToTerminate =
 	(context: Context) =>
-	(input: Valid<'instancesToTerminate'>, caller: Caller): List | Promise<List> =>
-		withHost(context, input.agent_id, caller, (host) => {
+	(input: Valid<'instancesToTerminate'>, caller: Caller): Promise<List> =>
+		withCurrentHost(context, input.agent_id, caller, (host) => {
 			note(context, host, caller, 'terminations');
 			const empty: List = {
 				instances: [],
@@ -64,7 +67,7 @@ const list = async (context: Context, host: View, empty: List): Promise<List> =>
 	return {
 		instances: allowed
 			? due
-					.filter((row) => !hidden(row, now))
+					.filter((row) => !isHidden(row, now))
 					.map((row) => ({
 						instance_id: row.instance_id,
 						instance_type: row.instance_type,

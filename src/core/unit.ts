@@ -24,6 +24,9 @@ const ATTEMPTS = 4;
 
 export { StaleRow } from '../store/dialect.ts';
 
+/** Another daemon has the lease of a job, nobody has, or it was not renewed in time: the run ends here and its open transaction is undone. */
+export class LeaseLost extends Error {}
+
 export const createUnits =
 	(store: Store, clock: Clock, ids: Ids, origin: string, feed: Feed, counters: Counters): Units =>
 	async (callers, urgent, work) => {
@@ -37,17 +40,20 @@ export const createUnits =
 					await writeJournals(tx, journals);
 					return result;
 				}, urgent);
-				for (const { changes, counted } of journals) {
-					feed.changedHere(changes);
-					for (const [name, by] of counted) counters.add(name, by);
+				for (const journal of journals) {
+					feed.changedHere(journal.changes);
+					journal.report(counters, 'committed');
 				}
 				return value;
 			} catch (error) {
 				// The commit may have arrived although its answer did not: what it would have changed must not be believed.
 				for (const { changes } of journals) feed.changedHere(changes);
 				const raced = store.dialect.isStale(error) || store.dialect.isDuplicate(error) || store.dialect.isOrphan(error);
+				if (raced) counters.add('optimistic_lock_conflicts_total', 1);
+				// What was lost as one of a set is tried again by itself, and what ends with its lease by whoever has it.
+				const isLast = (!raced || attempt >= ATTEMPTS) && (callers.length === 1 || store.dialect.isUnavailable(error));
+				if (isLast && !(error instanceof LeaseLost)) for (const journal of journals) journal.report(counters, 'lost');
 				if (!raced) throw error;
-				counters.add('optimistic_lock_conflicts_total', 1);
 				if (attempt >= ATTEMPTS)
 					throw new SpotError('conflict', 'CONFLICT', 'somebody else changed the same thing at the same time', {
 						hint: 'try again',

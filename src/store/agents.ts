@@ -83,6 +83,8 @@ export const addAgent = statement<Agent>()((db, v) =>
 		last_cleanup_at: v('last_cleanup_at'),
 		terminated_at: v('terminated_at'),
 		attention_at: v('attention_at'),
+		enabled_at: v('enabled_at'),
+		kept_settings: v('kept_settings'),
 		deleted_at: v('deleted_at'),
 		installed_at: v('installed_at'),
 		created_at: v('created_at'),
@@ -113,6 +115,8 @@ export const saveAgent = statement<Agent & { seen_version: number }>()((db, v) =
 			last_cleanup_at: v('last_cleanup_at'),
 			terminated_at: v('terminated_at'),
 			attention_at: v('attention_at'),
+			enabled_at: v('enabled_at'),
+			kept_settings: v('kept_settings'),
 			deleted_at: v('deleted_at'),
 			updated_at: v('updated_at'),
 		})

@@ -197,6 +197,15 @@ export const liveHostsOfClient = statement<{ client_id: string }>()((db, v) =>
 		.where('role', '<>', 'terminated'),
 );
 
+/** How many machines have each role, without those that have ended: an index is read, of the machines that live. */
+export const machinesByRole = statement<Record<string, never>>()((db) =>
+	db
+		.selectFrom('host')
+		.select((eb) => ['role', eb.fn.countAll<number>().as('count')])
+		.where('role', 'in', ['primary', 'replica', 'candidate', 'zombie', 'ended', 'named'])
+		.groupBy('role'),
+);
+
 /** Zombies and ended replicas of an agent with the agent's own facts, read together so that role changes show at once. */
 export const endingHosts = statement<{ agent_id: string }>()((db, v) =>
 	db

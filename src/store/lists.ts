@@ -1,8 +1,9 @@
 import { type SelectQueryBuilder, sql } from 'kysely';
 import type { Agent } from './agents.ts';
-import type { Command, SwitchRecord } from './commands.ts';
+import type { Command } from './commands.ts';
 import type { Host } from './hosts.ts';
 import type { Db } from './statement.ts';
+import type { SwitchRecord } from './switches.ts';
 
 /** Where a page begins: after the row with this id. Ids sort by time (deps.ts), so the newest come first. */
 type Page = { readonly limit: number; readonly after: string | null };

@@ -80,6 +80,18 @@ export const overdueHosts = statement<{ cutoff: number }>()((db, v) =>
 		.limit(sql.lit(200)),
 );
 
+/**
+ * How many machines are watched, how many of them were last heard before `cutoff`, and how many agents are offline, whose machines nobody
+ * watches any more. Indexes only.
+ */
+export const watchedHosts = statement<{ cutoff: number }>()((db, v) =>
+	db.selectNoFrom((eb) => [
+		eb.selectFrom('host_liveness').select(eb.fn.countAll<number>().as('n')).where('watch_at', 'is not', null).$asScalar().as('watched'),
+		eb.selectFrom('host_liveness').select(eb.fn.countAll<number>().as('n')).where('watch_at', '<', v('cutoff')).$asScalar().as('overdue'),
+		eb.selectFrom('agent').select(eb.fn.countAll<number>().as('n')).where('status', '=', 'offline').$asScalar().as('offline'),
+	]),
+);
+
 /** The row that says since when somebody has been listening without a gap. */
 export const serviceClock = statement<Record<string, never>>()((db) => db.selectFrom('service_clock').selectAll().where('id', '=', 1));
 

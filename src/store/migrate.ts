@@ -2,6 +2,7 @@ import { type Migration, Migrator, sql } from 'kysely';
 import { SpotError } from '../errors.ts';
 import { spine } from './migrations/0001-spine.ts';
 import { failover } from './migrations/0002-failover.ts';
+import { settings } from './migrations/0003-settings.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
@@ -9,7 +10,7 @@ import type { Db } from './statement.ts';
 export type Spelling = { readonly autoId: string; readonly longText: string; readonly end: string; quote(name: string): string };
 
 /**
- * One DDL statement: MySQL commits each by itself, so a step is also what a kill can leave behind, and every step can be run again.
+ * One DDL statement, or one that brings rows into a new form: MySQL commits each by itself, so a step is also what a kill can leave behind, and every step can be run again.
  * Text keys are binary and unpadded on MySQL and MariaDB, as they are on SQLite (../shared/style/guide.md section 6).
  */
 export type Step = { readonly name: string; ddl(spelling: Spelling): string };
@@ -17,6 +18,7 @@ export type Step = { readonly name: string; ddl(spelling: Spelling): string };
 const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0001', spine],
 	['0002', failover],
+	['0003', settings],
 ];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>
@@ -105,7 +107,9 @@ export const refuse = (found: SchemaState, wanted: 'use' | 'migrate'): void => {
 		throw new SpotError(
 			'schema',
 			'SCHEMA_OLDER',
-			`the database schema is older than this spotctl: ${found.pending.length} steps are missing`,
+			found.state === 'empty'
+				? 'the database is empty: it holds nothing of spotctl yet'
+				: `the database schema is older than this spotctl: ${found.pending.length === 1 ? 'one step is' : `${found.pending.length} steps are`} missing`,
 			{
 				hint: 'run: spotctl db migrate   (or start with: spotctl serve --migrate)',
 			},

@@ -1,11 +1,12 @@
 import { sql } from 'kysely';
 import { type Agent, saveAgentState } from './agents.ts';
-import { addSwitches, type Command, type SwitchRecord, saveCommand, supersedeCommands } from './commands.ts';
+import { type Command, saveCommand, supersedeCommands } from './commands.ts';
 import { emergencyAtPromotion } from './emergencies.ts';
 import { addHost, type Host, saveHost, setRole } from './hosts.ts';
 import { setLiveness, setWatch } from './liveness.ts';
 import type { HostLivenessTable } from './schema.ts';
 import { type Db, inList, statement } from './statement.ts';
+import { addSwitches, type SwitchRecord } from './switches.ts';
 
 /** What one change of primary writes; all of it in one transaction, in the order of {@link writePromotions}. */
 export type PromotionRows = {

@@ -37,6 +37,7 @@ export type Flag = 0 | 1;
 export type ClientTable = {
 	id: string;
 	name: string;
+	/** In lower case, so that it is unique whatever the letters. */
 	email: string | null;
 	status: 'active' | 'inactive';
 	max_agents: number | null;
@@ -109,6 +110,10 @@ export type AgentTable = {
 	terminated_at: number | null;
 	/** When the coordinator must look at it; null while nothing is due. */
 	attention_at: number | null;
+	/** When it was last enabled after it had been disabled or deleted; null while that never happened. */
+	enabled_at: number | null;
+	/** What its deletion turned off, as JSON, for {@link AgentTable.deleted_at} to be undone; null while it is not deleted. */
+	kept_settings: string | null;
 	deleted_at: number | null;
 	installed_at: number;
 	created_at: number;

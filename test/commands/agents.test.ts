@@ -310,12 +310,23 @@ describe('agents', () => {
 	});
 
 	test('restore', async ({ expect }) => {
-		const script = { restoreAgent: () => ({ success: true, message: 'agent restored', agent_id: 'a-1', enabled: false }) };
+		const script = {
+			restoreAgent: () => ({
+				success: true,
+				message: 'agent restored',
+				agent_id: 'a-1',
+				enabled: false,
+				auto_switch_enabled: true,
+				manual_replica_enabled: false,
+			}),
+		};
 		const { tty, piped } = await both('agents restore a-1', { script });
 		expect(tty).toMatchInlineSnapshot(`
 			"exit 0
-			ID:      a-1
-			Enabled: no
+			ID:             a-1
+			Enabled:        no
+			Auto switch:    yes
+			Manual replica: no
 			! agent restored; let it act: spotctl agents enable a-1
 			"
 		`);
@@ -323,6 +334,8 @@ describe('agents', () => {
 			"exit 0
 			id	a-1
 			enabled	false
+			auto_switch	true
+			manual_replica	false
 			! agent restored; let it act: spotctl agents enable a-1
 			"
 		`);

@@ -20,7 +20,10 @@ const migrated = async (): Promise<string> => {
 };
 
 /** An agent of nobody, without a machine. */
-const AGENT = `insert into agent values ('a-1', 'c-1', 'web-1', 0, 1, 1, 'online', 1, 1, 0, 1, 300, 15, 0.3, 3, 10, 2, 1, null, null, null, null, 0, 0, 0, null)`;
+const AGENT = `insert into agent (id, client_id, logical_agent_id, self_named, generation, version, status, enabled, auto_switch_enabled, manual_replica_enabled,
+	auto_terminate_enabled, terminate_wait_seconds, min_savings_percent, risk_threshold, max_switches_per_day, max_switches_per_week, min_pool_duration_hours,
+	config_version, installed_at, created_at, updated_at)
+	values ('a-1', 'c-1', 'web-1', 0, 1, 1, 'online', 1, 1, 0, 1, 300, 15, 0.3, 3, 10, 2, 1, 0, 0, 0)`;
 
 describe('db', () => {
 	test('status of no database says so, and makes none', async ({ expect }) => {

@@ -101,6 +101,12 @@ describe.for(['pause', 'resume'] as const)('jobs %s', (verb) => {
 });
 
 describe('jobs run', () => {
+	test('--timeout without --wait would wait for nothing: it is refused and says what to type', async ({ expect }) => {
+		const { code, calls, err } = await cli('jobs run offline --timeout 5s', { script: {} });
+		expect([code, calls]).toEqual([2, []]);
+		expect(err).toContain('add --wait, or leave --timeout out');
+	});
+
 	const requested_at = ago(0);
 	const asked = job({ requested_at });
 	const runJob = () => ({ success: true, message: 'job offline begins within 2 s', job: asked });

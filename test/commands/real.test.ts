@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -380,6 +380,25 @@ describe('a daemon', () => {
 		expect((await start(home, ['clients', 'list']).ended).out).toContain('\tkept\t');
 		next.child.kill('SIGTERM');
 		expect((await next.ended).code).toBe(0);
+	}, 30_000);
+
+	it('with --local and no database makes none: it names the file and what to type', async () => {
+		const home = emptyHome();
+		const file = join(stateOf(home), 'spotctl.db');
+		const missing = await start(home, ['--local', 'clients', 'list']).ended;
+		expect([missing.code, missing.out, missing.err]).toEqual([
+			5,
+			'',
+			`spotctl: there is no database "${file}"\n  start the daemon, which makes it: spotctl serve   (or: spotctl db migrate)\n`,
+		]);
+		expect(existsSync(file)).toBe(false);
+		mkdirSync(stateOf(home), { recursive: true });
+		writeFileSync(file, '');
+		const empty = await start(home, ['--local', 'clients', 'list']).ended;
+		expect([empty.code, empty.err]).toEqual([
+			10,
+			'spotctl: the database is empty: it holds nothing of spotctl yet\n  run: spotctl db migrate   (or start with: spotctl serve --migrate)\n',
+		]);
 	}, 30_000);
 
 	it('does not start on a database that is newer, and five migrations at once are one', async () => {

@@ -133,6 +133,12 @@ describe('instances switch', () => {
 		expect(err).toMatch(/^spotctl: .+\n {2}.+\n$/s);
 	});
 
+	test('--timeout without --wait would wait for nothing: it is refused and says what to type', async ({ expect }) => {
+		const { code, calls, err } = await cli(`${LINE} --timeout 5m`, { script: { forceSwitch } });
+		expect([code, calls]).toEqual([2, []]);
+		expect(err).toBe('spotctl: --timeout says how long --wait waits, and --wait was not given\n  add --wait, or leave --timeout out\n');
+	});
+
 	test('warnings are on stderr, once', async ({ expect }) => {
 		const script = { forceSwitch: () => plan({ warnings: ['the agent is offline'] }) };
 		expect((await cli(LINE, { script })).err).toBe('spotctl: warning: the agent is offline\nthe switch is queued\n');

@@ -29,7 +29,7 @@ export const joinAt = async (
 	machine: object = {},
 ) => {
 	const instanceId = newMachine();
-	const { status, body } = await client.register(instanceId, { logical_agent_id: logicalId, az, ...machine });
+	const { status, body } = await client.register(instanceId, { logical_agent_id: logicalId, az: az ?? null, ...machine });
 	expect(status).toBe(200);
 	return { instanceId, handle: body.agent_id, role: body.role, answer: body };
 };

@@ -194,17 +194,37 @@ describeEachDatabase('commands and hosts', ({ freshUrl }) => {
 			expect([status, body.code, body.primary]).toEqual([409, 'NOT_PRIMARY', next.instanceId]);
 		});
 
-		it('is refused for a host that never asks for commands (v4), and not for one that has just been promoted or enabled', async () => {
+		const configure = (agent: { id: string }, change: object) => world.admin.call('changeConfig', { agent_id: agent.id, ...change });
+
+		it('is refused for a host that never asks for commands (v4), whatever else was changed of its agent meanwhile', async () => {
 			const agent = await makeAgent(world);
-			const standby = await joinAgent(agent);
 			await heartbeatsFor(world, 140_000, agent.client, [agent.id]);
 			expect(await code(agent.client.force(agent.instanceId, 'b'))).toEqual([409, 'AGENT_NEVER_POLLS']);
+			await configure(agent, { terminate_wait_seconds: 42, max_switches_per_day: 9 });
+			await configure(agent, { enabled: true });
+			await agent.client.heartbeat(agent.id, { status: 'offline' });
+			await agent.client.heartbeat(agent.id);
+			expect(await code(agent.client.force(agent.instanceId, 'b'))).toEqual([409, 'AGENT_NEVER_POLLS']);
+		});
+
+		it('is queued with a warning for two minutes after its host registered, was promoted or was enabled, and not longer', async () => {
+			const agent = await makeAgent(world);
+			const refused = async (instanceId: string, handle: string, target: 'b' | 'd' = 'b') => {
+				const early = await agent.client.force(instanceId, target, { dry_run: true });
+				expect([early.status, early.body.warnings]).toEqual([200, ['the agent has not asked for commands yet']]);
+				await heartbeatsFor(world, 140_000, agent.client, [handle]);
+				expect(await code(agent.client.force(instanceId, target, { dry_run: true }))).toEqual([409, 'AGENT_NEVER_POLLS']);
+			};
+			await refused(agent.instanceId, agent.id);
 			await agent.client.toggle(agent.id, false);
 			await agent.client.toggle(agent.id, true);
-			expect(await code(agent.client.force(agent.instanceId, 'b', { dry_run: true }))).toEqual([200, undefined]);
+			await refused(agent.instanceId, agent.id);
+			const standby = await joinAgent(agent);
 			await heartbeatsFor(world, 140_000, agent.client, [standby.handle]);
 			expect((await rolesOf(world, agent.id))[standby.instanceId]).toBe('primary');
-			expect(await code(agent.client.force(standby.instanceId, 'd', { dry_run: true }))).toEqual([200, undefined]);
+			await refused(standby.instanceId, standby.handle, 'd');
+			await agent.client.poll(standby.handle);
+			expect((await agent.client.force(standby.instanceId, 'd', { dry_run: true })).body.warnings).toEqual([]);
 		});
 
 		it('queues for an agent that is offline or disabled, with a warning', async () => {

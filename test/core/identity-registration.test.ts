@@ -8,6 +8,55 @@ describeEachDatabase('registration', ({ freshUrl }) => {
 	const world = shareWorld(freshUrl, { must: [brokenInvariants] });
 	const rows = rowsOf(world);
 
+	describe('what a machine must say of itself (endpoints.md #40)', () => {
+		const facts = { instance_type: 'c5.large', region: 'us-east-1', az: 'us-east-1a' };
+		const post = async (machine: object) => {
+			const client = await world.client();
+			return client.call('registerHost', { logical_agent_id: 'box', instance_id: newMachine(), ...machine } as never);
+		};
+
+		it.each(['instance_type', 'region', 'az'] as const)('a body without %s is refused, and names it', async (key) => {
+			const { status, body } = await post({ ...facts, [key]: undefined });
+			expect([status, body.code, body.error]).toEqual([400, 'VALIDATION_ERROR', `${key}: is required`]);
+		});
+
+		it('a body with none of them names them all', async () => {
+			const { status, body } = await post({});
+			expect([status, Object.keys((body as unknown as { details: object }).details).sort()]).toEqual([
+				400,
+				['az', 'instance_type', 'region'],
+			]);
+		});
+
+		it.each([
+			['null', { instance_type: null, region: null, az: null }],
+			["'unknown'", { instance_type: 'unknown', region: 'unknown', az: 'unknown' }],
+			["''", { instance_type: '', region: '', az: '' }],
+		])('%s is an answer of an agent without metadata, and is not known', async (_, said) => {
+			const { status, body } = await post(said);
+			expect([status, body.role]).toEqual([200, 'primary']);
+			expect(await rows.host(body.agent_id)).toMatchObject({ instance_type: null, region: null, az: null, pool_id: null });
+		});
+
+		it('the zone may be called availability_zone', async () => {
+			const { status, body } = await post({ instance_type: 'c5.large', region: 'us-east-1', availability_zone: 'us-east-1c' });
+			expect([status, (await rows.host(body.agent_id)).az]).toEqual([200, 'us-east-1c']);
+		});
+
+		it.each(['i-a/b', 'i-a b', "i-a'b", 'i-a?b', 'i-a#b', 'i-%2e', '../i-a', '-i', '.', 'i-ä', 'i-🙂', 'i-a;b', 'unknown', ''])(
+			'%j is no instance id',
+			async (instanceId) => {
+				const { status, body } = await post({ ...facts, instance_id: instanceId });
+				expect([status, body.code]).toEqual([400, 'VALIDATION_ERROR']);
+				expect(body.error).toMatch(/^instance_id: /);
+			},
+		);
+
+		it.each(['i-0abc1234def567890', 'i-1a2b3c4d', 'mi-0123456789abcdef0', 'box_1.example'])('%s is one', async (instanceId) => {
+			expect((await post({ ...facts, instance_id: instanceId })).status).toBe(200);
+		});
+	});
+
 	describe('R1: a machine that is known', () => {
 		it('keeps its handle and role, and its facts are refreshed', async () => {
 			const agent = await makeAgent(world);
@@ -409,6 +458,8 @@ describeEachDatabase('registration', ({ freshUrl }) => {
 		const client = await world.client();
 		const { status, body } = await client.call('registerHost', {
 			instance_id: newMachine(),
+			instance_type: 'unknown',
+			region: null,
 			mode: 'unknown',
 			az: 'unknown',
 			public_ip: null,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { iso } from '../../src/contract/index.ts';
-import type { PlanEntry } from '../../src/core/reconcile.ts';
+import type { PlanEntry } from '../../src/core/emergency-book.ts';
 import { addPools } from '../../src/store/prices.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
@@ -179,6 +179,23 @@ describeEachDatabase('the countdown of a termination notice', ({ freshUrl }) => 
 			expect(await replicasOf(world, agent.id)).toEqual([]);
 			expect(await emergenciesOf(world, agent.id)).toMatchObject([{ told: 1, open_of: agent.id, reports: 6 }]);
 		});
+
+		it('lets that person promote the machine launched by hand as soon as it calls, and counts it as the failover', async () => {
+			const agent = await makeAgent(world);
+			await heartbeatsFor(world, 3 * MINUTE, agent.client, [agent.id]);
+			const call = { agent_id: agent.id, notice_time: iso(world.now() + 2 * MINUTE), immediate: true };
+			expect((await agent.client.call('rebalanceRecommendation', call)).body.message).toContain('spotctl instances promote');
+			const byHand = await joinAgent(agent, 'c');
+			await heartbeatsFor(world, 20_000, agent.client, [agent.id, byHand.handle]);
+			expect(await rolesOf(world, agent.id)).toEqual({ [agent.instanceId]: 'primary', [byHand.instanceId]: 'candidate' });
+			expect(await world.admin.call('promoteInstance', { instance_id: byHand.instanceId })).toMatchObject({ status: 200 });
+			expect(await rolesOf(world, agent.id)).toEqual({ [agent.instanceId]: 'zombie', [byHand.instanceId]: 'primary' });
+			expect((await rows.host(agent.id)).hold).toBe(0);
+			expect((await agent.client.call('rebalanceRecommendation', call)).body).toMatchObject({ success: true });
+			await agent.client.heartbeat(byHand.handle);
+			await world.advance(4000, 2000);
+			expect(await emergenciesOf(world, agent.id)).toMatchObject([{ outcome: 'failed-over', new_instance_id: byHand.instanceId }]);
+		});
 	});
 
 	describe('re-plans in another pool', () => {
@@ -251,6 +268,11 @@ describeEachDatabase('the countdown of a termination notice', ({ freshUrl }) => 
 			});
 			await say(agent, agent.id, last.id, 'failed');
 			expect((await orders(agent)).at(-1)).toEqual([expect.stringMatching(/us-east-1[bcd]$/), 'launching']);
+			const again = (await planOf(agent)).at(-1);
+			const others = again?.rejected.map(({ what }) => what) ?? [];
+			expect([...others].sort()).toEqual(
+				[pool('a'), pool('b'), pool('c'), pool('d'), 'on-demand'].filter((each) => each !== again?.choice),
+			);
 			expect(await emergenciesOf(world, agent.id)).toHaveLength(1);
 		});
 

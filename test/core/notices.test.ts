@@ -296,6 +296,20 @@ describeEachDatabase('a notice', ({ freshUrl }) => {
 		});
 	});
 
+	describe('to a machine that is the primary again', () => {
+		it('is a new emergency, though the failover before is not confirmed yet: nobody tells the primary that it may stop', async () => {
+			const { agent, replica } = await readyReplica(world);
+			await imminent(world, agent, agent.id, { termination_time: null });
+			await agent.client.report(replica.handle, agent.instanceId);
+			expect(await rolesOf(world, agent.id)).toMatchObject({ [agent.instanceId]: 'primary' });
+			expect(await imminent(world, agent, agent.id)).toMatchObject({ status: 200, body: { success: false } });
+			expect(await emergenciesOf(world, agent.id)).toMatchObject([
+				{ outcome: 'overtaken' },
+				{ outcome: null, instance_id: agent.instanceId },
+			]);
+		});
+	});
+
 	describe('that two daemons get at once', () => {
 		beforeAll(() => world.addDaemon());
 
@@ -321,10 +335,31 @@ describeEachDatabase('a notice', ({ freshUrl }) => {
 			for (const answer of noticed) expect(answer).toMatchObject({ status: 200, body: { success: false } });
 			expect(await emergenciesOf(world, agent.id)).toHaveLength(1);
 			expect(await replicasOf(world, agent.id)).toHaveLength(1);
-			await world.advance(1000, 200);
 			const poll = { agent_id: agent.id, status: 'launching' };
 			const polled = await Promise.all(world.daemons.map(({ send }) => send(agent.client.token, 'listHostReplicas', poll, {})));
 			expect(polled.map(({ body }) => (body as { total: number }).total).sort()).toEqual([0, 1]);
+		});
+
+		it('without a replica is an order on the very next poll, even of the daemon that did not take it', async () => {
+			const agent = await pollingAgent(world);
+			const [taker, other] = world.daemons;
+			const ask = (name: 'listHostReplicas' | 'terminationImminent', daemon: typeof taker, input: object) =>
+				daemon?.send(agent.client.token, name, { agent_id: agent.id, ...input }, {});
+			const poll = () => ask('listHostReplicas', other, { status: 'launching' });
+			expect(await poll()).toMatchObject({ body: { total: 0 } });
+			await ask('terminationImminent', taker, { termination_time: iso(world.now() + 2 * MINUTE) });
+			expect(await poll()).toMatchObject({ status: 200, body: { total: 1 } });
+		});
+
+		it('makes a surplus machine one to terminate on the very next poll, even of the daemon that did not take it', async () => {
+			const { agent, replica } = await readyReplica(world);
+			const [taker, other] = world.daemons;
+			const send = (name: 'instancesToTerminate' | 'attachReplica', daemon: typeof taker, input: object) =>
+				daemon?.send(agent.client.token, name, { agent_id: agent.id, ...input }, {});
+			expect(await send('instancesToTerminate', other, {})).toMatchObject({ body: { instances: [] } });
+			const surplus = newMachine();
+			await send('attachReplica', taker, { replica_id: replica.id, instance_id: surplus, status: 'syncing' });
+			expect(await send('instancesToTerminate', other, {})).toMatchObject({ body: { instances: [{ instance_id: surplus }] } });
 		});
 	});
 });

@@ -73,8 +73,12 @@ describe('the points of a report', () => {
 	it('are one for each pool, the first; a pool is its type and zone, or it is dropped', () => {
 		fc.assert(
 			fc.property(listed, (given) => {
-				const { points, dropped } = pointsOf(given, HOST);
-				expect(points.length + dropped).toBe(given.length);
+				const { points, duplicates, ignored } = pointsOf(given, HOST);
+				const reasons = Object.values(ignored);
+				expect(points.length + duplicates + reasons.reduce((sum, count) => sum + count, 0)).toBe(given.length);
+				expect(reasons.every((count) => count > 0)).toBe(true);
+				const known = given.flatMap((each) => pointsOf([each], HOST).points.map(({ poolId }) => poolId));
+				expect([points.length, duplicates]).toEqual([new Set(known).size, known.length - new Set(known).size]);
 				expect(new Set(points.map(({ poolId }) => poolId)).size).toBe(points.length);
 				for (const point of points) {
 					expect(point.poolId).toBe(`${point.type}.${point.az}`);
@@ -173,7 +177,8 @@ describe('the three shapes of a report', () => {
 				{ poolId: 'c5.large.us-east-1a', type: 'c5.large', region: 'us-east-1', az: 'us-east-1a', spotMicros: 40_000 },
 				{ poolId: 'c5.large.us-east-1b', type: 'c5.large', region: 'us-east-1', az: 'us-east-1b', spotMicros: 30_000 },
 			],
-			dropped: 0,
+			duplicates: 0,
+			ignored: {},
 			onDemandMicros: 85_000,
 			currentMicros: 40_000,
 			mode: 'spot',
@@ -232,7 +237,7 @@ describeEachDatabase('reported prices', ({ kind, freshUrl }) => {
 		const fresh = JSON.parse(
 			JSON.stringify(shape).replaceAll(collected_at, new Date(test.clock.now() - 3 * MINUTE).toISOString()),
 		) as object;
-		expect(await report(fresh)).toEqual({ success: true, records_inserted: 2, duplicates: 0 });
+		expect(await report(fresh)).toEqual({ success: true, records_inserted: 2, duplicates: 0, ignored: 0, ignored_because: {} });
 		const at = test.clock.now() - 3 * MINUTE;
 		expect((await raw()).map(({ id: _id, ...row }) => row)).toEqual(
 			pools.map(({ pool_id, price }) => ({
@@ -298,14 +303,29 @@ describeEachDatabase('reported prices', ({ kind, freshUrl }) => {
 		expect((await clean()).map(({ bucket }) => bucket)).toEqual([bucketOf(at)]);
 	});
 
-	it('that do not belong to their pool are dropped and counted, the rest is kept', async () => {
+	it('that cannot be are ignored and counted with the reason, apart from a pool that is named twice; the rest is kept', async () => {
 		const listed = [
 			...pools,
 			{ pool_id: 'c5.large.us-east-1c', instance_type: 'm5.large', az: 'us-east-1c', price: 0.05 },
+			{ pool_id: 'c5.large.us-east-1c', az: 'us-east-1d', price: 0.05 },
 			{ pool_id: 'c5.large.us-east-1a', price: 0.9 },
 			{ pool_id: null, az: null, price: 0.05 },
+			{ pool_id: 'c5.large.us-east-1d', price: null },
+			{ pool_id: 'c5.large.us-east-1d' },
+			{ pool_id: 'c5.large.us-east-1d', price: 1e-7 },
 		];
-		expect(await report({ spot_pools: listed })).toEqual({ success: true, records_inserted: 2, duplicates: 3 });
+		expect(await report({ spot_pools: listed })).toEqual({
+			success: true,
+			records_inserted: 2,
+			duplicates: 1,
+			ignored: 6,
+			ignored_because: {
+				'its pool is not its type and zone': 2,
+				'no type or zone is known': 1,
+				'no price': 2,
+				'the price is below a micro-dollar': 1,
+			},
+		});
 		expect(await clean('c5.large.us-east-1c')).toEqual([]);
 		expect(await clean()).toMatchObject([{ spot: 40_000 }]);
 	});
@@ -356,7 +376,13 @@ describeEachDatabase('reported prices', ({ kind, freshUrl }) => {
 
 	it('of a deleted agent are not kept', async () => {
 		await test.call('deleteAgent', { agent_id: agentId });
-		expect(await report(spot(0.04))).toEqual({ success: true, records_inserted: 0, duplicates: 0 });
+		expect(await report(spot(0.04))).toEqual({
+			success: true,
+			records_inserted: 0,
+			duplicates: 0,
+			ignored: 1,
+			ignored_because: { 'the agent is deleted': 1 },
+		});
 		const decided = await test.call('decide', { agent_id: agentId, spot_pools: pools, ondemand_price: 0.085 } as never, acme);
 		expect([decided.prices_stored, decided.reason, await raw()]).toEqual([0, 'Agent deleted', []]);
 	});
@@ -364,7 +390,7 @@ describeEachDatabase('reported prices', ({ kind, freshUrl }) => {
 	it('need a type, from the report, the pool or the host', async () => {
 		const { agent_id } = await test.call(
 			'registerHost',
-			{ instance_id: `i-${count}c`, logical_agent_id: 'bare', region: 'us-east-1' },
+			{ instance_id: `i-${count}c`, logical_agent_id: 'bare', instance_type: null, region: 'us-east-1', az: null },
 			acme,
 		);
 		await expect(report({ spot_pools: [{ az: 'us-east-1a', price: 0.04 }] }, agent_id)).rejects.toMatchObject({ code: 'VALIDATION_ERROR' });
@@ -501,7 +527,6 @@ describeEachDatabase('reported prices', ({ kind, freshUrl }) => {
 									type,
 									region: 'us-east-1',
 									observedAt: NOW + minutes * MINUTE,
-									dropped: 0,
 								},
 							}),
 						),

@@ -69,6 +69,20 @@ describeEachDatabase('a zombie that calls while the primary is silent', ({ fresh
 		expect((await agent.client.terminations(zombie.handle)).body.instances).toEqual([]);
 	});
 
+	it('is called what it was in the event and the notification of its promotion, and no replica', async () => {
+		const { agent, zombie } = await killed();
+		await promote(zombie.instanceId);
+		const said = await world.store.read
+			.selectFrom('event')
+			.select('message')
+			.where('agent_id', '=', agent.id)
+			.where('type', '=', 'switch_completed')
+			.orderBy('id', 'desc')
+			.executeTakeFirst();
+		const told = (await rows.notified(agent.id, 'instance_switched')).at(-1);
+		for (const text of [said?.message, told?.message]) expect(text).toMatch(/: an operator promoted it, a zombie that called$/);
+	});
+
 	it('can be brought back again after the other one had its turn', async () => {
 		const { agent, zombie, primary } = await killed();
 		await promote(zombie.instanceId);

@@ -53,6 +53,12 @@ describeEachDatabase('replicas', ({ freshUrl }) => {
 				{ id, status: 'syncing', instance_id: instanceId },
 				{ status: 'terminated', instance_id: late, live_of: null, confirmed_at: null },
 			]);
+			// What it costs until it ends is known from the price of its pool.
+			await agent.client.prices(agent.id, { 'us-east-1d': 0.031 });
+			const dear = await joinAgent(agent, 'd');
+			await put(agent, agent.id, id, dear.instanceId);
+			expect((await replicasOf(world, agent.id)).at(-1)).toMatchObject({ instance_id: dear.instanceId, hourly_micros: 31_000 });
+			await agent.client.terminated(agent.id, dear.instanceId);
 			expect(await rows.events(agent.id)).toContain('surplus_machine');
 			expect((await say(agent, agent.id, String(booked[1]?.id), 'terminated')).status).toBe(200);
 			expect(await bothLists(agent.client, agent.id)).toEqual([[], []]);

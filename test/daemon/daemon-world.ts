@@ -47,6 +47,7 @@ export const fakeParts = (): FakeParts => {
 				parts.events.push('stop');
 			},
 			counters: () => new Map([['agent_heartbeat_received_total', 3]]),
+			figures: [],
 			lastFreshAt: () => clock.now(),
 		}),
 	};

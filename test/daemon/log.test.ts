@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openLog, scrub } from '../../src/log.ts';
+import { openLog, scrub, scrubUrl } from '../../src/log.ts';
 import { temporaryFolder } from '../helpers/folders.ts';
 import { collector } from './world.ts';
 
@@ -101,7 +101,18 @@ describe('scrubbing', () => {
 		['mysql://root:pa:ss@db:3306/spot', 'mysql://root:***@db:3306/spot'],
 		['sqlite:/var/lib/spotctl.db', 'sqlite:/var/lib/spotctl.db'],
 		['http://127.0.0.1:5000/a@b', 'http://127.0.0.1:5000/a@b'],
+		['/api/agents/spt_Zr1mVtX7nYc4-pW2_Ld9/config', '/api/agents/spt_***/config'],
+		['no instance "spa_q8Zr1mVtX7nYc4KpW2sLd9Ge"', 'no instance "spa_***"'],
+		['the token spt_q8Zr1m was revoked', 'the token spt_q8Zr1m was revoked'],
 	])('turns %s into %s', (text, expected) => {
 		expect(scrub(text)).toBe(expected);
+	});
+
+	it.each([
+		['/api/agents/%73pt%5FZr1mVtX7nYc4-pW2_Ld9/config', '/api/agents/spt_***/config'],
+		['/api/agents/%zz%/spt_Zr1mVtX7nYc4-pW2_Ld9', '/api/agents/%zz%/spt_***'],
+		['/api/agents/a%2Fb%20c', '/api/agents/a%2Fb%20c'],
+	])('turns the address %s into %s', (url, expected) => {
+		expect(scrubUrl(url)).toBe(expected);
 	});
 });

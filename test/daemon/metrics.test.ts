@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { createMetrics } from '../../src/metrics.ts';
+import { startDaemon, stopDaemons } from '../helpers/daemon.ts';
 
 describe('the metrics', () => {
 	it('put durations into cumulative buckets by operation and status', async () => {
@@ -40,5 +41,26 @@ describe('the metrics', () => {
 		metrics.counter('spotctl_failed_logins_total', 'Requests without a valid token')();
 		const lines = (await metrics.render()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
 		expect(new Set(lines.map((line) => line.replace(/ [^ ]+$/, ''))).size).toBe(lines.length);
+	});
+});
+
+describe('a daemon that has just started', () => {
+	afterEach(stopDaemons);
+
+	it('answers every name it measures, before anything has happened', async () => {
+		const daemon = await startDaemon(null);
+		const { status, text } = await daemon.send({ path: '/metrics', token: daemon.admin });
+		expect(status).toBe(200);
+		for (const line of [
+			'agent_heartbeat_expected_total 0',
+			'agent_heartbeat_missed_total 0',
+			'instance_promotion_failures_total 0',
+			'instance_promotion_duration_seconds_count{type="emergency"} 0',
+			'switch_downtime_seconds_count 0',
+			'instance_status{status="primary"} 0',
+			'spotctl_failed_logins_total 0',
+		])
+			expect(text).toContain(`\n${line}\n`);
+		expect(text).toMatch(/^instance_status_age_seconds 0(\.\d+)?$/m);
 	});
 });

@@ -116,8 +116,9 @@ describe('the input of an operation', () => {
 		expect(body['error']).toMatch(/^status: .* \(and 1 more\)$/);
 		expect(Object.keys(body['details'] as object)).toEqual(['status', 'config_version']);
 		const missing = await send({ ...REGISTER, payload: {} });
-		expect(missing.body['details']).toEqual({ instance_id: ['is required'] });
-		expect(missing.body['error']).toBe('instance_id: is required');
+		const required = ['is required'];
+		expect(missing.body['details']).toEqual({ instance_id: required, instance_type: required, region: required, az: required });
+		expect(missing.body['error']).toBe('instance_id: is required (and 3 more)');
 	});
 
 	it('names at most 20 wrong fields, shortly, and repeats nothing that was sent', async () => {

@@ -70,6 +70,19 @@ describe('on a real connection', () => {
 		expect(text).toMatch(/^HTTP\/1\.1 431 [\s\S]*"status":"error"[\s\S]*"code":"HEADERS_TOO_LARGE"/);
 	});
 
+	it('what never became a request is answered under an id of its own all the same', async () => {
+		const { port } = await listening();
+		const ids = [];
+		for (const bytes of [`GET /${'x'.repeat(20_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 'hello\r\n\r\n']) {
+			const text = await raw(port, bytes);
+			const said = /"request_id":"([^"]+)"/.exec(text)?.[1];
+			expect(/\r\nX-Request-ID: (\S+)\r\n/i.exec(text)?.[1]).toBe(said);
+			ids.push(said);
+		}
+		expect(new Set(ids).size).toBe(2);
+		expect(ids).not.toContain(undefined);
+	});
+
 	it('an id of 10 kB, dots and an absolute address reach the deletion probe', async () => {
 		const { port, calls } = await listening();
 		for (const target of [`/api/agents/${'x'.repeat(10_000)}`, '/api/agents/..', 'http://example.com/api/agents/x']) {

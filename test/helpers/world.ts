@@ -42,7 +42,7 @@ export type Call = <const N extends Name>(name: N, input: Input<N>, headers?: Re
 /** A target of a forced switch: a zone means its pool. */
 export type Target = 'a' | 'b' | 'c' | 'd' | 'ondemand';
 
-type Machine = Omit<Input<'registerHost'>, 'instance_id'>;
+type Machine = Partial<Omit<Input<'registerHost'>, 'instance_id'>>;
 
 /** Everything a holder of one token can ask for here. Ids are handles unless they are called otherwise. */
 export type Actor = {
@@ -80,6 +80,8 @@ export type WorldDaemon = {
 	pause(): void;
 	wake(): void;
 	readonly send: (token: string, name: Name, input: object, headers: object) => Promise<Sent>;
+	/** What /metrics answers; not in a `direct` world. */
+	scrape(): Promise<string>;
 	/** A poll whose connection closes before the answer is written, which the daemon can see. */
 	pollLost(client: ClientActor, handle: string): Promise<void>;
 };
@@ -219,6 +221,7 @@ type Sent = { readonly status: number; readonly body: object };
 /** The HTTP face of a core, without a socket. */
 const createFace = async (core: Core, store: Store, clock: Clock, ids: Ids, log: Log): Promise<FastifyInstance> => {
 	const metrics = createMetrics('0.0.0');
+	metrics.read(() => core.counters(), core.figures);
 	const system = { store, core, clock, metrics, version: '0.0.0', environment: 'test', isDraining: () => false };
 	const app = createApp({
 		core,
@@ -303,6 +306,7 @@ export const openWorld = async (
 			wake,
 			send: (token, name, input, headers) =>
 				app === null ? sendDirectly(product, token, name, input) : sendHttp(app, token, name, input, headers),
+			scrape: async () => (await app?.inject({ method: 'GET', url: '/metrics' }))?.payload ?? '',
 			pollLost: async (client, handle) => {
 				const principal = await product.authenticate(client.token);
 				const caller = { principal, requestId: 'lost', idempotencyKey: null, gone: () => true };

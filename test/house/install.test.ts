@@ -151,11 +151,13 @@ describe('bin/spotctl', () => {
 		for (const path of ['bin/spotctl', 'link']) expect(spotctl(join(folder, path))).toBe('build --help');
 	});
 
-	it('bounds the young generation of Node, and is started by Node itself as well', () => {
+	it('bounds the heap of Node, and is started by Node itself as well', () => {
 		write('dist/bin/spotctl.js', 'console.log(process.execArgv.join(), process.argv.slice(2).join());');
-		expect(spotctl(join(folder, 'link'))).toBe('--max-semi-space-size=4 --help');
+		expect(spotctl(join(folder, 'link'))).toBe('--max-semi-space-size=4,--heap-growing-percent=30 --help');
 		expect(execFileSync(process.execPath, [join(folder, 'bin/spotctl'), 'a b', ''], { encoding: 'utf8' }).trim()).toBe('a b,');
-		expect(execFileSync(join(folder, 'bin/spotctl'), ['a b', ''], { encoding: 'utf8' }).trim()).toBe('--max-semi-space-size=4 a b,');
+		expect(execFileSync(join(folder, 'bin/spotctl'), ['a b', ''], { encoding: 'utf8' }).trim()).toBe(
+			'--max-semi-space-size=4,--heap-growing-percent=30 a b,',
+		);
 	});
 
 	it('says what to type when nothing is installed', () => {

@@ -173,7 +173,12 @@ describeEachDatabase('the schema', ({ kind, freshUrl }) => {
 		await sql`delete from spotctl_migration where name in ('9999-001-future', ${steps.at(-1)})`.execute(store.ddl);
 		const older = await schemaState(store);
 		expect(() => refuse(older, 'use')).toThrow(
-			expect.objectContaining({ code: 'SCHEMA_OLDER', exitCode: 10, hint: expect.stringContaining('spotctl db migrate') }),
+			expect.objectContaining({
+				code: 'SCHEMA_OLDER',
+				exitCode: 10,
+				message: 'the database schema is older than this spotctl: one step is missing',
+				hint: expect.stringContaining('spotctl db migrate'),
+			}),
 		);
 		refuse(older, 'migrate');
 		expect(await migrate(store)).toHaveLength(1);
@@ -239,6 +244,29 @@ describeEachDatabase('what the database itself refuses', ({ freshUrl }) => {
 			.execute(store.ddl)
 			.catch((error: unknown) => error);
 		expect(store.dialect.isDuplicate(moved)).toBe(true);
+	});
+
+	it('is not a migration that meets addresses in different letters: one of each becomes lower case, the others stay', async () => {
+		const addresses = {
+			a: 'Solo@X.org',
+			b: 'Two@x.org',
+			c: 'TWO@x.org',
+			d: 'Three@x.org',
+			e: 'three@x.org',
+			f: null,
+			g: null,
+			h: 'low@x.org',
+		};
+		for (const [id, email] of Object.entries(addresses)) {
+			await client(id);
+			await sql`update client set email = ${email} where id = ${id}`.execute(store.ddl);
+		}
+		for (let run = 0; run < 2; run++) {
+			await sql`delete from spotctl_migration where name = '0003-003-client-email-lower'`.execute(store.ddl);
+			expect(await migrate(store)).toEqual(['0003-003-client-email-lower']);
+			const rows = await store.read.selectFrom('client').select(['id', 'email']).orderBy('id').execute();
+			expect(Object.fromEntries(rows.map(({ id, email }) => [id, email]))).toEqual({ ...addresses, a: 'solo@x.org', b: 'two@x.org' });
+		}
 	});
 
 	it('is auto-switch together with manual replica', async () => {

@@ -36,7 +36,7 @@ describeEachDatabase('waiting in line', ({ freshUrl }) => {
 		});
 		const writer = createPriceWriter(store, systemClock);
 		const point = { poolId: 'c5.large.us-east-1a', type: 'c5.large', region: 'us-east-1', az: 'us-east-1a', spotMicros: 30_000 };
-		const nothing = { onDemandMicros: null, currentMicros: null, mode: null, currentPoolId: null, dropped: 0 };
+		const nothing = { onDemandMicros: null, currentMicros: null, mode: null, currentPoolId: null };
 		const prices = { ...nothing, points: [point], type: 'c5.large', region: 'us-east-1', observedAt: 1 };
 		const report: Reported = { clientId: 'c', handle: 'h', source: 'primary', own: false, prices, arrivedAt: 1 };
 		for (let turns = 0; turns < TURNS; turns++) {

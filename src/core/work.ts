@@ -1,0 +1,118 @@
+import { saveAgentState } from '../store/agents.ts';
+import { addEmergencies, type Emergency } from '../store/emergencies.ts';
+import type { Host } from '../store/hosts.ts';
+import { type PromotionRows, writePromotions } from '../store/promotions.ts';
+import { lockSituations, type SituationRows } from '../store/situations.ts';
+import type { Db } from '../store/statement.ts';
+import type { Context } from './context.ts';
+import type { Situation } from './failover-plan.ts';
+import type { Journal } from './journal.ts';
+import { NO_WISHES, type Wishes } from './pool-choice.ts';
+import { isSilent, patienceWith, servingSince, WRITE_LAG_MS } from './silence.ts';
+
+/** A host that fetches launch orders has done so by then: classic asks every 30 s from its start. */
+const POLL_PATIENCE_MS = 2 * 60_000;
+
+/** One agent at work in a transaction: its rows change here as the moves change them. */
+export type Work = Situation & {
+	readonly context: Context;
+	readonly tx: Db;
+	readonly journal: Journal;
+	readonly now: number;
+	/** What an operator or agent asked of the next order. */
+	wishes: Wishes;
+	/** Whether the emergency differs from its row: `new` has none yet. Written once, by `store` of the emergency book. */
+	unsaved: 'new' | 'changed' | null;
+	/** Where many agents are decided in one transaction: what is written for all of them at its end. */
+	sets: Sets | null;
+};
+
+/** What a set of decisions writes together. */
+export type Sets = { readonly promotions: PromotionRows[]; readonly emergencies: Emergency[] };
+
+/** Writes what a set of decisions has gathered. */
+export const writeSets = async (tx: Db, { promotions, emergencies }: Sets): Promise<void> => {
+	await writePromotions(tx, promotions);
+	await addEmergencies(tx, emergencies);
+};
+
+/** Whom an event or a notification about the agent is about. */
+export const aboutOf = ({ agent, primary }: Pick<Situation, 'agent' | 'primary'>) => ({
+	clientId: agent.client_id,
+	agentId: agent.id,
+	instanceId: primary.instance_id,
+});
+
+/** What {@link nextMove} needs, from the rows and from what this daemon has heard and not written yet. */
+export const situationOf = (context: Context, rows: SituationRows, since: number | null, now: number): Situation => {
+	const { agent, replica, emergency } = rows;
+	const { seen_at: primarySeen, replicas_polled_at: polled, ...primary } = rows.primary;
+	const heardAt = (handle: string, stored: number | null): number | null => {
+		const pending = context.liveness.pending(handle)?.seen_at ?? null;
+		return stored === null ? pending : Math.max(stored, pending ?? 0);
+	};
+	const primaryHeardAt = heardAt(primary.handle, primarySeen) ?? primary.created_at;
+	const patience = patienceWith(context, primary) + WRITE_LAG_MS;
+	const primarySilent = isSilent(primaryHeardAt, since, now, patience);
+	const pendingPoll = context.liveness.pending(primary.handle)?.replicas_polled_at ?? null;
+	const fetches = (host: Host, stored: number | null, pending: number | null): boolean | null => {
+		if (stored !== null || pending !== null) return true;
+		return host.registered_at !== null && now - host.registered_at > POLL_PATIENCE_MS ? false : null;
+	};
+	const standby = rows.replicaHost;
+	const { seen_at: standbySeen = null, replicas_polled_at: _, ...replicaHost } = standby ?? ({} as Partial<SituationRows['primary']>);
+	const replicaHeardAt = standby === null || standby.registered_at === null ? null : heardAt(standby.handle, standbySeen);
+	return {
+		agent,
+		primary,
+		primaryHeardAt,
+		primarySilent,
+		silentSince: primarySilent ? Math.max(primaryHeardAt, since ?? 0) : null,
+		replica,
+		replicaHost: standby === null ? null : (replicaHost as Host),
+		replicaHeardAt,
+		replicaSilent: replicaHeardAt !== null && isSilent(replicaHeardAt, since, now, context.settings.heartbeatTimeoutMs + WRITE_LAG_MS),
+		emergency,
+		canLaunch: fetches(primary, polled, pendingPoll),
+		replicaCanLaunch:
+			standby === null
+				? null
+				: fetches(standby, standby.replicas_polled_at, context.liveness.pending(standby.handle)?.replicas_polled_at ?? null),
+	};
+};
+
+/** Opens the work on an agent whose rows were locked by {@link lockSituations}. */
+export const workOn = (
+	context: Context,
+	tx: Db,
+	journal: Journal,
+	rows: SituationRows,
+	since: number | null,
+	sets: Sets | null = null,
+): Work => {
+	const now = context.clock.now();
+	const wishes = rows.emergency?.wishes == null ? NO_WISHES : { ...NO_WISHES, ...(JSON.parse(rows.emergency.wishes) as Partial<Wishes>) };
+	return { ...situationOf(context, rows, since, now), context, tx, journal, now, wishes, unsaved: null, sets };
+};
+
+/** Locks an agent and reads its situation; null when it has no primary. `since`: when silence counts from, where the caller has read it. */
+export const lockedWork = async (
+	context: Context,
+	tx: Db,
+	journal: Journal,
+	agentId: string,
+	since: number | null = null,
+): Promise<Work | null> => {
+	const { rows } = await lockSituations(tx, [agentId]);
+	const found = rows.get(agentId);
+	return found === undefined ? null : workOn(context, tx, journal, found, since ?? (await servingSince(tx, context.clock.now())));
+};
+
+/** Notes when the agent must be looked at again; writes only what differs. */
+export const attend = async (work: Work, until: number | null): Promise<void> => {
+	const { agent, tx, now } = work;
+	if (agent.attention_at === until) return;
+	const saved = { ...agent, attention_at: until, version: agent.version + 1, updated_at: now };
+	await saveAgentState.must(tx, { ...saved, seen_version: agent.version });
+	work.agent = saved;
+};
