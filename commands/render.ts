@@ -12,7 +12,7 @@ export type Column<Row> = {
 	readonly title: string;
 	readonly value: (row: Row) => Cell;
 	/** How a terminal shows it, `now` being UTC milliseconds; elsewhere it is the value itself. */
-	readonly as?: 'time' | 'usd' | 'percent' | 'seconds' | 'prose' | ((cell: NonNullable<Cell>, now: number) => string);
+	readonly as?: 'time' | 'usd' | 'percent' | 'seconds' | 'prose' | ((cell: NonNullable<Cell>, now: number, row: Row) => string);
 	/** Only with `-o wide`, and in CSV. */
 	readonly wide?: boolean;
 	readonly tone?: (row: Row) => Tone | undefined;
@@ -157,10 +157,7 @@ export const renderList = async <Row>(view: View, spec: ListSpec<Row>): Promise<
 const linesFor = <Data>(fields: readonly Column<Data>[], data: Data, now: number, paint: Painter): string => {
 	const width = Math.max(...fields.map((field) => widthOf(field.title))) + 1;
 	return fields
-		.map(
-			(field) =>
-				`${paint('dim', pad(`${field.title}:`, width))} ${paint(field.tone?.(data), cellText(field.value(data), field.as, now))}\n`,
-		)
+		.map((field) => `${paint('dim', pad(`${field.title}:`, width))} ${paint(field.tone?.(data), cellText(field, data, now))}\n`)
 		.join('');
 };
 

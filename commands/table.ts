@@ -22,9 +22,10 @@ export const plainText = (cell: Cell): string => {
 const MOST_COLUMNS = 60;
 
 /** A value as a person reads it. */
-export const cellText = (cell: Cell, as: Column<unknown>['as'], now: number): string => {
+export const cellText = <Row>({ value, as }: Column<Row>, row: Row, now: number): string => {
+	const cell = value(row);
 	if (cell === null || cell === undefined || cell === '') return '-';
-	if (typeof as === 'function') return safe(as(cell, now));
+	if (typeof as === 'function') return safe(as(cell, now, row));
 	if (typeof cell === 'boolean') return cell ? 'yes' : 'no';
 	if (as === 'time' && typeof cell === 'string') return relative(safe(cell), now);
 	if (as === 'usd' && typeof cell === 'number') return `$${cell.toFixed(4)}`;
@@ -38,7 +39,7 @@ const AT_ONCE = 1000;
 
 const cellsOf = <Row>(columns: readonly Column<Row>[], row: Row, now: number): string[] =>
 	columns.map((column) => {
-		const text = cellText(column.value(row), column.as, now);
+		const text = cellText(column, row, now);
 		return column.as === 'prose' ? clip(text, MOST_COLUMNS) : text;
 	});
 

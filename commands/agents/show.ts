@@ -1,14 +1,25 @@
 import { Command } from 'commander';
+import type { Output } from '../../src/contract/index.ts';
 import type { Context } from '../context.ts';
+import { timeLeft } from '../emergencies/fields.ts';
 import { section } from '../render.ts';
 import { agentFields } from './fields.ts';
 
 export const showAgentCommand = (context: Context, run = runShow): Command =>
 	new Command('show')
-		.description('Show an agent: settings, machines, logical ids')
+		.description('Show an agent: settings, machines, logical ids, and what is going on with it')
 		.argument('<agent>', 'id of the agent')
 		.addHelpText('after', '\nExample:\n  $ spotctl agents show 8a5f0c2e-7d1b-4c55-9a43-2f7f0c1f8b11')
 		.action(async (agent: string) => run(context, agent));
+
+/** Where to look at what is going on; nothing while nothing is. */
+const further = ({ openEmergency, liveReplica }: Output<'showAgent'>): string | undefined => {
+	const commands = [
+		openEmergency === null ? [] : `spotctl emergencies show ${openEmergency.id}`,
+		liveReplica === null ? [] : `spotctl replicas show ${liveReplica.id}`,
+	].flat();
+	return commands.length === 0 ? undefined : `see: ${commands.join('; ')}`;
+};
 
 const runShow = async (context: Context, agent: string): Promise<void> => {
 	const api = await context.api();
@@ -34,6 +45,21 @@ const runShow = async (context: Context, agent: string): Promise<void> => {
 			{ title: 'Deleted', value: ({ deletedAt }) => deletedAt, as: 'time' },
 		],
 		sections: [
+			section('Emergency', data.openEmergency === null ? [] : [data.openEmergency], [
+				{ title: 'ID', value: ({ id }) => id },
+				{ title: 'Kind', value: ({ kind }) => kind },
+				{ title: 'Step', value: ({ step }) => step, tone: () => 'warn' },
+				{ title: 'Instance', value: ({ instanceId }) => instanceId },
+				{ title: 'Received', value: ({ receivedAt }) => receivedAt, as: 'time' },
+				{ title: 'Deadline', value: ({ deadlineAt }) => deadlineAt, as: timeLeft },
+			]),
+			section('Replica', data.liveReplica === null ? [] : [data.liveReplica], [
+				{ title: 'ID', value: ({ id }) => id },
+				{ title: 'Status', value: ({ status }) => status, tone: ({ status }) => (status === 'ready' ? 'good' : 'warn') },
+				{ title: 'Instance', value: ({ instanceId }) => instanceId },
+				{ title: 'Pool', value: ({ poolId }) => poolId },
+				{ title: 'Created', value: ({ createdAt }) => createdAt, as: 'time' },
+			]),
 			section('Hosts', data.hosts, [
 				{ title: 'Instance', value: ({ instanceId }) => instanceId },
 				{
@@ -48,7 +74,10 @@ const runShow = async (context: Context, agent: string): Promise<void> => {
 				{ title: 'Zombie since', value: ({ zombieAt }) => zombieAt, as: 'time' },
 				{ title: 'Hold', value: ({ hold }) => hold },
 				{ title: 'Handle', value: ({ handle }) => handle },
+				{ title: 'Held until', value: ({ holdUntil }) => holdUntil, as: 'time' },
+				{ title: 'Held because', value: ({ holdReason }) => holdReason },
 			]),
 		],
+		note: further(data),
 	});
 };

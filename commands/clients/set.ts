@@ -43,8 +43,9 @@ const runSet = async (context: Context, named: string, options: Options): Promis
 		data,
 		id,
 		fields: clientFields.map(
-			(field): Column<typeof data> => ({
+			({ as, ...field }): Column<typeof data> => ({
 				...field,
+				...(as === undefined ? {} : { as: typeof as === 'string' ? as : (cell, now, { client }) => as(cell, now, client) }),
 				value: ({ client }) => field.value(client),
 				tone: ({ client }) => field.tone?.(client),
 				wide: false,

@@ -25,16 +25,20 @@ export const timeLeft = (time: unknown, now: number): string => {
 	return left >= 1000 && left < NEAR ? `in ${Math.floor(left / 1000)}s` : relative(String(time), now);
 };
 
+/** A deadline is counted down to for as long as it matters: what has ended has none. */
+const countdown = (time: unknown, now: number, { state }: Row): string => (state === 'open' ? timeLeft(time, now) : '-');
+
 /** What is shown of an emergency, in lists and alone. */
 export const emergencyFields: readonly Column<Row>[] = [
 	{ title: 'ID', value: ({ id }) => id },
 	{ title: 'Agent', value: ({ logical_agent_id }) => logical_agent_id },
 	{ title: 'Kind', value: ({ kind }) => kind },
+	{ title: 'Received', value: ({ received_at }) => received_at, as: 'time' },
 	{ title: 'State', value: ({ state }) => state, tone: ({ state }) => TONES[state] },
 	{ title: 'Step', value: ({ step }) => step },
 	{ title: 'Instance', value: ({ instance_id }) => instance_id },
 	{ title: 'New instance', value: ({ new_instance_id }) => new_instance_id },
-	{ title: 'Deadline', value: ({ deadline_at }) => deadline_at, as: timeLeft },
+	{ title: 'Deadline', value: ({ deadline_at }) => deadline_at, as: countdown },
 	{ title: 'Failover', value: ({ failover_ms }) => (failover_ms === null ? null : failover_ms / 1000), as: 'seconds' },
 	{ title: 'Message', value: ({ message }) => message, as: 'prose', wide: true },
 	{ title: 'Replica', value: ({ replica_id }) => replica_id, wide: true },
@@ -56,5 +60,10 @@ export const STAGES: ReadonlyArray<{ readonly title: string; readonly at: (row: 
 	{ title: 'Ended', at: ({ ended_at }) => ended_at },
 ];
 
-/** The same as columns. */
-export const stageFields: readonly Column<Row>[] = STAGES.map(({ title, at }) => ({ title, value: at, as: 'time', wide: true }));
+/** The same as columns, without what every list shows. */
+export const stageFields: readonly Column<Row>[] = STAGES.filter(({ title }) => title !== 'Received').map(({ title, at }) => ({
+	title,
+	value: at,
+	as: 'time',
+	wide: true,
+}));

@@ -13,10 +13,12 @@ export const showEmergencyCommand = (context: Context, run = runShow): Command =
 		.addHelpText('after', '\nExample:\n  $ spotctl emergencies show 0d5c2f4e-93b1-4f0e-8a55-7c1f1c9e2b60')
 		.action(async (emergency: string) => run(context, emergency));
 
-const fieldsOf = ({ state }: Emergency): readonly Column<Emergency>[] => {
-	const as: Column<Emergency>['as'] = (time, now) => (state === 'open' ? `${time} (${timeLeft(time, now)})` : String(time));
-	return [...emergencyFields.map((field) => ({ ...field, wide: false, ...(field.title === 'Deadline' ? { as } : {}) })), ...stageFields];
-};
+const deadline: Column<Emergency>['as'] = (time, now, { state }) => (state === 'open' ? `${time} (${timeLeft(time, now)})` : String(time));
+
+const fields: readonly Column<Emergency>[] = [
+	...emergencyFields.map((field) => ({ ...field, wide: false, ...(field.title === 'Deadline' ? { as: deadline } : {}) })),
+	...stageFields,
+];
 
 /** Seconds from the signal to a moment. */
 const sinceSignal = ({ signal_at }: Emergency, at: string | null): number | null => {
@@ -32,7 +34,7 @@ const runShow = async (context: Context, emergency: string): Promise<void> => {
 	await context.print.one({
 		data,
 		id: data.id,
-		fields: fieldsOf(data),
+		fields,
 		sections: [
 			section('Timeline', STAGES, [
 				{ title: 'Stage', value: ({ title }) => title.toLowerCase() },

@@ -7,6 +7,7 @@ import { instanceFields } from './fields.ts';
 
 type Options = Extent & {
 	readonly client?: string;
+	readonly agent?: string;
 	readonly status?: string;
 	readonly mode?: string;
 	readonly region?: string;
@@ -18,6 +19,7 @@ export const listInstancesCommand = (context: Context, run = runList): Command =
 		.alias('ls')
 		.description('List machines, newest first')
 		.option('--client <client>', 'only those of this client (name or id)')
+		.option('--agent <agent>', 'only those of this agent')
 		.addOption(oneOf('--status <status>', 'active: primaries and replicas; terminated: zombies and ended ones', ['active', 'terminated']))
 		.addOption(oneOf('--mode <mode>', 'only those of this kind', ['spot', 'ondemand']))
 		.option('--region <region>', 'only those in this region')
@@ -27,9 +29,9 @@ export const listInstancesCommand = (context: Context, run = runList): Command =
 		.addHelpText('after', '\nExample:\n  $ spotctl instances list --client acme --mode spot\n  $ spotctl instances list -o json --all')
 		.action(async (options: Options) => run(context, options));
 
-const runList = async (context: Context, { client, status, mode, region, search, ...extent }: Options): Promise<void> => {
+const runList = async (context: Context, { client, agent, status, mode, region, search, ...extent }: Options): Promise<void> => {
 	const api = await context.api();
-	const filter = { ...(await clientFilter(context, client)), status, mode, region, search };
+	const filter = { ...(await clientFilter(context, client)), agent_id: agent, status, mode, region, search };
 	await context.print.list({
 		pages: pages(context, extent, async (page) => {
 			const { instances, next_cursor: nextCursor } = await api.listInstances({ ...page, ...filter });

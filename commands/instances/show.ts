@@ -30,6 +30,8 @@ const runShow = async (context: Context, instance: string, { client }: Options):
 			{ title: 'Zombie since', value: ({ zombieAt }) => zombieAt, as: 'time' },
 			{ title: 'Terminated', value: ({ terminatedAt }) => terminatedAt, as: 'time' },
 			{ title: 'Hold', value: ({ hold }) => hold },
+			{ title: 'Held until', value: ({ holdUntil }) => holdUntil, as: 'time' },
+			{ title: 'Held because', value: ({ holdReason }) => holdReason },
 		],
 	});
 };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { flag, fullPage, id, isoOrNull, isoTime, paging, success, textOrNull, usdOrNull } from './fields.ts';
 import { HostRole } from './hosts.ts';
+import { held } from './instances.ts';
 import { operation } from './operation.ts';
 
 const status = z.enum(['online', 'offline', 'disabled', 'switching', 'error', 'deleted']);
@@ -137,9 +138,23 @@ export const showAgent = operation({
 				registeredAt: isoOrNull,
 				lastSeenAt: isoOrNull,
 				zombieAt: isoOrNull,
-				hold: z.boolean(),
+				...held,
 			}),
 		),
+		/** What is going on right now: `emergencies.show` and `replicas.show` tell the rest. */
+		openEmergency: z
+			.object({
+				id: z.string(),
+				kind: z.string(),
+				step: z.string(),
+				instanceId: z.string(),
+				receivedAt: isoTime,
+				deadlineAt: isoOrNull,
+			})
+			.nullable(),
+		liveReplica: z
+			.object({ id: z.string(), status: z.string(), instanceId: textOrNull, poolId: textOrNull, createdAt: isoTime })
+			.nullable(),
 	}),
 });
 

@@ -1,5 +1,17 @@
 import { z } from 'zod';
-import { id, instant, isoOrNull, isoTime, optionalPrice, optionalText, paging, success, textOrNull } from './fields.ts';
+import {
+	id,
+	isoOrNull,
+	isoTime,
+	optionalPrice,
+	optionalText,
+	paging,
+	sideInstant,
+	sideText,
+	success,
+	textOrNull,
+	words,
+} from './fields.ts';
 import { instanceId, machineText, modeField } from './hosts.ts';
 import { operation } from './operation.ts';
 
@@ -64,8 +76,8 @@ export const pendingCommands = operation({
 const outcome = {
 	success: z.boolean().nullish(),
 	status: optionalText(32),
-	message: optionalText(4000),
-	error: optionalText(4000),
+	message: words(4000),
+	error: words(4000),
 };
 
 /** #47 */
@@ -96,14 +108,14 @@ const machine = z
 		instance_type: machineText(64).catch(null),
 		region: machineText(64).catch(null),
 		az: machineText(48).catch(null),
-		ami_id: optionalText(64).catch(null),
+		ami_id: sideText(64),
 		mode: modeField.catch(null),
-		pool_id: optionalText(128).catch(null),
+		pool_id: sideText(128),
 	})
-	.nullish();
+	.nullish()
+	.catch(null);
 
 const cost = optionalPrice.catch(null);
-const moment = instant.catch(null);
 const prices = z.object({ on_demand: cost, old_spot: cost, new_spot: cost }).nullish().catch(null);
 
 /**
@@ -119,11 +131,11 @@ export const switchReport = operation({
 	summary: 'A switch finished',
 	input: z.object({
 		agent_id: id,
-		command_id: optionalText(255),
+		command_id: sideText(255),
 		old_instance: machine,
 		new_instance: machine,
-		old_instance_id: optionalText(64),
-		new_instance_id: optionalText(64),
+		old_instance_id: sideText(64),
+		new_instance_id: sideText(64),
 		prices,
 		pricing: prices,
 		old_price: cost,
@@ -131,26 +143,26 @@ export const switchReport = operation({
 		ondemand_price: cost,
 		timing: z
 			.object({
-				switch_initiated_at: moment,
-				new_instance_launched_at: moment,
-				new_instance_ready_at: moment,
-				traffic_switched_at: moment,
-				old_instance_terminated_at: moment,
-				initiated_at: moment,
-				ami_created_at: moment,
-				instance_launched_at: moment,
-				instance_ready_at: moment,
-				old_terminated_at: moment,
+				switch_initiated_at: sideInstant,
+				new_instance_launched_at: sideInstant,
+				new_instance_ready_at: sideInstant,
+				traffic_switched_at: sideInstant,
+				old_instance_terminated_at: sideInstant,
+				initiated_at: sideInstant,
+				ami_created_at: sideInstant,
+				instance_launched_at: sideInstant,
+				instance_ready_at: sideInstant,
+				old_terminated_at: sideInstant,
 			})
 			.nullish()
 			.catch(null),
-		trigger: optionalText(32).catch(null),
+		trigger: sideText(32),
 		snapshot: z
-			.object({ used: z.boolean().nullish(), snapshot_id: optionalText(64), ami_id: optionalText(64) })
+			.object({ used: z.boolean().nullish().catch(null), snapshot_id: sideText(64), ami_id: sideText(64) })
 			.nullish()
 			.catch(null),
 		success: z.boolean().nullish(),
-		error_message: optionalText(4000),
+		error_message: words(4000),
 		downtime_seconds: z.number().min(0).max(31_536_000).nullish().catch(null),
 		total_duration_seconds: z.number().min(0).max(31_536_000).nullish().catch(null),
 	}),

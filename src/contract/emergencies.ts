@@ -1,10 +1,9 @@
 import { z } from 'zod';
-import { id, instant, isoOrNull, isoTime, optionalText, paging, success, textOrNull, usdOrNull } from './fields.ts';
+import { id, isoOrNull, isoTime, paging, sideInstant, sideText, success, textOrNull, usdOrNull } from './fields.ts';
 import { operation } from './operation.ts';
 
-const moment = instant.catch(null);
 /** A notice is never refused for a field that is not needed to act on it: what is wrong reads as not said. */
-const machine = optionalText(64).catch(null);
+const machine = sideText(64);
 const yes = z.boolean().nullish().catch(null);
 
 /** #53. `immediate: true` is v4's way to say that this is the two-minute notice, `notice_time` then being the deadline. */
@@ -17,9 +16,9 @@ export const rebalanceRecommendation = operation({
 	input: z.object({
 		agent_id: id,
 		instance_id: machine,
-		detected_at: moment,
-		notice_time: moment,
-		recommendation_time: moment,
+		detected_at: sideInstant,
+		notice_time: sideInstant,
+		recommendation_time: sideInstant,
 		immediate: yes,
 	}),
 	output: success.extend({
@@ -44,15 +43,15 @@ export const createEmergencyReplica = operation({
 	summary: 'A signal was seen: see that a replica exists',
 	input: z.object({
 		agent_id: id,
-		signal_type: optionalText(64),
-		reason: optionalText(64),
+		signal_type: sideText(64),
+		reason: sideText(64),
 		instance_id: machine,
-		termination_time: moment,
-		notice_time: moment,
-		pool_id: optionalText(128).catch(null),
+		termination_time: sideInstant,
+		notice_time: sideInstant,
+		pool_id: sideText(128),
 		preferred_zones: z.array(z.string().max(48)).max(100).nullish().catch(null),
 		exclude_zones: z.array(z.string().max(48)).max(100).nullish().catch(null),
-		urgency: optionalText(32).catch(null),
+		urgency: sideText(32),
 	}),
 	output: success.extend({
 		action: z.string(),
@@ -80,9 +79,9 @@ export const terminationImminent = operation({
 	input: z.object({
 		agent_id: id,
 		instance_id: machine,
-		termination_time: moment,
-		detected_at: moment,
-		replica_id: optionalText(64).catch(null),
+		termination_time: sideInstant,
+		detected_at: sideInstant,
+		replica_id: sideText(64),
 	}),
 	output: success.extend({
 		action: z.string(),
@@ -111,7 +110,7 @@ export const rebalanceNotice = operation({
 	path: '/api/agents/{agent_id}/rebalance-notice',
 	access: 'agent',
 	summary: 'AWS recommends to move (v6)',
-	input: z.object({ agent_id: id, notice_time: moment, instance_id: machine }),
+	input: z.object({ agent_id: id, notice_time: sideInstant, instance_id: machine }),
 	output: noticeAnswer,
 });
 
@@ -122,7 +121,7 @@ export const terminationNotice = operation({
 	path: '/api/agents/{agent_id}/termination-notice',
 	access: 'agent',
 	summary: 'AWS takes the machine back (v6)',
-	input: z.object({ agent_id: id, termination_time: moment, notice_time: moment, instance_id: machine }),
+	input: z.object({ agent_id: id, termination_time: sideInstant, notice_time: sideInstant, instance_id: machine }),
 	output: noticeAnswer,
 });
 

@@ -16,6 +16,26 @@ export const optionalText = (max: number) => clean(max).nullish().transform(orNu
 /** The same where the key must be there. */
 export const givenText = (max: number) => clean(max).nullable().transform(orNull);
 
+/** Text that was refused, as it can be kept: controls read as a space, broken Unicode as U+FFFD, what is too long ends in an ellipsis. */
+const kept = (given: unknown, max: number): string | null => {
+	if (typeof given !== 'string') return null;
+	const shown = given
+		.replace(/\p{Cc}+/gu, ' ')
+		.replace(/\p{Cs}/gu, '\uFFFD')
+		.trim();
+	if (shown === '') return null;
+	return shown.length > max ? `${shown.slice(0, max - 1).replace(/\p{Cs}$/u, '')}…` : shown;
+};
+
+/**
+ * What an agent says in its own words, the text of an exception mostly. It is never a reason to refuse the fact it comes with, since
+ * agents read no body of an error and say it once: what {@link optionalText} refuses is cleaned or cut, and what is no text is null.
+ */
+export const words = (max: number) => optionalText(max).catch(({ input }) => kept(input, max));
+
+/** Text beside a fact of an agent: what {@link optionalText} refuses reads as not said. */
+export const sideText = (max: number) => optionalText(max).catch(null);
+
 /** An id in a path or query. Anything is accepted: what names nothing is not found. */
 export const id = z.string();
 
@@ -32,6 +52,9 @@ export const instant = z
 		}
 		return at;
 	});
+
+/** A time beside a fact of an agent: what is none reads as not said. */
+export const sideInstant = instant.catch(null);
 
 /** USD per hour, above 0 and at most 1000 (spec section 9 "Ours"); null and missing are unknown. */
 export const price = z.number().positive().max(1000);
@@ -54,5 +77,43 @@ export const fullPage = z.coerce.number().int().min(1).max(500).default(500);
 
 /** A switch in a query string or body: true/false, 1/0, yes/no, on/off. */
 export const flag = z.union([z.boolean(), z.stringbool()]).nullish();
+
+/** A field that could not be read, until the body as a whole says whether that matters. */
+class Unread {
+	readonly messages: readonly string[];
+
+	constructor(messages: readonly string[]) {
+		this.messages = messages;
+	}
+}
+
+type Shape = Readonly<Record<string, z.ZodType>>;
+
+/**
+ * A body whose `side` fields are refused as ever, except where `forgives` says of it that it is a fact on its own: there what cannot be
+ * read is null. Each of `side` may be null.
+ */
+export const forgiving = <const F extends Shape, const S extends Shape>(
+	fact: F,
+	side: S,
+	forgives: (body: z.output<z.ZodObject<F>>) => boolean,
+): z.ZodObject<F & S> => {
+	const late = Object.fromEntries(
+		Object.entries(side as Shape).map(([key, field]) => [
+			key,
+			field.catch(({ error }: { error: z.core.$ZodError }) => new Unread(error.issues.map(({ message }) => message)) as never),
+		]),
+	);
+	return z.object({ ...fact, ...(late as unknown as S) }).check(({ value, issues }) => {
+		const body = value as Record<string, unknown>;
+		const pardoned = forgives(value as never);
+		for (const key of Object.keys(side)) {
+			const said = body[key];
+			if (!(said instanceof Unread)) continue;
+			body[key] = null;
+			if (!pardoned) for (const message of said.messages) issues.push({ code: 'custom', message, path: [key], input: undefined });
+		}
+	}) as unknown as z.ZodObject<F & S>;
+};
 
 export const success = z.object({ success: z.boolean() });

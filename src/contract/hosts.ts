@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { fullPage, givenText, id, instant, optionalText, success, textOrNull } from './fields.ts';
+import { fullPage, givenText, id, optionalText, sideInstant, sideText, success, textOrNull, words } from './fields.ts';
 import { operation } from './operation.ts';
 
 /** The settings an agent reads (endpoints.md #40, #42). Only `enabled` is obeyed by the field's agents. */
@@ -153,7 +153,7 @@ export const uninstallHost = operation({
 	path: '/api/agents/uninstall',
 	access: 'agent',
 	summary: 'The agent of a machine was removed by hand',
-	input: z.object({ instance_id: optionalText(64), reason: optionalText(255), client_id: z.string().nullish() }),
+	input: z.object({ instance_id: optionalText(64), reason: words(255), client_id: z.string().nullish() }),
 	output: success.extend({ message: z.string() }),
 });
 
@@ -194,7 +194,7 @@ export const hostEnded = operation({
 	path: '/api/agents/{agent_id}/termination',
 	access: 'agent',
 	summary: 'A host says its instance ended',
-	input: z.object({ agent_id: id, reason: optionalText(255), instance_id: optionalText(64), timestamp: instant }),
+	input: z.object({ agent_id: id, reason: words(255), instance_id: sideText(64), timestamp: sideInstant }),
 	output: success,
 });
 
@@ -207,7 +207,7 @@ export const cleanupReport = operation({
 	summary: 'Result of the hourly AMI and snapshot cleanup',
 	input: z.object({
 		agent_id: id,
-		timestamp: instant,
+		timestamp: sideInstant,
 		snapshots: z
 			.object({ deleted: z.array(z.unknown()).max(10_000).nullish(), failed: z.array(z.unknown()).max(10_000).nullish() })
 			.nullish(),
@@ -220,7 +220,7 @@ export const cleanupReport = operation({
 			.nullish(),
 		amis_deleted: z.union([z.number().int().min(0).max(1_000_000_000), z.array(z.unknown()).max(10_000)]).nullish(),
 		snapshots_deleted: z.union([z.number().int().min(0).max(1_000_000_000), z.array(z.unknown()).max(10_000)]).nullish(),
-		errors: z.array(z.unknown()).max(10_000).nullish(),
+		errors: z.array(z.unknown()).max(10_000).nullish().catch(null),
 	}),
 	output: success.extend({
 		message: z.string(),
@@ -267,9 +267,9 @@ export const terminationReport = operation({
 		agent_id: id,
 		instance_id: instanceId,
 		success: z.boolean().nullish(),
-		error: optionalText(4000),
-		terminated_at: instant,
-		termination_reason: optionalText(255),
+		error: words(4000),
+		terminated_at: sideInstant,
+		termination_reason: words(255),
 	}),
 	output: success.extend({ message: z.string() }),
 	idempotent: true,

@@ -3,6 +3,9 @@ import { flag, fullPage, id, isoOrNull, optionalText, paging, textOrNull, usdOrN
 import { HostRole } from './hosts.ts';
 import { operation } from './operation.ts';
 
+/** Whether a machine is kept off the terminate lists, until when, and why; `holdUntil` is null while nobody knows. */
+export const held = { hold: z.boolean(), holdUntil: isoOrNull, holdReason: textOrNull };
+
 const wireStatus = z.enum(['running_primary', 'running_replica', 'zombie', 'terminated']);
 
 /** A row of #6. */
@@ -42,11 +45,24 @@ export const listInstances = operation({
 	path: '/api/admin/instances',
 	access: 'read',
 	summary: 'All machines, newest first',
-	input: z.object({ ...paging, limit: fullPage, ...filters, client_id: z.string().max(255).optional() }),
+	input: z.object({
+		...paging,
+		limit: fullPage,
+		...filters,
+		client_id: z.string().max(255).optional(),
+		agent_id: z.string().max(255).optional(),
+	}),
 	output: z.object({
 		instances: z.array(InstanceRow),
 		total: z.number().int(),
-		filters: z.object({ status: textOrNull, mode: textOrNull, region: textOrNull, client_id: textOrNull, search: textOrNull }),
+		filters: z.object({
+			status: textOrNull,
+			mode: textOrNull,
+			region: textOrNull,
+			client_id: textOrNull,
+			agent_id: textOrNull,
+			search: textOrNull,
+		}),
 		next_cursor: textOrNull,
 	}),
 });
@@ -98,7 +114,7 @@ export const showInstance = operation({
 		lastSwitchAt: isoOrNull,
 		zombieAt: isoOrNull,
 		terminatedAt: isoOrNull,
-		hold: z.boolean(),
+		...held,
 	}),
 });
 

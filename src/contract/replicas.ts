@@ -1,17 +1,20 @@
 import { z } from 'zod';
 import {
 	flag,
+	forgiving,
 	fullPage,
 	id,
-	instant,
 	isoOrNull,
 	isoTime,
 	optionalPrice,
 	optionalText,
 	paging,
+	sideInstant,
+	sideText,
 	success,
 	textOrNull,
 	usdOrNull,
+	words,
 } from './fields.ts';
 import { instanceId, machineText } from './hosts.ts';
 import { operation } from './operation.ts';
@@ -83,28 +86,37 @@ export const listHostReplicas = operation({
 
 const tags = z.record(z.string().max(128), z.unknown()).nullish();
 
-/** #59. With a real `instance_id` the machine exists already: it is attached, or put on the terminate list, never refused. */
+/** Whether an id is that of a machine of EC2. */
+export const namesMachine = (instanceId: string | null): instanceId is string =>
+	instanceId !== null && /^i-[\x21-\x7e]{1,62}$/.test(instanceId);
+
+/**
+ * #59. With a real `instance_id` the machine exists already: it is attached, or put on the terminate list, never refused, and what is said
+ * beside it and cannot be read is not said. Without one it is an order, and every field must be right.
+ */
 export const createReplica = operation({
 	id: 'replicas.create',
 	method: 'POST',
 	path: '/api/agents/{agent_id}/replicas',
 	access: 'agent',
 	summary: 'Order a replica, or register one that was launched',
-	input: z.object({
-		agent_id: id,
-		pool_id: optionalText(128),
-		target_pool_id: optionalText(128),
-		target_pool: optionalText(128),
-		instance_id: optionalText(64),
-		replica_type: optionalText(32),
-		parent_instance_id: optionalText(64),
-		status: optionalText(32),
-		exclude_zones: z.array(z.string().max(48)).max(100).nullish(),
-		max_hourly_cost: optionalPrice,
-		tags,
-		created_by: optionalText(255),
-		instance_type: machineText(64),
-	}),
+	input: forgiving(
+		{ agent_id: id, instance_id: optionalText(64) },
+		{
+			pool_id: optionalText(128),
+			target_pool_id: optionalText(128),
+			target_pool: optionalText(128),
+			replica_type: optionalText(32),
+			parent_instance_id: optionalText(64),
+			status: optionalText(32),
+			exclude_zones: z.array(z.string().max(48)).max(100).nullish(),
+			max_hourly_cost: optionalPrice,
+			tags,
+			created_by: optionalText(255),
+			instance_type: machineText(64),
+		},
+		({ instance_id }) => namesMachine(instance_id),
+	),
 	output: success.extend({
 		replica_id: z.string(),
 		instance_id: z.string(),
@@ -116,7 +128,7 @@ export const createReplica = operation({
 	status: 201,
 });
 
-/** #60. Errors: 404, 409 REPLICA_ENDED (the machine goes on the terminate list), 409 REPLICA_TAKEN (another machine was first). */
+/** #60. What is said beside the machine is never a reason to refuse it. Errors: 404, 409 REPLICA_ENDED (the machine goes on the terminate list), 409 REPLICA_TAKEN (another machine was first). */
 export const attachReplica = operation({
 	id: 'replicas.attach',
 	method: 'PUT',
@@ -127,9 +139,9 @@ export const attachReplica = operation({
 		agent_id: id,
 		replica_id: id,
 		instance_id: instanceId,
-		status: optionalText(32),
-		sync_status: optionalText(32),
-		sync_progress: z.number().min(0).max(100).nullish(),
+		status: sideText(32),
+		sync_status: sideText(32),
+		sync_progress: z.number().min(0).max(100).nullish().catch(null),
 	}),
 	output: success.extend({ replica_id: z.string(), instance_id: z.string(), status: z.string() }),
 });
@@ -170,7 +182,7 @@ export const promoteReplica = operation({
 	}),
 });
 
-/** #63. Errors: 400, 404, 409 ILLEGAL_TRANSITION. `terminated` is accepted from anybody: it confirms an end. */
+/** #63. Only the state can be wrong: what is said beside it and cannot be read is not said. Errors: 400, 404, 409 ILLEGAL_TRANSITION. `terminated` is accepted from anybody: it confirms an end. */
 export const replicaStatus = operation({
 	id: 'replicas.status',
 	method: 'POST',
@@ -181,12 +193,12 @@ export const replicaStatus = operation({
 		agent_id: id,
 		replica_id: id,
 		status: optionalText(32),
-		sync_started_at: instant,
-		sync_completed_at: instant,
-		error_message: optionalText(4000),
-		message: optionalText(4000),
-		is_active: z.boolean().nullish(),
-		terminated_at: instant,
+		sync_started_at: sideInstant,
+		sync_completed_at: sideInstant,
+		error_message: words(4000),
+		message: words(4000),
+		is_active: z.boolean().nullish().catch(null),
+		terminated_at: sideInstant,
 	}),
 	output: success.extend({ replica_id: z.string(), status: z.string() }),
 });

@@ -3,16 +3,19 @@ import { iso, isoOr } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
 import { type Agent, lockAgent, logicalIdsOf } from '../store/agents.ts';
 import { cancelCommandsOfDeleted } from '../store/commands.ts';
+import { openEmergencyOf } from '../store/emergencies.ts';
 import { newestHostsOf, primaryOf } from '../store/hosts.ts';
 import { type AgentListRow, instanceCounts, listAgentRows } from '../store/lists.ts';
 import { setWatch } from '../store/liveness.ts';
 import { hostPrice } from '../store/prices.ts';
+import { liveReplicaOf } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
 import { agentIdOf, agentOf } from './agent-id.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
 import { type Caller, clientOf } from './caller.ts';
 import { agentDeleted } from './calling-host.ts';
 import type { Context } from './context.ts';
+import { heldOf } from './hold.ts';
 import type { Journal } from './journal.ts';
 import { pageOf, readCursor } from './paging.ts';
 import { reconcile, reconcileAgent } from './reconcile.ts';
@@ -181,13 +184,16 @@ export const showAgent =
 	async (input: Valid<'showAgent'>, caller: Caller): Promise<Output<'showAgent'>> => {
 		const { read } = context.store;
 		const agentId = await agentIdOf(read, input.agent_id, caller);
-		const [rows, names, hosts] = await Promise.all([
+		const [rows, names, hosts, emergency, replica] = await Promise.all([
 			listAgentRows(read, { limit: 1, after: null, clientId: null, status: null, deleted: true, agentId }),
 			logicalIdsOf.all(read, { agent_id: agentId }),
 			newestHostsOf.all(read, { agent_id: agentId }),
+			openEmergencyOf.first(read, { agent_id: agentId }),
+			liveReplicaOf.first(read, { agent_id: agentId }),
 		]);
 		const [row] = rows;
 		if (row === undefined) throw agentDeleted(agentId);
+		const now = context.clock.now();
 		const price = row.p_handle === null ? undefined : await hostPrice.first(read, { handle: row.p_handle });
 		return {
 			...base(row),
@@ -214,8 +220,29 @@ export const showAgent =
 				registeredAt: isoOr(host.registered_at),
 				lastSeenAt: host.registered_at === null ? null : isoOr(host.seen_at),
 				zombieAt: isoOr(host.zombie_at),
-				hold: host.hold === 1,
+				...heldOf(host, now),
 			})),
+			openEmergency:
+				emergency === undefined
+					? null
+					: {
+							id: emergency.id,
+							kind: emergency.kind,
+							step: emergency.step,
+							instanceId: emergency.instance_id,
+							receivedAt: iso(emergency.received_at),
+							deadlineAt: isoOr(emergency.deadline_at),
+						},
+			liveReplica:
+				replica === undefined
+					? null
+					: {
+							id: replica.id,
+							status: replica.status,
+							instanceId: replica.instance_id,
+							poolId: replica.pool_id,
+							createdAt: iso(replica.created_at),
+						},
 		};
 	};
 

@@ -3,8 +3,10 @@ import { iso, isoOr } from '../contract/instant.ts';
 import { type InstanceListRow, listInstanceRows, listSwitchRows } from '../store/lists.ts';
 import type { Role } from '../store/schema.ts';
 import type { SwitchRecord } from '../store/switches.ts';
+import { agentIdOf } from './agent-id.ts';
 import type { Caller } from './caller.ts';
 import type { Context } from './context.ts';
+import { heldOf } from './hold.ts';
 import { instanceOf } from './instance-of.ts';
 import { pageOf, readCursor } from './paging.ts';
 import { usd } from './report.ts';
@@ -50,17 +52,19 @@ const row = (host: InstanceListRow): Output<'listInstances'>['instances'][number
 /** #6 */
 export const listInstances =
 	(context: Context) =>
-	async (input: Valid<'listInstances'>): Promise<Output<'listInstances'>> => {
+	async (input: Valid<'listInstances'>, caller: Caller): Promise<Output<'listInstances'>> => {
 		const filters = {
 			status: input.status ?? null,
 			mode: input.mode ?? null,
 			region: input.region ?? null,
 			client_id: input.client_id ?? null,
+			agent_id: input.agent_id === undefined ? null : await agentIdOf(context.store.read, input.agent_id, caller),
 			search: input.search ?? null,
 		};
 		const rows = await listInstanceRows(context.store.read, {
 			...filters,
 			clientId: filters.client_id,
+			agentId: filters.agent_id,
 			limit: input.limit,
 			after: readCursor(input.cursor),
 		});
@@ -138,7 +142,7 @@ export const showInstance =
 			lastSwitchAt: isoOr(shown.last_switch_at),
 			zombieAt: isoOr(shown.zombie_at),
 			terminatedAt: isoOr(shown.terminated_at),
-			hold: shown.hold === 1,
+			...heldOf(shown, context.clock.now()),
 		};
 	};
 

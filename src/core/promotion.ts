@@ -237,7 +237,7 @@ const TRIGGERS: Readonly<Record<Reason, string>> = {
 /** AWS ends what it takes back; its end is left to AWS until this long after the deadline. */
 const HOLD_AFTER_MS = 10 * 60_000;
 /** AWS does not bill the first hour of a machine it takes back: to end it ourselves would only cost money. */
-const FIRST_HOUR_MS = 3_600_000;
+export const FIRST_HOUR_MS = 3_600_000;
 const NOTICE_MS = 120_000;
 
 /** Until when a machine is left to AWS: ten minutes past its deadline (null where none was named), and its first hour; 0 when neither. */

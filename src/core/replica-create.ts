@@ -1,4 +1,5 @@
 import type { Output, Valid } from '../contract/index.ts';
+import { namesMachine } from '../contract/replicas.ts';
 import { SpotError } from '../errors.ts';
 import { type Host, hostNamedBy } from '../store/hosts.ts';
 import { addReplica, liveReplicaOf, type Replica, replicaById } from '../store/replicas.ts';
@@ -22,7 +23,7 @@ const TYPES: readonly Replica['type'][] = ['manual', 'automatic-rebalance', 'aut
 export const createReplica =
 	(context: Context) =>
 	async (input: Valid<'createReplica'>, caller: Caller): Promise<Output<'createReplica'>> => {
-		const instanceId = input.instance_id !== null && /^i-[\x21-\x7e]{1,62}$/.test(input.instance_id) ? input.instance_id : null;
+		const instanceId = namesMachine(input.instance_id) ? input.instance_id : null;
 		const result = await context.unit(caller, async (tx, journal) => {
 			const { calling } = await callingHostWith(tx, input.agent_id, caller, []);
 			const { agent, host } = calling;

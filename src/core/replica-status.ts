@@ -2,7 +2,7 @@ import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
 import { type Host, hostByHandle, saveHost } from '../store/hosts.ts';
 import { setWatch } from '../store/liveness.ts';
-import { confirmEnd, type Replica, saveReplica } from '../store/replicas.ts';
+import { confirmEnd, type Replica, replicaById, saveReplica } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
 import { speaksForAgent } from './calling-host.ts';
@@ -13,6 +13,7 @@ import { audit, conflict, counts, onReplica, type ReplicaCall } from './replica-
 import { endReplica } from './replica-end.ts';
 import { becomeReady, saveLive } from './replica-machine.ts';
 import { mayBecome, REPLICA_STATES } from './replica-rules.ts';
+import { StaleRow } from './unit.ts';
 import type { Work } from './work.ts';
 
 const STATUS_ALIASES: Readonly<Record<string, Replica['status']>> = { error: 'failed' };
@@ -146,8 +147,15 @@ export const replicaSync =
 			const refusal = reached === null ? null : await move(current, reached, null, null);
 			if (refusal !== null) return { refusal };
 			work.journal.changed('agent', work.agent.id);
-			return { answer: { success: true, message: 'sync state recorded', status: work.replica?.status ?? reached ?? replica.status } };
+			return { answer: { success: true, message: 'sync state recorded', status: await statusNow(work, replica.id) } };
 		});
 	};
+
+/** The state a replica is in by now: it may have been promoted or ended, and another one ordered in its place. */
+const statusNow = async ({ tx, replica }: Work, id: string): Promise<Replica['status']> => {
+	const found = replica?.id === id ? replica : await replicaById.first(tx, { id });
+	if (found === undefined) throw new StaleRow();
+	return found.status;
+};
 
 const SYNC_STATES = ['initializing', 'syncing', 'synced', 'out-of-sync'] as const;

@@ -2,6 +2,7 @@ import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
 import { agentById } from '../store/agents.ts';
+import { hostByHandle } from '../store/hosts.ts';
 import { listLiveReplicas, listReplicaRows, replicaById } from '../store/replicas.ts';
 import { agentIdOf } from './agent-id.ts';
 import { actorOf, type Caller, clientScope } from './caller.ts';
@@ -15,11 +16,13 @@ import { promoteReplica } from './replica-promotion.ts';
 import { operatorReplica, shownReplica } from './replica-view.ts';
 
 /** Operator routes take any handle of the agent but a standby's private one (identity.md section 7). */
-const mustSpeakForAgent = ({ host, work }: ReplicaCall, agentId: string): void => {
+const mustSpeakForAgent = async ({ host, work }: ReplicaCall, agentId: string): Promise<void> => {
 	if (work.agent.status === 'deleted') throw agentDeleted(work.agent.id);
 	// An admin means the agent, but not by a standby's private handle.
 	if (agentId === work.primary.handle || agentId === work.agent.id) return;
-	throw new SpotError('conflict', 'NOT_PRIMARY', `${host.instance_id} is not the primary of its agent (${host.role})`, {
+	// The host of an admin's call is the primary, whose handle this is not.
+	const named = (await hostByHandle.first(work.tx, { handle: agentId })) ?? host;
+	throw new SpotError('conflict', 'NOT_PRIMARY', `${named.instance_id} is not the primary of its agent (${named.role})`, {
 		hint: `the primary is ${work.primary.instance_id}; name the agent: ${work.agent.id}`,
 		extras: { primary: work.primary.instance_id, agent_id: work.agent.id },
 	});
@@ -31,7 +34,7 @@ export const deleteReplica =
 	(input: Valid<'deleteReplica'>, caller: Caller): Promise<Output<'deleteReplica'>> =>
 		onReplica(context, caller, input, async (call) => {
 			const { work, replica } = call;
-			mustSpeakForAgent(call, input.agent_id);
+			await mustSpeakForAgent(call, input.agent_id);
 			if (replica.status === 'promoted')
 				throw conflict(
 					'REPLICA_PROMOTED',
@@ -60,7 +63,7 @@ export const promoteReplicaRoute =
 		const calledAt = context.clock.now();
 		return onReplica(context, caller, input, async (call) => {
 			const { work, replica } = call;
-			mustSpeakForAgent(call, input.agent_id);
+			await mustSpeakForAgent(call, input.agent_id);
 			if (replica.status === 'promoted')
 				throw new SpotError(
 					'conflict',

@@ -104,6 +104,7 @@ export type InstanceFilter = Page & {
 	mode: string | null;
 	region: string | null;
 	search: string | null;
+	agentId?: string | null;
 	instanceId?: string;
 };
 
@@ -127,6 +128,7 @@ export const listInstanceRows = (db: Db, filter: InstanceFilter): Promise<Instan
 		const pattern = `%${filter.search.replace(/[!%_]/g, (sign) => `!${sign}`)}%`;
 		query = query.where(sql<boolean>`(h.instance_id like ${pattern} escape '!' or h.instance_type like ${pattern} escape '!')`);
 	}
+	if (filter.agentId != null) query = query.where('h.agent_id', '=', filter.agentId);
 	if (filter.instanceId !== undefined) query = query.where('h.instance_id', '=', filter.instanceId);
 	return paged(query, 'h.handle', filter).execute();
 };

@@ -1,7 +1,7 @@
 import { describe, test } from 'vitest';
 import { SpotError } from '../../src/errors.ts';
 import { both, cli } from './cli.ts';
-import { agent, agentDetail, client, stored } from './fixtures.ts';
+import { agent, agentDetail, client, NOW, stored } from './fixtures.ts';
 
 const found = { listClients: () => ({ items: [client()], nextCursor: null }) };
 const filters = { status: null, client_id: null };
@@ -42,7 +42,7 @@ describe('agents', () => {
 	});
 
 	test('show', async ({ expect }) => {
-		const { tty, piped } = await both('agents show a-1', { script: { showAgent: agentDetail } });
+		const { tty, piped } = await both('agents show a-1', { script: { showAgent: () => agentDetail() } });
 		expect(tty).toMatchInlineSnapshot(`
 			"exit 0
 			ID:              a-1
@@ -79,9 +79,9 @@ describe('agents', () => {
 			Deleted:         -
 
 			Hosts:
-			INSTANCE  ROLE     MODE  AZ          REGISTERED  LAST SEEN  ZOMBIE SINCE  HOLD  HANDLE
-			i-0abc    primary  spot  us-east-1a  2h ago      12s ago    -             no    a-1
-			i-0old    zombie   spot  us-east-1b  2h ago      10m ago    8m ago        yes   h-2
+			INSTANCE  ROLE     MODE  AZ          REGISTERED  LAST SEEN  ZOMBIE SINCE  HOLD  HANDLE  HELD UNTIL  HELD BECAUSE
+			i-0abc    primary  spot  us-east-1a  2h ago      12s ago    -             no    a-1     -           -
+			i-0old    zombie   spot  us-east-1b  2h ago      10m ago    8m ago        yes   h-2     in 50m      AWS takes it back and ends it itself
 			"
 		`);
 		expect(piped).toMatchInlineSnapshot(`
@@ -118,11 +118,60 @@ describe('agents', () => {
 			last_switch	
 			logical_ids	web-1,web-one
 			deleted	
-			hosts	i-0abc	primary	spot	us-east-1a	2026-11-23T10:00:00.000Z	2026-11-23T11:59:48.000Z		false	a-1
-			hosts	i-0old	zombie	spot	us-east-1b	2026-11-23T09:30:00.000Z	2026-11-23T11:50:00.000Z	2026-11-23T11:51:40.000Z	true	h-2
+			hosts	i-0abc	primary	spot	us-east-1a	2026-11-23T10:00:00.000Z	2026-11-23T11:59:48.000Z		false	a-1		
+			hosts	i-0old	zombie	spot	us-east-1b	2026-11-23T09:30:00.000Z	2026-11-23T11:50:00.000Z	2026-11-23T11:51:40.000Z	true	h-2	2026-11-23T12:50:00.000Z	AWS takes it back and ends it itself
 			"
 		`);
-		expect(JSON.parse((await cli('agents show a-1 -o json', { script: { showAgent: agentDetail } })).out)).toEqual(agentDetail());
+		expect(JSON.parse((await cli('agents show a-1 -o json', { script: { showAgent: () => agentDetail() } })).out)).toEqual(agentDetail());
+	});
+
+	test('show of one in an emergency names it and the replica, and how to look further', async ({ expect }) => {
+		const data = agentDetail({
+			openEmergency: {
+				id: 'e-1',
+				kind: 'termination',
+				step: 'sync',
+				instanceId: 'i-0abc',
+				receivedAt: new Date(NOW - 30_000).toISOString(),
+				deadlineAt: new Date(NOW + 89_500).toISOString(),
+			},
+			liveReplica: {
+				id: 'r-1',
+				status: 'syncing',
+				instanceId: 'i-0new',
+				poolId: 'c5.large.us-east-1b',
+				createdAt: new Date(NOW - 29_000).toISOString(),
+			},
+		});
+		const { tty, piped } = await both('agents show a-1', { script: { showAgent: () => data } });
+		expect(tty.slice(tty.indexOf('\n\n'))).toMatchInlineSnapshot(`
+			"
+
+			Emergency:
+			ID   KIND         STEP  INSTANCE  RECEIVED  DEADLINE
+			e-1  termination  sync  i-0abc    30s ago   in 89s
+
+			Replica:
+			ID   STATUS   INSTANCE  POOL                 CREATED
+			r-1  syncing  i-0new    c5.large.us-east-1b  29s ago
+
+			Hosts:
+			INSTANCE  ROLE     MODE  AZ          REGISTERED  LAST SEEN  ZOMBIE SINCE  HOLD  HANDLE  HELD UNTIL  HELD BECAUSE
+			i-0abc    primary  spot  us-east-1a  2h ago      12s ago    -             no    a-1     -           -
+			i-0old    zombie   spot  us-east-1b  2h ago      10m ago    8m ago        yes   h-2     in 50m      AWS takes it back and ends it itself
+			! see: spotctl emergencies show e-1; spotctl replicas show r-1
+			"
+		`);
+		expect(piped.slice(piped.indexOf('emergency\t'))).toMatchInlineSnapshot(`
+			"emergency	e-1	termination	sync	i-0abc	2026-11-23T11:59:30.000Z	2026-11-23T12:01:29.500Z
+			replica	r-1	syncing	i-0new	c5.large.us-east-1b	2026-11-23T11:59:31.000Z
+			hosts	i-0abc	primary	spot	us-east-1a	2026-11-23T10:00:00.000Z	2026-11-23T11:59:48.000Z		false	a-1		
+			hosts	i-0old	zombie	spot	us-east-1b	2026-11-23T09:30:00.000Z	2026-11-23T11:50:00.000Z	2026-11-23T11:51:40.000Z	true	h-2	2026-11-23T12:50:00.000Z	AWS takes it back and ends it itself
+			! see: spotctl emergencies show e-1; spotctl replicas show r-1
+			"
+		`);
+		const alone = await cli('agents show a-1', { script: { showAgent: () => ({ ...data, openEmergency: null }) } });
+		expect([alone.err, alone.out]).toEqual(['see: spotctl replicas show r-1\n', expect.not.stringContaining('emergency\t')]);
 	});
 
 	test('enable and disable', async ({ expect }) => {

@@ -73,31 +73,36 @@ const ended = (over: Partial<Output<'showEmergency'>> = {}): Output<'showEmergen
 describe('emergencies', () => {
 	test('list', async ({ expect }) => {
 		const silent = ended({ id: 'e-0', kind: 'silent-primary', state: 'told', deadline_at: null, new_instance_id: null, failover_ms: null });
-		const script = { listEmergencies: () => ({ items: [open(), ended(), silent], nextCursor: null }) };
+		const moving = open({ id: 'e-3', kind: 'rebalance', deadline_at: null });
+		const soon = ended({ deadline_at: at(37) });
+		const all = [moving, open(), soon, silent];
+		const script = { listEmergencies: () => ({ items: all, nextCursor: null }) };
 		const { tty, piped } = await both('emergencies list', { script });
 		expect(tty).toMatchInlineSnapshot(`
 			"exit 0
-			ID   AGENT  KIND            STATE        STEP    INSTANCE  NEW INSTANCE  DEADLINE  FAILOVER
-			e-2  web-1  termination     open         launch  i-0abc    -             in 89s           -
-			e-1  web-1  termination     failed-over  ended   i-0abc    i-0new        60m ago   12.345 s
-			e-0  web-1  silent-primary  told         ended   i-0abc    -             -                -
+			ID   AGENT  KIND            RECEIVED  STATE        STEP    INSTANCE  NEW INSTANCE  DEADLINE  FAILOVER
+			e-3  web-1  rebalance       30s ago   open         launch  i-0abc    -             -                -
+			e-2  web-1  termination     30s ago   open         launch  i-0abc    -             in 89s           -
+			e-1  web-1  termination     61m ago   failed-over  ended   i-0abc    i-0new        -         12.345 s
+			e-0  web-1  silent-primary  61m ago   told         ended   i-0abc    -             -                -
 			"
 		`);
 		expect(piped).toMatchInlineSnapshot(`
 			"exit 0
-			e-2	web-1	termination	open	launch	i-0abc		2026-11-23T12:01:29.500Z	
-			e-1	web-1	termination	failed-over	ended	i-0abc	i-0new	2026-11-23T11:00:00.000Z	12.345
-			e-0	web-1	silent-primary	told	ended	i-0abc			
+			e-3	web-1	rebalance	2026-11-23T11:59:29.900Z	open	launch	i-0abc			
+			e-2	web-1	termination	2026-11-23T11:59:29.900Z	open	launch	i-0abc		2026-11-23T12:01:29.500Z	
+			e-1	web-1	termination	2026-11-23T10:58:00.400Z	failed-over	ended	i-0abc	i-0new	2026-11-23T12:00:37.000Z	12.345
+			e-0	web-1	silent-primary	2026-11-23T10:58:00.400Z	told	ended	i-0abc			
 			"
 		`);
-		expect((await cli('emergencies ls -q', { script })).out).toBe('e-2\ne-1\ne-0\n');
-		expect(JSON.parse((await cli('emergencies list -o json', { script, tty: true })).out)).toEqual([open(), ended(), silent]);
-		const [head = '', , row = ''] = (await cli('emergencies list -o csv', { script })).out.split('\r\n');
+		expect((await cli('emergencies ls -q', { script })).out).toBe('e-3\ne-2\ne-1\ne-0\n');
+		expect(JSON.parse((await cli('emergencies list -o json', { script, tty: true })).out)).toEqual(all);
+		const [head = '', , , row = ''] = (await cli('emergencies list -o csv', { script })).out.split('\r\n');
 		expect(head).toMatchInlineSnapshot(
-			`"id,agent,kind,state,step,instance,new_instance,deadline,failover,message,replica,pool,reports,agent_id,client_id,signal_seen,received,planned,launched,ready,promoted,first_heartbeat,ended"`,
+			`"id,agent,kind,received,state,step,instance,new_instance,deadline,failover,message,replica,pool,reports,agent_id,client_id,signal_seen,planned,launched,ready,promoted,first_heartbeat,ended"`,
 		);
 		expect(row).toMatchInlineSnapshot(
-			`"e-1,web-1,termination,failed-over,ended,i-0abc,i-0new,2026-11-23T11:00:00.000Z,12.345,i-0new took over,r-1,c5.large.us-east-1a,3,a-1,c-1,2026-11-23T10:58:00.000Z,2026-11-23T10:58:00.400Z,2026-11-23T10:58:00.405Z,2026-11-23T10:00:00.000Z,2026-11-23T10:01:40.000Z,2026-11-23T10:58:00.410Z,2026-11-23T10:58:12.345Z,2026-11-23T10:58:12.345Z"`,
+			`"e-1,web-1,termination,2026-11-23T10:58:00.400Z,failed-over,ended,i-0abc,i-0new,2026-11-23T12:00:37.000Z,12.345,i-0new took over,r-1,c5.large.us-east-1a,3,a-1,c-1,2026-11-23T10:58:00.000Z,2026-11-23T10:58:00.405Z,2026-11-23T10:00:00.000Z,2026-11-23T10:01:40.000Z,2026-11-23T10:58:00.410Z,2026-11-23T10:58:12.345Z,2026-11-23T10:58:12.345Z"`,
 		);
 	});
 
@@ -133,6 +138,7 @@ describe('emergencies', () => {
 			ID:           e-2
 			Agent:        web-1
 			Kind:         termination
+			Received:     30s ago
 			State:        open
 			Step:         launch
 			Instance:     i-0abc
@@ -170,6 +176,7 @@ describe('emergencies', () => {
 			id	e-2
 			agent	web-1
 			kind	termination
+			received	2026-11-23T11:59:29.900Z
 			state	open
 			step	launch
 			instance	i-0abc
@@ -205,6 +212,7 @@ describe('emergencies', () => {
 			ID:           e-1
 			Agent:        web-1
 			Kind:         termination
+			Received:     61m ago
 			State:        failed-over
 			Step:         ended
 			Instance:     i-0abc
@@ -239,6 +247,7 @@ describe('emergencies', () => {
 			id	e-1
 			agent	web-1
 			kind	termination
+			received	2026-11-23T10:58:00.400Z
 			state	failed-over
 			step	ended
 			instance	i-0abc
@@ -281,9 +290,9 @@ describe('emergencies', () => {
 		const csv = (await cli('emergencies show e-2 -o csv', { script, tty: true })).out.split('\r\n');
 		expect([csv.length, csv[0]]).toEqual([
 			3,
-			expect.stringMatching(/^id,agent,kind,.*,signal_seen,received,planned,.*,first_heartbeat,ended$/),
+			expect.stringMatching(/^id,agent,kind,received,.*,signal_seen,planned,.*,first_heartbeat,ended$/),
 		]);
-		expect(csv[1]).toContain(`,${open().signal_at},${open().received_at},`);
+		expect(csv[1]).toContain(`,${open().received_at},open,`);
 	});
 
 	test.for([

@@ -66,7 +66,9 @@ export const agent = (over: Partial<Answer<'listAgents'>['agents'][number]> = {}
 	...over,
 });
 
-export const agentDetail = (): Answer<'showAgent'> => ({
+const FREE = { hold: false, holdUntil: null, holdReason: null };
+
+export const agentDetail = (over: Partial<Answer<'showAgent'>> = {}): Answer<'showAgent'> => ({
 	...agent(),
 	configVersion: 3,
 	autoTerminateEnabled: true,
@@ -92,7 +94,7 @@ export const agentDetail = (): Answer<'showAgent'> => ({
 			registeredAt: ago(7200),
 			lastSeenAt: ago(12),
 			zombieAt: null,
-			hold: false,
+			...FREE,
 		},
 		{
 			handle: 'h-2',
@@ -104,8 +106,13 @@ export const agentDetail = (): Answer<'showAgent'> => ({
 			lastSeenAt: ago(600),
 			zombieAt: ago(500),
 			hold: true,
+			holdUntil: new Date(NOW + 3_000_000).toISOString(),
+			holdReason: 'AWS takes it back and ends it itself',
 		},
 	],
+	openEmergency: null,
+	liveReplica: null,
+	...over,
 });
 
 export const stored = (over: Partial<Answer<'changeConfig'>> = {}): Answer<'changeConfig'> => ({
@@ -146,7 +153,7 @@ export const instance = (
 	...over,
 });
 
-export const instanceDetail = (): Answer<'showInstance'> => ({
+export const instanceDetail = (over: Partial<Answer<'showInstance'>> = {}): Answer<'showInstance'> => ({
 	...instance(),
 	hostname: 'ip-10-0-0-7',
 	amiId: 'ami-1',
@@ -156,7 +163,8 @@ export const instanceDetail = (): Answer<'showInstance'> => ({
 	lastSwitchAt: null,
 	zombieAt: null,
 	terminatedAt: null,
-	hold: false,
+	...FREE,
+	...over,
 });
 
 export const options = (): Answer<'instanceOptions'> => {

@@ -1,9 +1,9 @@
 import { describe, test } from 'vitest';
 import { both, cli } from './cli.ts';
-import { client, command, instance, instanceDetail, options } from './fixtures.ts';
+import { client, command, instance, instanceDetail, NOW, options } from './fixtures.ts';
 
 const found = { listClients: () => ({ items: [client()], nextCursor: null }) };
-const filters = { status: null, mode: null, region: null, client_id: null, search: null };
+const filters = { status: null, mode: null, region: null, client_id: null, agent_id: null, search: null };
 
 describe('instances', () => {
 	test('list', async ({ expect }) => {
@@ -28,14 +28,25 @@ describe('instances', () => {
 
 	test('list passes every filter on', async ({ expect }) => {
 		const script = { ...found, listInstances: () => ({ instances: [], total: 0, filters, next_cursor: null }) };
-		const { calls } = await cli('instances list --client acme --status active --mode spot --region us-east-1 --search c5 --limit 3', {
-			script,
+		const { calls } = await cli(
+			'instances list --client acme --agent a-1 --status active --mode spot --region us-east-1 --search c5 --limit 3',
+			{
+				script,
+			},
+		);
+		expect(calls.at(-1)?.input).toEqual({
+			limit: 3,
+			client_id: 'c-1',
+			agent_id: 'a-1',
+			status: 'active',
+			mode: 'spot',
+			region: 'us-east-1',
+			search: 'c5',
 		});
-		expect(calls.at(-1)?.input).toEqual({ limit: 3, client_id: 'c-1', status: 'active', mode: 'spot', region: 'us-east-1', search: 'c5' });
 	});
 
 	test('show', async ({ expect }) => {
-		const { tty, piped } = await both('instances show i-0abc', { script: { showInstance: instanceDetail } });
+		const { tty, piped } = await both('instances show i-0abc', { script: { showInstance: () => instanceDetail() } });
 		expect(tty).toMatchInlineSnapshot(`
 			"exit 0
 			ID:           i-0abc
@@ -64,6 +75,8 @@ describe('instances', () => {
 			Zombie since: -
 			Terminated:   -
 			Hold:         no
+			Held until:   -
+			Held because: -
 			"
 		`);
 		expect(piped).toMatchInlineSnapshot(`
@@ -94,8 +107,17 @@ describe('instances', () => {
 			zombie_since	
 			terminated	
 			hold	false
+			held_until	
+			held_because	
 			"
 		`);
+	});
+
+	test('show of one that is left to AWS says until when, and why', async ({ expect }) => {
+		const left = { hold: true, holdUntil: new Date(NOW + 3_000_000).toISOString(), holdReason: 'AWS takes it back and ends it itself' };
+		const { tty, piped } = await both('instances show i-0abc', { script: { showInstance: () => instanceDetail(left) } });
+		expect(tty).toMatch(/Hold: +yes\nHeld until: +in 50m\nHeld because: +AWS takes it back and ends it itself\n/);
+		expect(piped).toContain(`hold\ttrue\nheld_until\t${left.holdUntil}\nheld_because\t${left.holdReason}\n`);
 	});
 
 	test('options', async ({ expect }) => {

@@ -116,6 +116,16 @@ describeEachDatabase('replicas', ({ freshUrl }) => {
 			const candidate = await joinAgent(agent, 'a');
 			expect(await promote(agent.client, candidate.handle, replica.id)).toMatchObject(refusal);
 			expect(await remove(agent.client, candidate.handle, replica.id)).toMatchObject(refusal);
+			for (const standby of [
+				{ ...replica, role: 'replica' },
+				{ ...candidate, role: 'candidate' },
+			]) {
+				const error = `${standby.instanceId} is not the primary of its agent (${standby.role})`;
+				for (const by of [agent.client, world.admin]) {
+					expect(await promote(by, standby.handle, replica.id)).toMatchObject({ ...refusal, body: { ...refusal.body, error } });
+					expect(await remove(by, standby.handle, replica.id)).toMatchObject({ ...refusal, body: { ...refusal.body, error } });
+				}
+			}
 			expect(await rows.replica(replica.id)).toMatchObject({ status: 'ready' });
 		});
 

@@ -4,7 +4,17 @@ import { brokenInvariants, brokenStandbys } from '../helpers/invariants.ts';
 import { poll, promote } from '../helpers/replica-calls.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
 import { type AgentScene, heartbeatsFor, joinAgent, makeAgent, newMachine, rolesOf, rowsOf } from './agent-scene.ts';
-import { deletedReplica, fetchOrder, imminent, orderedReplica, put, readyReplica, say, syncingReplica } from './replica-scene.ts';
+import {
+	deletedReplica,
+	fetchOrder,
+	imminent,
+	orderedReplica,
+	pollingAgent,
+	put,
+	readyReplica,
+	say,
+	syncingReplica,
+} from './replica-scene.ts';
 
 const MINUTE = 60_000;
 
@@ -98,6 +108,29 @@ describeEachDatabase('replicas', ({ freshUrl }) => {
 			expect((await sync({ status: 'nonsense' })).status).toBe(400);
 			expect((await sync({ status: 'failed' })).status).toBe(200);
 			expect(await rows.replica(id)).toMatchObject({ status: 'failed' });
+		});
+
+		it('a sync state is answered with the state of the replica it is about, not of the one that follows it', async () => {
+			const ended = async (status: 'terminated' | 'failed') => {
+				const agent = await pollingAgent(world);
+				await agent.client.call('createEmergencyReplica', { agent_id: agent.id, signal_type: 'rebalance-recommendation' });
+				const order = await fetchOrder(agent, agent.id);
+				await put(agent, agent.id, order.id, newMachine());
+				await say(agent, agent.id, order.id, 'ready');
+				const { body } = await agent.client.call('replicaSync', { agent_id: agent.id, replica_id: order.id, status });
+				expect(body).toMatchObject({ data: { status } });
+				expect(await rows.replica(order.id)).toMatchObject({ status });
+				return rows.liveReplicas(agent.id);
+			};
+			expect(await ended('terminated')).toMatchObject([{ status: 'launching' }]);
+			await ended('failed');
+			const agent = await pollingAgent(world);
+			await imminent(world, agent, agent.id);
+			const order = await fetchOrder(agent, agent.id);
+			await put(agent, agent.id, order.id, newMachine());
+			const synced = { agent_id: agent.id, replica_id: order.id, sync_status: 'synced', sync_progress: 100 };
+			expect((await agent.client.call('replicaSync', synced)).body).toMatchObject({ data: { status: 'promoted' } });
+			expect(await rows.replica(order.id)).toMatchObject({ status: 'promoted' });
 		});
 
 		it('launching becomes syncing with a machine that has not called, ready with one that has', async () => {
