@@ -34,6 +34,15 @@ const serve = (context: Context): Command =>
 			);
 		});
 
+const isAlive = (pid: number): boolean => {
+	try {
+		return process.kill(pid, 0);
+	} catch (error) {
+		// There, and somebody else's.
+		return (error as { code?: unknown }).code === 'EPERM';
+	}
+};
+
 process.exitCode = await main(
 	process.argv.slice(2),
 	{
@@ -47,6 +56,7 @@ process.exitCode = await main(
 		ids: systemIds,
 		signal: interrupt.signal,
 		user: () => userInfo().username,
+		isAlive,
 		localApi: async (deps) => (await import('../src/core/local.ts')).localApi(deps),
 	},
 	[serve],

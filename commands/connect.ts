@@ -23,7 +23,7 @@ const isLoopbackName = (host: string): boolean => host === 'localhost' || host =
 export const isLoopback = (server: string): boolean => URL.canParse(server) && isLoopbackName(new URL(server).hostname);
 
 /** What the daemon of this user left in its state folder; an empty record when there is none, or nothing to be read. */
-const daemonRecord = (stateDir: string): { readonly url?: unknown; readonly adminToken?: unknown } => {
+const daemonRecord = (stateDir: string): { readonly url?: unknown; readonly pid?: unknown; readonly adminToken?: unknown } => {
 	try {
 		const said: unknown = JSON.parse(readFileSync(join(stateDir, 'daemon.json'), 'utf8'));
 		return typeof said === 'object' && said !== null ? said : {};
@@ -96,18 +96,41 @@ const readStdin = async ({ stdin }: Host): Promise<string> => {
 	return usable(text, 'what stdin gives');
 };
 
-/** The admin token of the local daemon: the configured one where it says that it takes that, else the file it left, else the configured one. */
-const ownToken = (server: string, { stateDir, security }: Config): Token => {
+const isPid = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0;
+
+/** What listens on these is reached at 127.0.0.1. */
+const LISTENS_THERE: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '0.0.0.0', '::']);
+
+/** Whether the daemon that left word in the state folder runs, and is what answers at this address: whoever else does must not get its token. */
+const isRecorded = ({ isAlive }: Host, server: string, stateDir: string): boolean => {
+	const [address, { pid }] = [daemonAddress(stateDir), daemonRecord(stateDir)];
+	return address !== undefined && new URL(address).origin === new URL(server).origin && isPid(pid) && isAlive(pid);
+};
+
+/** Whether nothing but our own configuration says where the daemon is: no record, and no server that was named. */
+const isConfigured = ({ client, server, stateDir }: Config): boolean =>
+	client.server === undefined && daemonAddress(stateDir) === undefined && LISTENS_THERE.has(server.host);
+
+/**
+ * The admin token of the local daemon: the configured one where the daemon of the state folder says that it takes that, else the file it
+ * left, else, where no daemon left word, the configured one for the configured address.
+ */
+const ownToken = (host: Host, server: string, config: Config): Token => {
+	const { stateDir, security } = config;
 	const file = join(stateDir, 'admin-token');
 	if (!isLoopback(server)) return { token: null, from: `the admin token of this machine is not sent to another (${server})` };
 	const configured = security.adminToken === undefined ? undefined : { token: security.adminToken, from: 'security.adminToken' };
-	const takesConfigured = daemonRecord(stateDir).adminToken === 'configured';
+	const takesConfigured = daemonRecord(stateDir).adminToken === 'configured' && isRecorded(host, server, stateDir);
 	if (configured !== undefined && takesConfigured) return configured;
 	try {
 		return { token: readTokenFile(file), from: file };
 	} catch (error) {
 		if (error instanceof SpotError) throw error;
-		if (configured !== undefined) return configured;
+		if (configured !== undefined && isConfigured(config)) return configured;
+		if (configured !== undefined) {
+			const why = `which did not say that it is at ${server} and takes it (to send a token all the same, set SPOTCTL_TOKEN)`;
+			return { token: null, from: `the configured admin token goes to nobody but the daemon of ${stateDir}, ${why}` };
+		}
 		if (takesConfigured)
 			return { token: null, from: 'the daemon takes the admin token it was configured with, and none is configured here' };
 		return { token: null, from: codeOf(error) === 'ENOENT' ? `there is no file ${file}` : `${file} cannot be read (${codeOf(error)})` };
@@ -125,7 +148,7 @@ const findToken = async (host: Host, { tokenFile }: Globals, { config, origins }
 	}
 	if (config.client.token !== undefined) return { token: config.client.token, from: 'the configured token' };
 	const file = config.client.tokenFile;
-	if (file === undefined) return ownToken(server, config);
+	if (file === undefined) return ownToken(host, server, config);
 	if (origins.get('client.tokenFile')?.kind === 'environment' && isDash(host.env['SPOTCTL_TOKEN_FILE']))
 		return { token: await readStdin(host), from: 'stdin' };
 	return { token: namedFile(file), from: file };

@@ -30,6 +30,8 @@ export type Host = {
 	readonly signal: AbortSignal;
 	/** The name of whoever runs the command, for the audit of `--local`. */
 	readonly user: () => string;
+	/** Whether a process of this id runs on this machine. */
+	readonly isAlive: (pid: number) => boolean;
 	readonly localApi: LocalApi;
 	/** Stands in for the daemon in tests. */
 	readonly connect?: (config: Loaded, globals: Globals) => Promise<Api>;

@@ -64,12 +64,14 @@ const prepareSchema = async (store: Store, allowed: boolean, log: Log): Promise<
 	if (steps.length > 0) log.info({ steps: steps.length, last: steps.at(-1) }, 'database schema brought up to date');
 };
 
-const prepareAdmin = async ({ config, parts, log }: DaemonOptions, deps: CoreDeps): Promise<AdminAccess> => {
+type First = <T>(step: Promise<T>) => Promise<T>;
+
+const prepareAdmin = async ({ config, parts, log }: DaemonOptions, deps: CoreDeps, first: First): Promise<AdminAccess> => {
 	if (config.security.adminToken !== undefined) return { kind: 'configured' };
 	const found = readAdminToken(config.stateDir);
 	if (found?.wasOpen === true) log.warn({}, 'the file with the admin token could be read by others; its mode is 0600 now');
 	const usable = found !== null && adminTokenWeakness(found.token) === undefined;
-	const ensured = await parts.ensureAdminToken(deps, usable ? found.token : null);
+	const ensured = await first(parts.ensureAdminToken(deps, usable ? found.token : null));
 	if (ensured === null) return { kind: 'elsewhere' };
 	if (ensured.created) writeAdminToken(config.stateDir, ensured.token);
 	return { kind: 'file', created: ensured.created ? ensured.token : null };
@@ -158,14 +160,14 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
 		await checkAddress(config.server.host, config.server.port);
 		const store = await openStore({ url, poolSize: config.database.poolSize, clock });
 		undo.push(() => store.close());
-		const first = <T>(step: Promise<T>): Promise<T> =>
+		const first: First = (step) =>
 			step.catch((error: unknown) => {
 				throw atOpening(store, url, error);
 			});
 		await first(prepareSchema(store, sqlite || config.database.migrate, log));
 
 		const deps: CoreDeps = { store, clock, ids, settings: coreSettings(config), log };
-		const admin = await first(prepareAdmin(options, deps));
+		const admin = await prepareAdmin(options, deps, first);
 		const core = parts.createCore(deps);
 		const metrics = createMetrics(version);
 		metrics.read(() => core.counters(), core.figures);

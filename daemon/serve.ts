@@ -24,26 +24,32 @@ export type ServeOptions = LoadInput &
 /** A reader that went away costs lines, not the daemon. */
 const ignore = (): void => undefined;
 
-/** The variable or flag that gave the daemon its admin token; null where commands read it from a file themselves. */
-const passedBy = ({ admin }: Daemon, { origins }: Loaded): string | null => {
+/** The variable that gave the daemon its admin token, and whether a `.env` has it; null where commands read it from a file themselves. */
+const passedBy = ({ admin }: Daemon, { origins }: Loaded): { readonly variable: string; readonly dotenv: boolean } | null => {
 	const origin = admin.kind === 'configured' ? origins.get('security.adminToken') : undefined;
-	return origin?.kind === 'environment' ? origin.source : null;
+	if (origin?.kind !== 'environment' && origin?.kind !== '.env') return null;
+	return { variable: origin.source.replace(/^\.env /, ''), dotenv: origin.kind === '.env' };
 };
+
+/** A path as a shell reads it. */
+const quoted = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
 
 const adminLines = (daemon: Daemon, loaded: Loaded, terminal: boolean): string[] => {
 	const { admin } = daemon;
 	const file = adminTokenFile(loaded.config.stateDir);
-	if (admin.kind === 'configured') return [`the configured one (${passedBy(daemon, loaded) ?? 'security.adminToken'})`];
+	if (admin.kind === 'configured') return [`the configured one (${passedBy(daemon, loaded)?.variable ?? 'security.adminToken'})`];
 	if (admin.kind === 'elsewhere')
 		return ['made earlier, not in this state folder; a new one: spotctl --local admin-tokens create NAME --scope admin'];
 	return admin.created !== null && terminal ? [`${admin.created}  (shown this once)`, `in ${file}`] : [`in ${file}`];
 };
 
 /** What a person reads when the daemon is up: where it is, where its data and its key are, what to type next. */
-export const startText = (daemon: Daemon, loaded: Loaded, version: string, terminal: boolean): string => {
-	const { config, files } = loaded;
+export const startText = (daemon: Daemon, loaded: Loaded, version: string, terminal: boolean, cwd: string): string => {
+	const { config, files, named } = loaded;
 	const [first = '', ...rest] = adminLines(daemon, loaded, terminal);
-	const variable = passedBy(daemon, loaded);
+	const passed = passedBy(daemon, loaded);
+	const where = passed?.dotenv ? `in ${cwd} (its .env has ${passed.variable})` : `where ${passed?.variable} is set too`;
+	const program = named === null ? 'bin/spotctl' : `bin/spotctl --config ${quoted(named)}`;
 	return [
 		`spotctl ${version} serves at ${daemon.url}`,
 		`  database       ${maskUrl(config.database.url)}`,
@@ -51,10 +57,10 @@ export const startText = (daemon: Daemon, loaded: Loaded, version: string, termi
 		`  admin token    ${first}`,
 		...rest.map((line) => `                 ${line}`),
 		'',
-		variable === null ? 'In another terminal:' : `In another terminal, where ${variable} is set too, or with SPOTCTL_TOKEN=… before each:`,
-		'  bin/spotctl health',
-		'  bin/spotctl clients create acme',
-		'  bin/spotctl agents list',
+		passed === null ? 'In another terminal:' : `In another terminal, ${where}, or with SPOTCTL_TOKEN=… before each:`,
+		`  ${program} health`,
+		`  ${program} clients create acme`,
+		`  ${program} agents list`,
 		'',
 	].join('\n');
 };
@@ -100,7 +106,7 @@ export const serve = async (options: ServeOptions): Promise<number> => {
 	try {
 		for (const warning of loaded.warnings) log.warn({}, warning);
 		const daemon = await startDaemon({ ...options, config: loaded.config, log });
-		stdout.write(startText(daemon, loaded, version, terminal));
+		stdout.write(startText(daemon, loaded, version, terminal, options.cwd));
 		if (!stopAsked.signal.aborted)
 			await new Promise<void>((done) => stopAsked.signal.addEventListener('abort', () => done(), { once: true }));
 		await daemon.stop();

@@ -17,6 +17,12 @@ export const daemonFile = (stateDir: string): string => join(stateDir, 'daemon.j
 
 const isMissing = (error: unknown): boolean => (error as { code?: unknown }).code === 'ENOENT';
 
+const trouble = (what: string, error: unknown): SpotError =>
+	new SpotError('invalid', 'CONFIG_INVALID', `${what}: ${error instanceof Error ? error.message : String(error)}`, {
+		hint: 'check its rights, or choose another state folder: SPOTCTL_STATE_DIR=/path',
+		cause: error,
+	});
+
 /** Makes the state folder, for this user only. Errors: CONFIG_INVALID. */
 export const makeStateDir = (stateDir: string): void => {
 	try {
@@ -42,9 +48,17 @@ const writePrivate = (file: string, text: string): void => {
 	renameSync(draft, file);
 };
 
-export const writeAdminToken = (stateDir: string, token: string): void => writePrivate(adminTokenFile(stateDir), `${token}\n`);
+/** Leaves the token for the commands of this user. Errors: CONFIG_INVALID. */
+export const writeAdminToken = (stateDir: string, token: string): void => {
+	const file = adminTokenFile(stateDir);
+	try {
+		writePrivate(file, `${token}\n`);
+	} catch (error) {
+		throw trouble(`cannot write the admin token to "${file}"`, error);
+	}
+};
 
-/** The token an earlier start left; null when there is none. `wasOpen` when others could read the file, which is over now. */
+/** The token an earlier start left; null when there is none. `wasOpen` when others could read the file, which is over now. Errors: CONFIG_INVALID. */
 export const readAdminToken = (stateDir: string): { token: string; wasOpen: boolean } | null => {
 	const file = adminTokenFile(stateDir);
 	try {
@@ -54,7 +68,7 @@ export const readAdminToken = (stateDir: string): { token: string; wasOpen: bool
 		return token === '' ? null : { token, wasOpen };
 	} catch (error) {
 		if (isMissing(error)) return null;
-		throw error;
+		throw trouble(`cannot read the admin token in "${file}"`, error);
 	}
 };
 

@@ -141,7 +141,8 @@ export const loadConfig = async (input: LoadInput): Promise<Loaded> => {
 	const dotenv = readDotenv(cwd);
 	const sources = [environment, dotenv.source];
 	const userFolder = xdgFolder(env, 'XDG_CONFIG_HOME', join(home, '.config'));
-	const found = await findFiles({ cwd, userFolder, systemFile, explicit: explicitFile(sources, input) });
+	const explicit = explicitFile(sources, input);
+	const found = await findFiles({ cwd, userFolder, systemFile, explicit });
 
 	const variables = sources.map(readVariables);
 	const seed = readSeed(sources);
@@ -168,5 +169,6 @@ export const loadConfig = async (input: LoadInput): Promise<Loaded> => {
 		...found.warnings,
 		...losers.flatMap((loser) => overruled(loser, home)),
 	];
-	return { config: checked.config, origins, files: found.files.map(({ file }) => file), warnings: warnings.map(printable) };
+	const files = found.files.map(({ file }) => file);
+	return { config: checked.config, origins, files, named: explicit?.file ?? null, warnings: warnings.map(printable) };
 };

@@ -27,6 +27,8 @@ export type Loaded = {
 	readonly origins: ReadonlyMap<SettingPath, Origin>;
 	/** The configuration files that were read, strongest first. */
 	readonly files: readonly string[];
+	/** The one that `--config` or its variable named, absolute; null when some were looked for. */
+	readonly named: string | null;
 	/** Things worth telling that do not stop the program; never a secret. */
 	readonly warnings: readonly string[];
 };

@@ -60,7 +60,9 @@ export const localApi = async (deps: {
 		try {
 			return await handler(checkInput(operation.input, input), caller);
 		} catch (error) {
-			throw core.explain(error);
+			const explained = core.explain(error);
+			const out = explained instanceof SpotError && explained.code === 'DATABASE_UNAVAILABLE';
+			throw out ? atOpening(store, deps.config.database.url, explained) : explained;
 		}
 	};
 	const api = Object.fromEntries(

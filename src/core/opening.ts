@@ -13,7 +13,7 @@ const namesOf = (url: string): { readonly user: string; readonly database: strin
 	return {
 		user,
 		database: decodeURIComponent(pathname.slice(1)),
-		shell: `mysql -h ${hostname} -P ${port === '' ? 3306 : port} -u ${user} -p`,
+		shell: `mysql -h ${hostname.replace(/^\[|\]$/g, '')} -P ${port === '' ? 3306 : port} -u ${user} -p`,
 	};
 };
 

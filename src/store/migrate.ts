@@ -184,10 +184,13 @@ export const migrate = async (store: Store): Promise<string[]> =>
 			migrationTableName: MIGRATION_TABLE,
 			migrationLockTableName: LOCK_TABLE,
 		});
-		const results = await store.patiently(async () => {
-			const run = await migrator.migrateToLatest();
-			if (run.error !== undefined) throw run.error;
-			return run.results;
+		const done: string[] = [];
+		await store.patiently(async (moved) => {
+			const { error, results = [] } = await migrator.migrateToLatest();
+			const names = results.filter(({ status }) => status === 'Success').map(({ migrationName }) => migrationName);
+			done.push(...names);
+			if (names.length > 0) moved();
+			if (error !== undefined) throw error;
 		});
-		return (results ?? []).filter((result) => result.status === 'Success').map((result) => result.migrationName);
+		return done;
 	});

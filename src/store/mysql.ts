@@ -187,7 +187,7 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 			}
 		},
 		writes: () => (failing ? 'failing' : 'ok'),
-		patiently: (work) => work(),
+		patiently: (work) => work(() => undefined),
 		connections: () => {
 			const inner = pool as unknown as { _freeConnections?: { length: number } };
 			return { idle: inner._freeConnections?.length ?? 0, size: options.poolSize };

@@ -29,8 +29,11 @@ export type Store = {
 	 * written for a reason of the database's. Asks nobody.
 	 */
 	writes(): 'ok' | 'locked' | 'failing';
-	/** Runs work that is safe to repeat again while another process has the SQLite file locked, no longer than a transaction would wait. */
-	patiently<T>(work: () => Promise<T>): Promise<T>;
+	/**
+	 * Runs work that is safe to repeat again while another process has the SQLite file locked, no longer than a transaction would wait:
+	 * counted from the first refusal, and anew from the next one after the work called `moved`.
+	 */
+	patiently<T>(work: (moved: () => void) => Promise<T>): Promise<T>;
 	/** Idle and allowed connections, for the page that shows them. */
 	connections(): { idle: number; size: number };
 	close(): Promise<void>;

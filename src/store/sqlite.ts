@@ -60,12 +60,20 @@ const speak = (database: ReturnType<typeof withStatementCache>): Db => {
 	return db;
 };
 
+class NoWal extends Error {}
+
+/** SQLite keeps its old mode, without an error, where processes cannot share memory: on most network file systems. */
+const checkWal = (mode: unknown): void => {
+	if (mode === 'wal') return;
+	throw new NoWal(`its file system has no shared memory, which spotctl needs (journal mode "${mode}" instead of "wal")`);
+};
+
 const connect = (file: string, readonly: boolean): Database.Database => {
 	// SQLite waits in the thread that serves everybody, so its own wait is none for the writer: it waits in `beginLater`.
 	const database = new Database(file, { readonly, fileMustExist: readonly, timeout: readonly ? READER_BUSY_MS : 0 });
 	try {
 		if (!readonly) {
-			database.pragma('journal_mode = WAL');
+			checkWal(database.pragma('journal_mode = WAL', { simple: true }));
 			database.pragma('synchronous = FULL');
 			// A page that many commits change is copied back once per checkpoint: 32 MB of log instead of 4.
 			database.pragma('wal_autocheckpoint = 8000');
@@ -79,14 +87,25 @@ const connect = (file: string, readonly: boolean): Database.Database => {
 	}
 };
 
-/** Runs work that is safe to repeat, again while the file is locked, until `until` (a reading of `clock.elapsed`). Errors: those of the last run. */
-const patiently = async <T>(clock: Clock, until: number, work: () => T | Promise<T>): Promise<T> => {
-	for (let pause = 1; ; pause = Math.min(2 * pause, LOOK_MS)) {
+/**
+ * Runs work that is safe to repeat, again while the file is locked, for LOCK_MS after `since` (a reading of `clock.elapsed`; null: the
+ * first refusal, or the first one after the work called `moved`). Errors: those of the last run.
+ */
+const patiently = async <T>(clock: Clock, since: number | null, work: (moved: () => void) => T | Promise<T>): Promise<T> => {
+	let refusedAt = since;
+	let pause = 1;
+	const moved = (): void => {
+		refusedAt = null;
+		pause = 1;
+	};
+	for (;;) {
 		try {
-			return await work();
+			return await work(moved);
 		} catch (error) {
-			if (!sqlite.isBusy(error) || clock.elapsed() >= until) throw error;
+			refusedAt ??= clock.elapsed();
+			if (!sqlite.isBusy(error) || clock.elapsed() >= refusedAt + LOCK_MS) throw error;
 			await clock.sleep(pause);
+			pause = Math.min(2 * pause, LOOK_MS);
 		}
 	}
 };
@@ -116,11 +135,15 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 
 	/** Begins when the file is free: LOCK_MS after the lock was met first, looks only once. */
 	const beginLater = async (refused: unknown): Promise<void> => {
-		if (!sqlite.isBusy(refused)) throw refused;
-		lockedAt ??= clock.elapsed();
-		await patiently(clock, lockedAt + LOCK_MS, () => begin.run()).catch((error: unknown) => {
-			throw sqlite.isBusy(error) ? databaseLocked(error) : error;
-		});
+		try {
+			if (!sqlite.isBusy(refused)) throw refused;
+			lockedAt ??= clock.elapsed();
+			await patiently(clock, lockedAt, () => begin.run());
+		} catch (error) {
+			if (sqlite.isBusy(error)) throw databaseLocked(error);
+			lockedAt = null;
+			throw error;
+		}
 	};
 
 	const commitGroup = async (): Promise<void> => {
@@ -212,7 +235,7 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 			if (lockedAt !== null && clock.elapsed() - lockedAt >= LONG_LOCK_MS) return 'locked';
 			return failing ? 'failing' : 'ok';
 		},
-		patiently: (work) => patiently(clock, clock.elapsed() + LOCK_MS, work),
+		patiently: (work) => patiently(clock, null, work),
 		connections: () => ({ idle: draining === null ? 2 : 1, size: 2 }),
 		close: async () => {
 			closed = true;
@@ -228,7 +251,7 @@ const openBoth = async (file: string, clock: Clock): Promise<{ writer: Database.
 	try {
 		mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
 		closeSync(openSync(file, 'a', 0o600));
-		return await patiently(clock, clock.elapsed() + LOCK_MS, () => {
+		return await patiently(clock, null, () => {
 			const writer = connect(file, false);
 			try {
 				return { writer, reader: connect(file, true) };
@@ -239,12 +262,16 @@ const openBoth = async (file: string, clock: Clock): Promise<{ writer: Database.
 		});
 	} catch (error) {
 		const locked = sqlite.isBusy(error);
+		const hint =
+			error instanceof NoWal
+				? 'put it on a disk of this machine: --database sqlite:/path/file.db'
+				: 'check the path and its rights, or pass --database sqlite:/path/file.db';
 		throw new SpotError(
 			'unavailable',
 			'DATABASE_UNAVAILABLE',
 			`cannot open the database file "${file}": ${locked ? 'another process has locked it' : reason(error)}`,
 			{
-				hint: locked ? `see who has it open: fuser -v "${file}"` : 'check the path and its rights, or pass --database sqlite:/path/file.db',
+				hint: locked ? `see who has it open: fuser -v "${file}"` : hint,
 				cause: error,
 			},
 		);

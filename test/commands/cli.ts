@@ -107,6 +107,7 @@ export const cli = async (line: string | readonly string[], run: Run = {}): Prom
 			ids: systemIds,
 			signal: run.signal ?? new AbortController().signal,
 			user: () => 'tester',
+			isAlive: (pid) => pid === process.pid,
 			localApi: run.localApi ?? (() => Promise.reject(new SpotError('bug', 'NO_LOCAL', 'no local api in this test'))),
 			...(run.script ? { connect: async () => api } : {}),
 		},

@@ -155,37 +155,73 @@ describe('the token is', () => {
 		);
 	});
 
-	test('the configured admin token where the local daemon takes that, or left no other', async ({ expect }) => {
-		const env = { ADMIN_TOKEN: 'kP3vN8xQ2mW7rT5yB9cL4hJ6' };
-		const mine = { SPOTCTL_ADMIN_TOKEN: 'wZ4hF7jR2nV8sK5qD9gB3tM6', SPOTCTL_TOKEN: 'sca_env' };
-		await at('clients list', { env });
-		await at('clients list', { env: mine });
+	const configured = { ADMIN_TOKEN: 'kP3vN8xQ2mW7rT5yB9cL4hJ6' };
+	const record = (over: Readonly<Record<string, unknown>> = {}) =>
+		file('daemon.json', JSON.stringify({ url, pid: process.pid, adminToken: 'configured', ...over }));
+
+	test('the configured admin token where the daemon of this state folder says that it takes that', async ({ expect }) => {
+		record();
+		await run('clients list', { env: configured });
+		await at('clients list', { env: configured });
+		await at('clients list', { env: { SPOTCTL_ADMIN_TOKEN: 'wZ4hF7jR2nV8sK5qD9gB3tM6', SPOTCTL_TOKEN: 'sca_env' } });
 		file('admin-token', TOKEN);
-		await at('clients list', { env });
-		file('daemon.json', JSON.stringify({ url, adminToken: 'file' }));
-		await at('clients list', { env });
-		file('daemon.json', JSON.stringify({ url, adminToken: 'configured' }));
-		await at('clients list', { env });
-		await run('clients list', { env });
+		await at('clients list', { env: configured });
 		// Of an earlier start of the daemon, and it may still be good.
 		await at('clients list');
-		const configured = `Bearer ${env.ADMIN_TOKEN}`;
-		expect(sent()).toEqual([configured, 'Bearer sca_env', `Bearer ${TOKEN}`, `Bearer ${TOKEN}`, configured, configured, `Bearer ${TOKEN}`]);
+		record({ adminToken: 'file' });
+		await at('clients list', { env: configured });
+		const own = `Bearer ${configured.ADMIN_TOKEN}`;
+		expect(sent()).toEqual([own, own, 'Bearer sca_env', own, `Bearer ${TOKEN}`, `Bearer ${TOKEN}`]);
+	});
+
+	test('the configured admin token at the configured address, where no daemon left word and no other was named', async ({ expect }) => {
+		const env = { ...configured, SPOTCTL_PORT: new URL(url).port };
+		await run('clients list', { env });
+		await run('clients list', { env: { ...env, SPOTCTL_HOST: '10.1.2.3' } });
+		await at('clients list', { env });
+		await run('clients list', { env: { ...env, SPOTCTL_SERVER: url } });
+		file('admin-token', TOKEN);
+		await run('clients list', { env });
+		expect(sent()).toEqual([`Bearer ${configured.ADMIN_TOKEN}`, undefined, undefined, undefined, `Bearer ${TOKEN}`]);
+	});
+
+	test.for([
+		['serves elsewhere', { url: 'http://127.0.0.1:1' }],
+		['has another port', { url: 'http://127.0.0.1' }],
+		['has another scheme', { url: 'https://127.0.0.1' }],
+		['takes one of a file', { adminToken: 'file' }],
+		['takes some other', { adminToken: 'elsewhere' }],
+		['does not say', { adminToken: undefined }],
+		['is gone', { pid: 2 ** 22 + 1 }],
+		['has no process', { pid: undefined }],
+		['has a group for a process', { pid: 0 }],
+		['has every process', { pid: -1 }],
+	] as const)('never the configured admin token for a server of this machine when the recorded daemon %s', async ([, over], { expect }) => {
+		record(over);
+		const { code, err } = await at('clients list --debug', { env: configured });
+		expect([code, sent()]).toEqual([4, [undefined]]);
+		expect(err).toContain(
+			`the configured admin token goes to nobody but the daemon of ${join(home, '.local/state/spotctl')}, which did not say that it is at ${url} and takes it (to send a token all the same, set SPOTCTL_TOKEN)`,
+		);
+		expect(err).not.toContain(configured.ADMIN_TOKEN);
+		// Nor does such a record change what is sent otherwise.
+		file('admin-token', TOKEN);
+		await at('clients list', { env: configured });
+		expect(sent()[1]).toBe(`Bearer ${TOKEN}`);
 	});
 
 	test('the configured admin token, and said to be missed when it is configured for the daemon alone', async ({ expect }) => {
-		file('daemon.json', JSON.stringify({ url, adminToken: 'configured' }));
+		record();
 		expect((await run('clients list')).err).toBe(
 			'spotctl: no token was sent\n  no token was sent: the daemon takes the admin token it was configured with, and none is configured here; give one with --token-file FILE or SPOTCTL_TOKEN_FILE\n',
 		);
 	});
 
 	test('never the configured admin token for another machine', async ({ expect }) => {
-		const env = { ADMIN_TOKEN: 'kP3vN8xQ2mW7rT5yB9cL4hJ6' };
-		file('daemon.json', JSON.stringify({ url, adminToken: 'configured' }));
-		const { code, err } = await run('clients list --server http://no-such-host.invalid:5000 --debug', { env });
+		record({ url: 'http://no-such-host.invalid:5000' });
+		const { code, err } = await run('clients list --server http://no-such-host.invalid:5000 --debug', { env: configured });
 		expect([code, sent()]).toEqual([7, []]);
-		expect(err).not.toContain(env.ADMIN_TOKEN);
+		expect(err).not.toContain(configured.ADMIN_TOKEN);
 	});
 
 	test('never the local admin token for another machine', ({ expect }) => {

@@ -4,7 +4,9 @@ import Database from 'better-sqlite3';
 import { createConnection } from 'mysql2/promise';
 import { describe, test } from 'vitest';
 import { localApi } from '../../src/core/local.ts';
+import { atOpening } from '../../src/core/opening.ts';
 import { systemClock } from '../../src/deps.ts';
+import { openStore } from '../../src/store/open.ts';
 import { holdForDaemon } from '../../src/store/sqlite.ts';
 import { startDaemon } from '../helpers/daemon.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
@@ -281,4 +283,29 @@ describeEachDatabase('a database that lets nobody in', ({ kind, freshUrl }) => {
 			await root.end();
 		}
 	});
+});
+
+test('--local on a file that another process has locked says how to find out who', async ({ expect }) => {
+	const file = await migrated();
+	const other = new Database(file);
+	other.exec('begin immediate');
+	let elapsed = 0;
+	const sleep = async (ms: number) => {
+		elapsed += ms;
+	};
+	const clock = { ...systemClock, elapsed: () => elapsed, sleep };
+	const { code, err } = await cli(`clients create acme --local --database sqlite:${file}`, { clock, localApi });
+	other.close();
+	expect([code, err]).toEqual([
+		7,
+		`spotctl: another process has locked the database file "${file}"\n  see who has it open, end that, then try again: fuser -v "${file}"\n`,
+	]);
+});
+
+test('the command to try a login with names an IPv6 host as the mysql client takes it', async ({ expect }) => {
+	const url = 'mysql://u:p@[::1]:3306/d';
+	const store = await openStore({ url, poolSize: 1, clock: systemClock });
+	const refused = Object.assign(new Error('denied'), { errno: 1045, code: 'ER_ACCESS_DENIED_ERROR' });
+	expect(atOpening(store, url, refused)).toMatchObject({ hint: expect.stringContaining('try them: mysql -h ::1 -P 3306 -u u -p;') });
+	await store.close();
 });

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -116,6 +116,32 @@ describe('the admin token', () => {
 			expect(readFileSync(join(stateDir, 'admin-token'), 'utf8')).toBe(`${ADMIN}\n`);
 			await daemon.stop();
 		}
+	});
+});
+
+describeEachDatabase('an admin token', ({ freshUrl }) => {
+	it('that cannot be read or written is the trouble of its file, not of the database', async () => {
+		const flags = { 'database.url': await freshUrl(), 'database.migrate': true };
+		const stateDir = emptyFolder();
+		const file = join(stateDir, 'admin-token');
+		mkdirSync(file);
+		const hint = 'check its rights, or choose another state folder: SPOTCTL_STATE_DIR=/path';
+		await expect(start(stateDir, { flags })).rejects.toMatchObject({
+			code: 'CONFIG_INVALID',
+			message: expect.stringMatching(`^cannot read the admin token in "${file}": EISDIR`),
+			hint,
+		});
+		rmSync(file, { recursive: true });
+		const parts = fakeParts();
+		parts.admin = () => {
+			rmSync(stateDir, { recursive: true });
+			return { token: ADMIN, created: true };
+		};
+		await expect(start(stateDir, { flags, parts })).rejects.toMatchObject({
+			code: 'CONFIG_INVALID',
+			message: expect.stringMatching(`^cannot write the admin token to "${file}": ENOENT`),
+			hint,
+		});
 	});
 });
 

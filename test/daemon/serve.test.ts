@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Host, serve } from '../../daemon/serve.ts';
@@ -8,9 +8,15 @@ import { systemClock, systemIds } from '../../src/deps.ts';
 import { ADMIN, emptyFolder, type FakeParts, fakeParts, loadInput } from './daemon-world.ts';
 import { collector } from './world.ts';
 
-type Run = { flags?: PartialSettings; terminal?: boolean; env?: Readonly<Record<string, string>>; admin?: FakeParts['admin'] };
+type Run = {
+	flags?: PartialSettings;
+	file?: string;
+	terminal?: boolean;
+	env?: Readonly<Record<string, string>>;
+	admin?: FakeParts['admin'];
+};
 
-const run = (stateDir: string, { flags = {}, terminal = false, env = {}, admin }: Run = {}) => {
+const run = (stateDir: string, { flags = {}, file, terminal = false, env = {}, admin }: Run = {}) => {
 	const host = new EventEmitter();
 	const exits: number[] = [];
 	const out = collector();
@@ -19,6 +25,7 @@ const run = (stateDir: string, { flags = {}, terminal = false, env = {}, admin }
 	const ended = serve({
 		...loadInput(stateDir, flags),
 		env,
+		file,
 		version: '1.2.3',
 		clock: systemClock,
 		ids: systemIds,
@@ -83,6 +90,35 @@ describe('serve', () => {
 			host.emit('SIGTERM');
 			await ended;
 		}
+	});
+
+	it('has commands read the file it was told to read itself', async () => {
+		const folder = join(emptyFolder(), "it's here");
+		mkdirSync(folder);
+		const file = join(folder, 'spot.yaml');
+		writeFileSync(file, 'security:\n  adminToken: kP3vN8xQ2mW7rT5yB9cL4hJ6\n');
+		const quoted = `'${file.replace("'", "'\\''")}'`;
+		for (const told of [{ file }, { env: { SPOTCTL_CONFIG: file } }]) {
+			const { host, ended, url, out } = run(emptyFolder(), told);
+			await url();
+			expect(out()).toContain(
+				`\nIn another terminal:\n  bin/spotctl --config ${quoted} health\n  bin/spotctl --config ${quoted} clients create acme\n  bin/spotctl --config ${quoted} agents list\n`,
+			);
+			host.emit('SIGTERM');
+			await ended;
+		}
+	});
+
+	it('says where a .env with the admin token is', async () => {
+		const folder = emptyFolder();
+		writeFileSync(join(folder, '.env'), 'ADMIN_TOKEN=kP3vN8xQ2mW7rT5yB9cL4hJ6\n', { mode: 0o600 });
+		const { host, ended, url, out } = run(folder);
+		await url();
+		expect(out()).toContain(
+			`\nIn another terminal, in ${folder} (its .env has ADMIN_TOKEN), or with SPOTCTL_TOKEN=… before each:\n  bin/spotctl health\n`,
+		);
+		host.emit('SIGTERM');
+		await ended;
 	});
 
 	it('says how to make an admin token where the database has one and this state folder none', async () => {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { sql } from 'kysely';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/deps.ts';
 import { migrate, schemaState } from '../../src/store/migrate.ts';
 import { openStore, type Store } from '../../src/store/open.ts';
@@ -128,6 +128,15 @@ describe('a SQLite file that another process has locked', () => {
 		expect(store.writes()).toBe('ok');
 	});
 
+	it('is no longer called locked when it refuses to begin for another reason', async () => {
+		await lock();
+		await expect(store.transact((tx) => add(tx, 'no'))).rejects.toMatchObject(refused);
+		expect(store.writes()).toBe('locked');
+		await sql`pragma query_only = on`.execute(store.ddl);
+		await expect(store.transact((tx) => add(tx, 'no'))).rejects.toMatchObject({ message: 'the database does not answer' });
+		expect(store.writes()).toBe('failing');
+	});
+
 	it('does not hold up its closing', async () => {
 		await lock();
 		await expect(store.transact((tx) => add(tx, 'no'))).rejects.toMatchObject(refused);
@@ -169,6 +178,42 @@ describe('a new SQLite file that another process has locked', () => {
 		await store.close();
 	});
 
+	it('is migrated through every lock of less than five seconds, however long the migration is, and each step is named once', async () => {
+		const file = join(temporaryFolder('locked'), 'test.db');
+		const time = hasty();
+		let other: Database.Database | undefined;
+		let made = 0;
+		let until = 0;
+		time.whileWaiting(() => {
+			if (time.waited() >= until) other?.close();
+		});
+		const watch = (text: string) => {
+			if (other?.open || !/^create table if not exists/.test(text.trim()) || ++made % 7 !== 0) return;
+			until = time.waited() + 3000;
+			other = new Database(file);
+			other.exec('begin immediate');
+		};
+		const store = await openStore({ url: url(file), poolSize: 1, clock: time.clock, watch });
+		const { pending } = await schemaState(store);
+		expect(await migrate(store)).toEqual(pending);
+		expect(time.waited()).toBeGreaterThan(6000);
+		expect((await schemaState(store)).state).toBe('current');
+		await store.close();
+	});
+
+	it('is not migrated when the lock lasts five seconds, counted from when it was met', async () => {
+		const file = join(temporaryFolder('locked'), 'test.db');
+		const time = hasty();
+		const store = await openStore({ url: url(file), poolSize: 1, clock: time.clock });
+		const other = new Database(file);
+		other.exec('begin immediate');
+		await expect(migrate(store)).rejects.toMatchObject({ code: 'SQLITE_BUSY' });
+		expect(time.waited()).toBeGreaterThanOrEqual(5000);
+		expect(time.waited()).toBeLessThan(5100);
+		other.close();
+		await store.close();
+	});
+
 	it('is refused after five seconds, in words, with nothing left open', async () => {
 		const file = join(temporaryFolder('locked'), 'test.db');
 		const held = lockedUntil(file, 60_000);
@@ -179,5 +224,25 @@ describe('a new SQLite file that another process has locked', () => {
 		});
 		expect(held.waited()).toBeLessThan(5200);
 		held.end();
+	});
+});
+
+describe('a SQLite file on a file system without shared memory', () => {
+	it('is refused, in words: readers and writer would lock each other out', async () => {
+		const file = join(temporaryFolder('locked'), 'test.db');
+		// What SQLite answers there; no such file system is at hand.
+		const pragma = vi
+			.spyOn(Database.prototype, 'pragma')
+			.mockImplementation((text) => (text === 'journal_mode = WAL' ? 'delete' : undefined));
+		try {
+			await expect(openStore({ url: url(file), poolSize: 1, clock: systemClock })).rejects.toMatchObject({
+				code: 'DATABASE_UNAVAILABLE',
+				message: `cannot open the database file "${file}": its file system has no shared memory, which spotctl needs (journal mode "delete" instead of "wal")`,
+				hint: 'put it on a disk of this machine: --database sqlite:/path/file.db',
+			});
+		} finally {
+			pragma.mockRestore();
+		}
+		await (await openStore({ url: url(file), poolSize: 1, clock: systemClock })).close();
 	});
 });
