@@ -73,11 +73,11 @@ export const registerHost = operation({
 			availability_zone: machineFact(48).optional(),
 			mode: modeField,
 			current_mode: modeField,
-			hostname: optionalText(255),
-			ami_id: optionalText(64),
-			agent_version: optionalText(32),
-			private_ip: optionalText(45),
-			public_ip: optionalText(45),
+			hostname: sideText(255),
+			ami_id: sideText(64),
+			agent_version: sideText(32),
+			private_ip: sideText(45),
+			public_ip: sideText(45),
 		})
 		.refine(({ az, availability_zone }) => az !== undefined || availability_zone !== undefined, {
 			path: ['az'],
@@ -96,7 +96,7 @@ export const registerHost = operation({
 	}),
 });
 
-/** #41. Only `offline` is taken from the status; a differing instance_id is ignored (identity.md section 5). */
+/** #41. What cannot be read beside it reads as not said: that a host calls is the fact. Only `offline` is taken from the status; a differing instance_id is ignored (identity.md section 5). */
 export const heartbeat = operation({
 	id: 'agents.heartbeat',
 	method: 'POST',
@@ -105,9 +105,12 @@ export const heartbeat = operation({
 	summary: 'Liveness of a host',
 	input: z.object({
 		agent_id: id,
-		status: z.enum(['online', 'offline', 'disabled', 'switching', 'error', 'running', 'stopping', 'stopped', 'terminated']).nullish(),
-		instance_id: z.string().max(64).nullish(),
-		config_version: z.number().int().nullish(),
+		status: z
+			.enum(['online', 'offline', 'disabled', 'switching', 'error', 'running', 'stopping', 'stopped', 'terminated'])
+			.nullish()
+			.catch(null),
+		instance_id: z.string().max(64).nullish().catch(null),
+		config_version: z.number().int().nullish().catch(null),
 	}),
 	output: z.object({ success: z.boolean(), acknowledged: z.boolean(), config_version: z.number().int(), config_changed: z.boolean() }),
 	routine: true,

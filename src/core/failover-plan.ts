@@ -107,6 +107,8 @@ export const nextMove = (situation: Situation, now: number, settings: FailoverSe
 };
 
 const inEmergency = (s: Situation, emergency: Emergency, now: number, settings: FailoverSettings): Move => {
+	if (emergency.promoted_at !== null && s.primary.handle === emergency.handle)
+		return { do: 'end', outcome: 'overtaken', why: `${s.primary.instance_id} is the primary again`, tell: false };
 	if (emergency.promoted_at !== null) return confirming(emergency, now);
 	if (s.primary.handle !== emergency.handle)
 		return { do: 'end', outcome: 'overtaken', why: `${s.primary.instance_id} is the primary by another way`, tell: false };

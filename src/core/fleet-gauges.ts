@@ -52,8 +52,10 @@ export const createFleetGauges = (store: Pick<Store, 'read'>, clock: Clock): rea
 	});
 
 	return [
-		gauge('instance_status', 'Machines by role, without those that have ended, as read instance_status_age_seconds ago', ({ counts }) =>
-			SHOWN.map((status) => ({ value: counts.get(status) ?? 0, labels: { status } })),
+		gauge(
+			'instance_status',
+			'Machines by role, without those that have ended and with those of deleted agents until they have, as read instance_status_age_seconds ago',
+			({ counts }) => SHOWN.map((status) => ({ value: counts.get(status) ?? 0, labels: { status } })),
 		),
 		gauge('instance_status_age_seconds', 'How long ago instance_status was read', ({ at }) => [
 			{ value: Math.max(0, clock.elapsed() - at) / 1000, labels: {} },

@@ -1,8 +1,8 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import { lockAgent } from '../store/agents.ts';
-import { openEmergencyOf } from '../store/emergencies.ts';
-import { primaryOf } from '../store/hosts.ts';
+import { type Agent, lockAgent } from '../store/agents.ts';
+import { lastEmergenciesOf } from '../store/emergencies.ts';
+import { type Host, primaryOf } from '../store/hosts.ts';
 import type { Caller } from './caller.ts';
 import { agentDeleted } from './calling-host.ts';
 import type { Context } from './context.ts';
@@ -10,12 +10,24 @@ import { instanceOf } from './instance-of.ts';
 import { promote } from './promotion.ts';
 import { lastSeen, primaryIsSilent } from './silence.ts';
 import { isCalling } from './takeover.ts';
+import { isDue } from './terminations.ts';
 import { StaleRow } from './unit.ts';
+
+/** A termination notice is about the present for so long. */
+const RECENT_MS = 15 * 60_000;
+
+/** What {@link isDue} asks of the agent. */
+const agentPart = (agent: Agent, primary: Host) => ({
+	auto_terminate_enabled: agent.auto_terminate_enabled,
+	terminate_wait_seconds: agent.terminate_wait_seconds,
+	status: agent.status,
+	primary_handle: primary.handle,
+});
 
 /**
  * What T3 of identity.md leaves to a person: a zombie, or a candidate, that calls becomes the primary of an agent whose primary is silent, or
  * whose primary AWS takes back and that nobody could launch a replica for. An old primary that is only silent is on hold, since silence is no proof of
- * death. Errors: 404, 409 NOT_PROMOTABLE, NOT_CALLING, PRIMARY_ALIVE.
+ * death. Errors: 404, 409 NOT_PROMOTABLE, NOT_CALLING, PRIMARY_ALIVE, ABOUT_TO_END.
  */
 export const promoteInstance =
 	(context: Context) =>
@@ -36,8 +48,12 @@ export const promoteInstance =
 					`${host.instance_id} is ${host.role}: only a zombie or a candidate is promoted by its id`,
 					host.role === 'replica' ? 'a replica has a command of its own: spotctl replicas list' : `see: spotctl agents show ${agent.id}`,
 				);
-			const emergency = await openEmergencyOf.first(tx, { agent_id: agent.id });
-			const isTakenBack = emergency?.kind === 'termination' && emergency.handle === primary.handle && emergency.promoted_at === null;
+			const now = context.clock.now();
+			const recent = await lastEmergenciesOf.all(tx, { agent_id: agent.id, since: now - RECENT_MS });
+			// The newest word about this primary: AWS takes it back, and no other machine has taken over (a person may have been told, and come now).
+			const notice = recent.find(({ kind, handle }) => kind === 'termination' && handle === primary.handle);
+			const isTakenBack = notice !== undefined && notice.new_handle === null && (notice.open_of !== null || notice.outcome === 'told');
+			const isEnding = isTakenBack && notice.open_of !== null;
 			if (!isTakenBack && agent.status !== 'offline' && !(await primaryIsSilent(context, tx, primary)))
 				throw refuse(
 					'PRIMARY_ALIVE',
@@ -50,12 +66,19 @@ export const promoteInstance =
 					`nobody calls from ${host.instance_id}: as the primary it would do nothing`,
 					`see: spotctl instances show ${host.instance_id}`,
 				);
+			const row = { ...host, ...agentPart(agent, primary) };
+			if (host.role === 'zombie' && agent.auto_terminate_enabled === 1 && isDue(row, now) && !(await primaryIsSilent(context, tx, primary)))
+				throw refuse(
+					'ABOUT_TO_END',
+					`${host.instance_id} is on the terminate list of ${primary.instance_id}, which calls and may be ending it now`,
+					`keep it first, and promote it a minute later if it still calls: spotctl instances hold ${host.instance_id}`,
+				);
 			await promote(context, tx, journal, {
 				agent,
 				from: primary,
 				to: host,
 				reason: 'operator',
-				old: { role: 'zombie', hold: !isTakenBack, terminatedAt: null },
+				old: { role: 'zombie', hold: !isEnding, terminatedAt: null },
 				command: null,
 				calledAt,
 				record: {},
@@ -64,7 +87,7 @@ export const promoteInstance =
 			journal.audit('instances.promote', 'instance', host.instance_id, host.client_id, before, { primary: host.instance_id });
 			return {
 				success: true,
-				message: `${host.instance_id} is the primary of ${agent.logical_agent_id}; ${primary.instance_id} is a zombie${isTakenBack ? '' : ' on hold'}`,
+				message: `${host.instance_id} is the primary of ${agent.logical_agent_id}; ${primary.instance_id} is a zombie${isEnding ? '' : ' on hold'}`,
 				agent_id: agent.id,
 				new_instance_id: host.instance_id,
 				old_instance_id: primary.instance_id,

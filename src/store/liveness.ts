@@ -81,12 +81,12 @@ export const overdueHosts = statement<{ cutoff: number }>()((db, v) =>
 );
 
 /**
- * How many machines are watched, how many of them were last heard before `cutoff`, and how many agents are offline, whose machines nobody
+ * How many machines are watched (one that is only named not before it has had its time), how many of them were last heard before `cutoff`, and how many agents are offline, whose machines nobody
  * watches any more. Indexes only.
  */
-export const watchedHosts = statement<{ cutoff: number }>()((db, v) =>
+export const watchedHosts = statement<{ now: number; cutoff: number }>()((db, v) =>
 	db.selectNoFrom((eb) => [
-		eb.selectFrom('host_liveness').select(eb.fn.countAll<number>().as('n')).where('watch_at', 'is not', null).$asScalar().as('watched'),
+		eb.selectFrom('host_liveness').select(eb.fn.countAll<number>().as('n')).where('watch_at', '<=', v('now')).$asScalar().as('watched'),
 		eb.selectFrom('host_liveness').select(eb.fn.countAll<number>().as('n')).where('watch_at', '<', v('cutoff')).$asScalar().as('overdue'),
 		eb.selectFrom('agent').select(eb.fn.countAll<number>().as('n')).where('status', '=', 'offline').$asScalar().as('offline'),
 	]),

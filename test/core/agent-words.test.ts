@@ -161,4 +161,20 @@ describeEachDatabase('what an agent says beside a fact', ({ freshUrl }) => {
 			expect((await rows.agent(agent.id)).status).toBe('offline');
 		});
 	});
+
+	it.each([{ instance_id: 'i'.repeat(65) }, { instance_id: 7 }, { config_version: '3' }, { status: 'idle' }])(
+		'that no heartbeat can mean does not keep the host from being heard: %j',
+		async (beside) => {
+			const agent = await makeAgent(world);
+			expect((await agent.client.call('heartbeat', { agent_id: agent.id, ...beside } as never)).status).toBe(200);
+		},
+	);
+
+	it.each([{ private_ip: '1'.repeat(46) }, { hostname: 'a\u0000b' }, { agent_version: 'v'.repeat(33) }, { ami_id: 'a'.repeat(65) }])(
+		'that no registration can mean does not keep the machine from registering: %j',
+		async (beside) => {
+			const client = await world.client();
+			expect((await client.register(newMachine(), { logical_agent_id: 'words', ...beside })).status).toBe(200);
+		},
+	);
 });

@@ -107,6 +107,29 @@ describeEachDatabase('the measurements of the core', ({ freshUrl }) => {
 				expect([expected / 2 - 1, expected / 2]).toContain(missed);
 			}));
 
+		it('are not owed by a machine that is only named and has its time to come yet', () =>
+			inWorld(async (world) => {
+				const agent = await makeAgent(world);
+				await heartbeatsFor(world, 2 * MINUTE, agent.client, [agent.id]);
+				await orderSwitch(agent.client, agent.instanceId, agent.id);
+				await agent.client.report(agent.id, newMachine());
+				const before = await owed(world);
+				await world.advance(5 * MINUTE, 4000);
+				expect(await owed(world)).toEqual(before);
+			}));
+
+		it('are counted once in an interval, however often a person runs the job', () =>
+			inWorld(async (world) => {
+				const agent = await makeAgent(world);
+				await heartbeatsFor(world, 3 * MINUTE, agent.client, [agent.id]);
+				const before = await owed(world);
+				for (let n = 0; n < 5; n++) {
+					expect((await world.admin.call('runJob', { name: 'heartbeats' })).status).toBe(200);
+					await world.advance(2000, 1000);
+				}
+				expect((await owed(world)).expected).toBeLessThanOrEqual((before.expected ?? 0) + 1);
+			}));
+
 		it('of an agent that was deleted are owed no more', () =>
 			inWorld(async (world) => {
 				const agent = await makeAgent(world);

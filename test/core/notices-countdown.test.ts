@@ -180,6 +180,22 @@ describeEachDatabase('the countdown of a termination notice', ({ freshUrl }) => 
 			expect(await emergenciesOf(world, agent.id)).toMatchObject([{ told: 1, open_of: agent.id, reports: 6 }]);
 		});
 
+		it('lets that person promote it after the deadline too, when the countdown has ended with the command to type', async () => {
+			const agent = await makeAgent(world);
+			await heartbeatsFor(world, 3 * MINUTE, agent.client, [agent.id]);
+			await imminent(world, agent, agent.id);
+			const byHand = await joinAgent(agent, 'c');
+			await heartbeatsFor(world, 2 * MINUTE, agent.client, [agent.id, byHand.handle]);
+			await world.advance(6000, 2000);
+			const [emergency] = await emergenciesOf(world, agent.id);
+			expect(emergency).toMatchObject({ outcome: 'told', message: expect.stringContaining('spotctl instances promote') });
+			await agent.client.heartbeat(byHand.handle);
+			expect(await world.admin.call('promoteInstance', { instance_id: byHand.instanceId })).toMatchObject({ status: 200 });
+			expect(await rolesOf(world, agent.id)).toMatchObject({ [byHand.instanceId]: 'primary' });
+			// Whether AWS has taken the old one nobody has seen: only a person lets it end.
+			expect((await rows.host(agent.id)).hold).toBe(1);
+		});
+
 		it('lets that person promote the machine launched by hand as soon as it calls, and counts it as the failover', async () => {
 			const agent = await makeAgent(world);
 			await heartbeatsFor(world, 3 * MINUTE, agent.client, [agent.id]);

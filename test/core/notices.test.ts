@@ -310,6 +310,21 @@ describeEachDatabase('a notice', ({ freshUrl }) => {
 		});
 	});
 
+	describe('after which a person brings the old machine back', () => {
+		it('is overtaken, and no failover that went well', async () => {
+			const { agent, replica } = await readyReplica(world);
+			await imminent(world, agent, agent.id);
+			expect(await rolesOf(world, agent.id)).toMatchObject({ [replica.instanceId]: 'primary' });
+			await world.advance(4 * MINUTE, 4000);
+			await agent.client.heartbeat(agent.id);
+			await world.admin.hold(agent.instanceId, true);
+			expect((await world.admin.call('promoteInstance', { instance_id: agent.instanceId })).status).toBe(200);
+			await agent.client.heartbeat(agent.id);
+			await world.advance(4000, 2000);
+			expect(await emergenciesOf(world, agent.id)).toMatchObject([{ outcome: 'overtaken', instance_id: agent.instanceId }]);
+		});
+	});
+
 	describe('that two daemons get at once', () => {
 		beforeAll(() => world.addDaemon());
 

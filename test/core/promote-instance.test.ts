@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { openWorld, type World } from '../helpers/world.ts';
-import { type AgentScene, heartbeatsFor, joinAgent, makeAgent, rolesOf, rowsOf } from './agent-scene.ts';
-import { readyReplica } from './replica-scene.ts';
+import { type AgentScene, heartbeatsFor, joinAgent, makeAgent, orderSwitch, rolesOf, rowsOf } from './agent-scene.ts';
+import { imminent, pollingAgent, readyReplica } from './replica-scene.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -124,6 +124,19 @@ describeEachDatabase('a zombie that calls while the primary is silent', ({ fresh
 		it('is refused with the token of a client, which every machine has', async () => {
 			const { agent, zombie } = await killed();
 			expect((await agent.client.call('promoteInstance', { instance_id: zombie.instanceId })).status).toBe(403);
+		});
+
+		it('is refused a zombie that the primary may be ending just now, and told how to keep it', async () => {
+			const agent = await pollingAgent(world);
+			await orderSwitch(agent.client, agent.instanceId, agent.id, 'b');
+			const next = await joinAgent(agent, 'b');
+			await heartbeatsFor(world, 10 * MINUTE, agent.client, [agent.id, next.handle]);
+			expect((await agent.client.terminations(next.handle)).body.instances).toMatchObject([{ instance_id: agent.instanceId }]);
+			await imminent(world, agent, next.handle);
+			const refused = await world.admin.call('promoteInstance', { instance_id: agent.instanceId });
+			expect(refused).toMatchObject({ status: 409, body: { code: 'ABOUT_TO_END', hint: expect.stringContaining('instances hold') } });
+			await world.admin.hold(agent.instanceId, true);
+			expect((await world.admin.call('promoteInstance', { instance_id: agent.instanceId })).status).toBe(200);
 		});
 
 		it('is refused a machine of a deleted agent', async () => {
