@@ -1,4 +1,5 @@
 import type { Clock, Ids } from '../deps.ts';
+import { maskTokens } from '../mask.ts';
 import { type NewAudit, type NewChange, type NewEvent, type NewNotification, type Written, writeJournal } from '../store/journal.ts';
 import type { Severity } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
@@ -10,7 +11,10 @@ type About = { readonly clientId: string; readonly agentId?: string | null; read
 /** Topics of the change log: what a cache may hold. */
 export type Topic = 'agent' | 'token' | 'client';
 
-/** What a transaction says about itself; written in the same transaction, told to the caches after its commit. */
+/**
+ * What a transaction says about itself; written in the same transaction, told to the caches after its commit. Messages quote what was sent:
+ * tokens in them are masked.
+ */
 export type Journal = {
 	event(
 		type: string,
@@ -45,7 +49,7 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 	const lost = new Set<CounterName>();
 	const observations: ((counters: Counters) => void)[] = [];
 	const requestId = caller?.requestId ?? null;
-	const json = (value: unknown): string | null => (value === null || value === undefined ? null : JSON.stringify(value));
+	const json = (value: unknown): string | null => (value === null || value === undefined ? null : maskTokens(JSON.stringify(value)));
 	return {
 		event: (type, message, about, options = {}) => {
 			events.push({
@@ -54,7 +58,7 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 				client_id: about?.clientId ?? null,
 				agent_id: about?.agentId ?? null,
 				instance_id: about?.instanceId ?? null,
-				message,
+				message: maskTokens(message),
 				metadata: json(options.metadata),
 				request_id: requestId,
 				created_at: clock.now(),
@@ -67,7 +71,7 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 				agent_id: about.agentId ?? null,
 				type,
 				title,
-				message,
+				message: maskTokens(message),
 				severity,
 				created_at: clock.now(),
 			});

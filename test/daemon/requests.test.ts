@@ -111,10 +111,10 @@ describe('the input of an operation', () => {
 
 	it('that is wrong is 400 with the messages by field, naming the first', async () => {
 		const { send } = await appWorld();
-		const { status, body } = await send({ ...HEARTBEAT, payload: { status: 'sleepy', config_version: 'one' } });
+		const { status, body } = await send({ ...REGISTER, payload: { instance_id: 5, region: 7, az: null, instance_type: null } });
 		expect([status, body['code']]).toEqual([400, 'VALIDATION_ERROR']);
-		expect(body['error']).toMatch(/^status: .* \(and 1 more\)$/);
-		expect(Object.keys(body['details'] as object)).toEqual(['status', 'config_version']);
+		expect(body['error']).toMatch(/^instance_id: .* \(and 1 more\)$/);
+		expect(Object.keys(body['details'] as object)).toEqual(['instance_id', 'region']);
 		const missing = await send({ ...REGISTER, payload: {} });
 		const required = ['is required'];
 		expect(missing.body['details']).toEqual({ instance_id: required, instance_type: required, region: required, az: required });
