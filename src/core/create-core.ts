@@ -2,6 +2,8 @@ import { operations } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
 import { asUnavailable } from '../store/open.ts';
 import * as adminTokens from './admin-tokens.ts';
+import * as agentDeletion from './agent-deletion.ts';
+import * as agentSettings from './agent-settings.ts';
 import * as agents from './agents.ts';
 import { createAuth } from './auth.ts';
 import type { Handlers } from './caller.ts';
@@ -91,11 +93,11 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		listClientAgents: agents.listClientAgents(context),
 		listAgentHistory: agents.listAgentHistory(context),
 		showAgent: agents.showAgent(context),
-		toggleAgent: agents.toggleAgent(context),
-		changeSettings: agents.changeSettings(context),
-		changeConfig: agents.changeConfig(context),
-		deleteAgent: agents.deleteAgent(context),
-		restoreAgent: agents.restoreAgent(context),
+		toggleAgent: agentSettings.toggleAgent(context),
+		changeSettings: agentSettings.changeSettings(context),
+		changeConfig: agentSettings.changeConfig(context),
+		deleteAgent: agentDeletion.deleteAgent(context),
+		restoreAgent: agentDeletion.restoreAgent(context),
 		holdInstance: terminations.holdInstance(context),
 		promoteInstance: promoteInstance(context),
 		listInstances: instances.listInstances(context),

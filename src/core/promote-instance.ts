@@ -1,8 +1,8 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import { type Agent, lockAgent } from '../store/agents.ts';
+import { lockAgent } from '../store/agents.ts';
 import { lastEmergenciesOf } from '../store/emergencies.ts';
-import { type Host, primaryOf } from '../store/hosts.ts';
+import { primaryOf } from '../store/hosts.ts';
 import type { Caller } from './caller.ts';
 import { agentDeleted } from './calling-host.ts';
 import type { Context } from './context.ts';
@@ -15,14 +15,6 @@ import { StaleRow } from './unit.ts';
 
 /** A termination notice is about the present for so long. */
 const RECENT_MS = 15 * 60_000;
-
-/** What {@link isDue} asks of the agent. */
-const agentPart = (agent: Agent, primary: Host) => ({
-	auto_terminate_enabled: agent.auto_terminate_enabled,
-	terminate_wait_seconds: agent.terminate_wait_seconds,
-	status: agent.status,
-	primary_handle: primary.handle,
-});
 
 /**
  * What T3 of identity.md leaves to a person: a zombie, or a candidate, that calls becomes the primary of an agent whose primary is silent, or
@@ -66,8 +58,8 @@ export const promoteInstance =
 					`nobody calls from ${host.instance_id}: as the primary it would do nothing`,
 					`see: spotctl instances show ${host.instance_id}`,
 				);
-			const row = { ...host, ...agentPart(agent, primary) };
-			if (host.role === 'zombie' && agent.auto_terminate_enabled === 1 && isDue(row, now) && !(await primaryIsSilent(context, tx, primary)))
+			const due = agent.auto_terminate_enabled === 1 && isDue({ ...host, terminate_wait_seconds: agent.terminate_wait_seconds }, now);
+			if (host.role === 'zombie' && due && !(await primaryIsSilent(context, tx, primary)))
 				throw refuse(
 					'ABOUT_TO_END',
 					`${host.instance_id} is on the terminate list of ${primary.instance_id}, which calls and may be ending it now`,

@@ -21,10 +21,8 @@ const ATTEMPT_MS = 5 * 60_000;
 
 type List = Output<'instancesToTerminate'>;
 
-type Ending = Host & { auto_terminate_enabled: number; terminate_wait_seconds: number; status: string; primary_handle: string | null };
-
 /** Whether a machine must end now: a zombie after its wait unless held, an ended replica at once; never what is no EC2 machine. */
-export const isDue = (host: Ending, now: number): boolean =>
+export const isDue = (host: Host & { readonly terminate_wait_seconds: number }, now: number): boolean =>
 	/^i-/.test(host.instance_id) &&
 	host.hold === 0 &&
 	(host.hold_until ?? 0) <= now &&
