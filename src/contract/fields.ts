@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseInstant } from './instant.ts';
+import { NOT_PLAIN, quick } from './quick.ts';
 
 const noControls = /^[^\p{Cc}\p{Cs}]*$/u;
 
@@ -10,8 +11,19 @@ const clean = (max: number) => z.string().max(max).regex(noControls, 'has contro
 const orNull = (value: string | null | undefined): string | null =>
 	value === undefined || value === null || value.trim() === '' ? null : value.trim();
 
+/** Text of which nothing is trimmed or refused. */
+const PLAIN = /^[!-~]+$/;
+
+/** For {@link quick}: text as it is, and null for what was not said. */
+export const plainText =
+	(max: number) =>
+	(value: unknown): string | null | typeof NOT_PLAIN => {
+		if (value === undefined || value === null) return null;
+		return typeof value === 'string' && value.length <= max && PLAIN.test(value) ? value : NOT_PLAIN;
+	};
+
 /** Text an agent may leave out, send as null or as '' (endpoints.md #40: `public_ip: null`); all three read as null. */
-export const optionalText = (max: number) => clean(max).nullish().transform(orNull);
+export const optionalText = (max: number) => quick(clean(max).nullish().transform(orNull), plainText(max));
 
 /** The same where the key must be there. */
 export const givenText = (max: number) => clean(max).nullable().transform(orNull);
@@ -40,25 +52,37 @@ export const sideText = (max: number) => optionalText(max).catch(null);
 export const id = z.string();
 
 /** A time on the wire: ISO-8601 with Z, an offset, microseconds or no zone (taken as UTC), or epoch milliseconds. Becomes UTC ms or null. */
-export const instant = z
-	.union([z.string(), z.number()])
-	.nullish()
-	.transform((value, context) => {
-		if (value === undefined || value === null || value === '') return null;
-		const at = parseInstant(value);
-		if (at === null) {
-			context.addIssue({ code: 'custom', message: 'is not a time (ISO-8601, for example 2021-03-04T05:06:07Z)' });
-			return z.NEVER;
-		}
-		return at;
-	});
+export const instant = quick(
+	z
+		.union([z.string(), z.number()])
+		.nullish()
+		.transform((value, context) => {
+			if (value === undefined || value === null || value === '') return null;
+			const at = parseInstant(value);
+			if (at === null) {
+				context.addIssue({ code: 'custom', message: 'is not a time (ISO-8601, for example 2021-03-04T05:06:07Z)' });
+				return z.NEVER;
+			}
+			return at;
+		}),
+	(value) => {
+		if (value === undefined || value === null) return null;
+		return typeof value === 'string' ? (parseInstant(value) ?? NOT_PLAIN) : NOT_PLAIN;
+	},
+);
 
 /** A time beside a fact of an agent: what is none reads as not said. */
 export const sideInstant = instant.catch(null);
 
-/** USD per hour, above 0 and at most 1000 (spec section 9 "Ours"); null and missing are unknown. */
-export const price = z.number().positive().max(1000);
-export const optionalPrice = price.nullish().transform((value) => value ?? null);
+const plainPrice = (value: unknown): number | typeof NOT_PLAIN =>
+	typeof value === 'number' && value > 0 && value <= 1000 ? value : NOT_PLAIN;
+/** USD per hour, above 0 and at most 1000 (spec section 9 "Ours"). */
+export const price = quick(z.number().positive().max(1000), plainPrice);
+/** The same; null and missing are unknown. */
+export const optionalPrice = quick(
+	price.nullish().transform((value) => value ?? null),
+	(value) => (value === undefined || value === null ? null : plainPrice(value)),
+);
 
 /** ISO-8601 with Z in an answer. */
 export const isoTime = z.string();

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { fullPage, givenText, id, optionalText, sideInstant, sideText, success, textOrNull, words } from './fields.ts';
+import { fullPage, givenText, id, optionalText, plainText, sideInstant, sideText, success, textOrNull, words } from './fields.ts';
 import { operation } from './operation.ts';
+import { NOT_PLAIN, quick } from './quick.ts';
 
 /** The settings an agent reads (endpoints.md #40, #42). Only `enabled` is obeyed by the field's agents. */
 export const AgentConfig = z.object({
@@ -23,19 +24,31 @@ export const AgentConfig = z.object({
 export const HostRole = z.enum(['primary', 'replica', 'candidate', 'zombie', 'ended', 'terminated', 'named']);
 
 /** `spot` or `ondemand`; null when not said or unknown. */
-export const modeField = z
-	.string()
-	.nullish()
-	.transform((value, context): 'spot' | 'ondemand' | null => {
-		const known = value?.trim().toLowerCase().replace('-', '') ?? '';
-		if (known === '' || known === 'unknown') return null;
-		if (known === 'spot' || known === 'ondemand') return known;
-		context.addIssue({ code: 'custom', message: 'is not spot, ondemand or unknown' });
-		return z.NEVER;
-	});
+export const modeField = quick(
+	z
+		.string()
+		.nullish()
+		.transform((value, context): 'spot' | 'ondemand' | null => {
+			const known = value?.trim().toLowerCase().replace('-', '') ?? '';
+			if (known === '' || known === 'unknown') return null;
+			if (known === 'spot' || known === 'ondemand') return known;
+			context.addIssue({ code: 'custom', message: 'is not spot, ondemand or unknown' });
+			return z.NEVER;
+		}),
+	(value) => {
+		if (value === undefined || value === null) return null;
+		return value === 'spot' || value === 'ondemand' ? value : NOT_PLAIN;
+	},
+);
 
 /** Optional text about a machine, 'unknown' read as null. */
-export const machineText = (max: number) => optionalText(max).transform((value) => (value === 'unknown' ? null : value));
+export const machineText = (max: number) => {
+	const plain = plainText(max);
+	return quick(
+		optionalText(max).transform((value) => (value === 'unknown' ? null : value)),
+		(value) => (value === 'unknown' ? null : plain(value)),
+	);
+};
 
 /** A machine's id where one must be named: printable, without spaces, and not the 'unknown' of an agent without metadata. */
 export const instanceId = z

@@ -1,7 +1,7 @@
 import type { Clock } from '../deps.ts';
 import { isOutage, type Store } from '../store/open.ts';
-import { addClientPools, addPools, addRawPrices, mergeCleanPrices, mergeHostPrices, mergeOnDemandPrices } from '../store/prices.ts';
-import type { PriceCleanTable, PriceSource } from '../store/schema.ts';
+import { addClientPools, addPools, addPriceReports, mergeCleanPrices, mergeHostPrices, mergeOnDemandPrices } from '../store/prices.ts';
+import type { PriceCleanTable, PriceReportTable, PriceSource } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { bucketOf, CONFIDENCE, PRIORITY, type Prices } from './price-points.ts';
 
@@ -9,7 +9,7 @@ import { bucketOf, CONFIDENCE, PRIORITY, type Prices } from './price-points.ts';
 const BATCH = 64;
 /** How many transactions may be under way: while the database works on one, the next is made ready. */
 const FLIGHTS = 2;
-/** How many pools are remembered as stored, so that they are not sent again. */
+/** How many rows are remembered as stored, so that they are not sent again. */
 const KNOWN = 20_000;
 
 type Waiting = { readonly report: Reported; readonly accept: () => void; readonly reject: (error: unknown) => void };
@@ -32,15 +32,17 @@ export type PriceWriter = { write(report: Reported): Promise<void>; idle(): Prom
 
 export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
 	const queue: Waiting[] = [];
-	const stored = new Set<string>();
+	const known: Known = { rows: new Set(), buckets: new Map() };
 	const running = new Set<Promise<void>>();
 
 	const save = async (reports: readonly Reported[]): Promise<void> => {
-		const rows = rowsOf(reports, stored, clock.now());
+		const rows = rowsOf(reports, known, clock.now());
 		await store.transact((tx) => writeRows(tx, store.dialect.name, rows));
-		if (stored.size > KNOWN) stored.clear();
-		for (const pool of rows.pools) stored.add(pool.id);
-		for (const { client_id, pool_id } of rows.clientPools) stored.add(`${client_id} ${pool_id}`);
+		if (known.rows.size > KNOWN || known.buckets.size > KNOWN) forget(known);
+		for (const pool of rows.pools) known.rows.add(pool.id);
+		for (const { client_id, pool_id } of rows.clientPools) known.rows.add(`${client_id} ${pool_id}`);
+		for (const { pool_id, bucket, priority } of rows.clean)
+			if (bucket >= (known.buckets.get(pool_id)?.bucket ?? 0)) known.buckets.set(pool_id, { bucket, priority });
 	};
 
 	const drain = async (): Promise<void> => {
@@ -69,7 +71,7 @@ export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
 
 	/** One report of a batch was refused (its client was deleted meanwhile, say): the others must not suffer. */
 	const oneByOne = async (batch: readonly Waiting[]): Promise<void> => {
-		stored.clear();
+		forget(known);
 		for (const each of batch) await save([each.report]).then(each.accept, each.reject);
 	};
 
@@ -85,17 +87,31 @@ export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
 	};
 };
 
-const rowsOf = (reports: readonly Reported[], stored: ReadonlySet<string>, now: number) => {
+/** What this daemon has committed and need not send again. */
+type Known = {
+	/** Pools by id, and client pools by `client pool`. */
+	readonly rows: Set<string>;
+	/** The newest bucket of a pool, and the priority it has at least: nothing of the same or a lower one changes it. */
+	readonly buckets: Map<string, Pick<PriceCleanTable, 'bucket' | 'priority'>>;
+};
+
+const forget = (known: Known): void => {
+	known.rows.clear();
+	known.buckets.clear();
+};
+
+const rowsOf = (reports: readonly Reported[], known: Known, now: number) => {
 	const pools = new Map<string, { id: string; instance_type: string; region: string; az: string; active: 1; created_at: number }>();
 	const clientPools = new Map<string, { client_id: string; pool_id: string }>();
 	const clean = new Map<string, PriceCleanTable>();
 	const onDemand = new Map<string, { instance_type: string; region: string; micros: number; observed_at: number }>();
 	const hosts = new Map<string, { handle: string; spot_micros: number | null; ondemand_micros: number | null; reported_at: number }>();
-	const raw = [];
+	const raw: Array<Omit<PriceReportTable, 'id'>> = [];
 	for (const { prices, source, clientId, handle, own: isOwn, arrivedAt } of reports) {
 		const bucket = bucketOf(prices.observedAt);
+		const said: Record<string, number> = {};
 		for (const point of prices.points) {
-			if (!stored.has(point.poolId))
+			if (!known.rows.has(point.poolId))
 				pools.set(point.poolId, {
 					id: point.poolId,
 					instance_type: point.type,
@@ -105,10 +121,11 @@ const rowsOf = (reports: readonly Reported[], stored: ReadonlySet<string>, now: 
 					created_at: now,
 				});
 			const own = `${clientId} ${point.poolId}`;
-			if (!stored.has(own)) clientPools.set(own, { client_id: clientId, pool_id: point.poolId });
+			if (!known.rows.has(own)) clientPools.set(own, { client_id: clientId, pool_id: point.poolId });
 			const ondemand_micros = point.type === prices.type ? prices.onDemandMicros : null;
 			const key = `${point.poolId} ${bucket}`;
-			const earlier = clean.get(key);
+			const settled = known.buckets.get(point.poolId);
+			const earlier = clean.get(key) ?? (settled?.bucket === bucket ? settled : undefined);
 			if (earlier === undefined || PRIORITY[source] > earlier.priority) {
 				clean.set(key, {
 					pool_id: point.poolId,
@@ -122,13 +139,17 @@ const rowsOf = (reports: readonly Reported[], stored: ReadonlySet<string>, now: 
 					observed_at: prices.observedAt,
 				});
 			}
+			said[point.poolId] = point.spotMicros;
+		}
+		if (prices.points.length > 0 || prices.onDemandMicros !== null || prices.currentMicros !== null) {
 			raw.push({
-				pool_id: point.poolId,
 				client_id: clientId,
 				handle,
 				source,
-				spot_micros: point.spotMicros,
-				ondemand_micros,
+				instance_type: prices.type,
+				ondemand_micros: prices.onDemandMicros,
+				current_micros: prices.currentMicros,
+				points: JSON.stringify(said),
 				observed_at: prices.observedAt,
 				arrived_at: arrivedAt,
 			});
@@ -169,8 +190,9 @@ const rowsOf = (reports: readonly Reported[], stored: ReadonlySet<string>, now: 
 const writeRows = async (tx: Db, dialect: 'sqlite' | 'mysql', rows: ReturnType<typeof rowsOf>): Promise<void> => {
 	if (rows.pools.length > 0) await addPools(tx, dialect, rows.pools);
 	if (rows.clientPools.length > 0) await addClientPools(tx, dialect, rows.clientPools);
-	await addRawPrices(tx, rows.raw);
+	await addPriceReports(tx, rows.raw);
 	await mergeCleanPrices(tx, dialect, rows.clean);
-	await mergeOnDemandPrices(tx, dialect, rows.onDemand);
 	await mergeHostPrices(tx, dialect, rows.hosts);
+	// Last: all reports of a type meet at one row, which is locked from here to the commit.
+	await mergeOnDemandPrices(tx, dialect, rows.onDemand);
 };

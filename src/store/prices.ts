@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { multiRow } from './multi-row.ts';
-import type { ClientPoolTable, HostPriceTable, OnDemandPriceTable, PoolTable, PriceCleanTable, PriceRawTable } from './schema.ts';
+import type { ClientPoolTable, HostPriceTable, OnDemandPriceTable, PoolTable, PriceCleanTable, PriceReportTable } from './schema.ts';
 import { type Db, statement } from './statement.ts';
 
 type DialectName = 'sqlite' | 'mysql';
@@ -24,13 +24,23 @@ export const addPools = (tx: Db, dialect: DialectName, rows: readonly PoolTable[
 		rows.map((row) => POOL.map((column) => row[column])),
 	);
 
-const RAW = ['pool_id', 'client_id', 'handle', 'source', 'spot_micros', 'ondemand_micros', 'observed_at', 'arrived_at'] as const;
-const raw = multiRow('price_raw', RAW, '');
+const REPORT = [
+	'client_id',
+	'handle',
+	'source',
+	'instance_type',
+	'ondemand_micros',
+	'current_micros',
+	'points',
+	'observed_at',
+	'arrived_at',
+] as const;
+const reports = multiRow('price_report', REPORT, '');
 
-export const addRawPrices = (tx: Db, rows: ReadonlyArray<Omit<PriceRawTable, 'id'>>): Promise<void> =>
-	raw(
+export const addPriceReports = (tx: Db, rows: ReadonlyArray<Omit<PriceReportTable, 'id'>>): Promise<void> =>
+	reports(
 		tx,
-		rows.map((row) => RAW.map((column) => row[column])),
+		rows.map((row) => REPORT.map((column) => row[column])),
 	);
 
 const CLEAN = [

@@ -15,7 +15,7 @@ export type Tables = {
 	host_price: HostPriceTable;
 	pool: PoolTable;
 	client_pool: ClientPoolTable;
-	price_raw: PriceRawTable;
+	price_report: PriceReportTable;
 	price_clean: PriceCleanTable;
 	ondemand_price: OnDemandPriceTable;
 	command: CommandTable;
@@ -192,14 +192,19 @@ export type ClientPoolTable = { client_id: string; pool_id: string };
 
 export type PriceSource = 'primary' | 'replica-automatic' | 'replica-manual' | 'interpolated';
 
-export type PriceRawTable = {
+/** A report as it came: the raw prices. The pools in `points` have no foreign key; they are there before the report, in its transaction. */
+export type PriceReportTable = {
 	id: Generated<number>;
-	pool_id: string;
 	client_id: string;
 	handle: string;
 	source: PriceSource;
-	spot_micros: number;
+	/** The type whose on-demand price it names. */
+	instance_type: string | null;
 	ondemand_micros: number | null;
+	/** What the reporting host itself costs as spot. */
+	current_micros: number | null;
+	/** JSON: micro-dollars per hour by pool id. */
+	points: string;
 	observed_at: number;
 	arrived_at: number;
 };

@@ -220,7 +220,10 @@ describeEachDatabase('reported prices', ({ kind, freshUrl }) => {
 
 	const report = (body: object, handle = agentId) => test.call('pricingReport', { agent_id: handle, ...body } as never, acme);
 	const spot = (price: number, more: object = {}) => ({ spot_pools: [{ pool_id: 'c5.large.us-east-1a', price }], ...more });
-	const raw = () => test.store.read.selectFrom('price_raw').selectAll().where('client_id', '=', acme.clientId).orderBy('id').execute();
+	const raw = async () =>
+		(await test.store.read.selectFrom('price_report').selectAll().where('client_id', '=', acme.clientId).orderBy('id').execute()).map(
+			({ points, ...row }) => ({ ...row, points: JSON.parse(points) as Record<string, number> }),
+		);
 	const clean = async (pool = 'c5.large.us-east-1a') =>
 		(
 			await test.store.read
@@ -239,18 +242,19 @@ describeEachDatabase('reported prices', ({ kind, freshUrl }) => {
 		) as object;
 		expect(await report(fresh)).toEqual({ success: true, records_inserted: 2, duplicates: 0, ignored: 0, ignored_because: {} });
 		const at = test.clock.now() - 3 * MINUTE;
-		expect((await raw()).map(({ id: _id, ...row }) => row)).toEqual(
-			pools.map(({ pool_id, price }) => ({
-				pool_id,
+		expect((await raw()).map(({ id: _id, ...row }) => row)).toEqual([
+			{
 				client_id: acme.clientId,
 				handle: agentId,
 				source: 'primary',
-				spot_micros: price * 1e6,
+				instance_type: 'c5.large',
 				ondemand_micros: 85_000,
+				current_micros: 40_000,
+				points: Object.fromEntries(pools.map(({ pool_id, price }) => [pool_id, price * 1e6])),
 				observed_at: at,
 				arrived_at: test.clock.now(),
-			})),
-		);
+			},
+		]);
 		expect(await clean()).toEqual([{ spot: 40_000, source: 'primary', priority: 4, confidence: 1, bucket: bucketOf(at) }]);
 		expect(await own()).toEqual({ handle: agentId, spot_micros: 40_000, ondemand_micros: 85_000, reported_at: test.clock.now() });
 		const listed = await test.store.read.selectFrom('ondemand_price').selectAll().executeTakeFirst();
@@ -264,7 +268,7 @@ describeEachDatabase('reported prices', ({ kind, freshUrl }) => {
 		await report(spot(0.053));
 		await report(spot(0.054), standby);
 		expect(await clean()).toMatchObject([{ spot: 52_000, source: 'primary', priority: 4, confidence: 1 }]);
-		expect((await raw()).map(({ spot_micros, source }) => [spot_micros, source])).toEqual([
+		expect((await raw()).map(({ points, source }) => [points['c5.large.us-east-1a'], source])).toEqual([
 			[51_000, 'replica-manual'],
 			[52_000, 'primary'],
 			[53_000, 'primary'],
@@ -273,6 +277,24 @@ describeEachDatabase('reported prices', ({ kind, freshUrl }) => {
 		test.advance(5 * MINUTE);
 		await report(spot(0.055), standby);
 		expect((await clean()).map(({ spot: price }) => price)).toEqual([52_000, 55_000]);
+	});
+
+	it('of one bucket are not written again by a daemon that has written as good ones, nor does that hide a better one', async () => {
+		const written = async (body: object, handle = agentId) => {
+			test.statements();
+			await report(body, handle);
+			return test.statements().some((text) => text.includes('price_clean'));
+		};
+		expect(await written(spot(0.051), standby)).toBe(true);
+		expect(await written(spot(0.052), standby)).toBe(false);
+		expect(await written(spot(0.053))).toBe(true);
+		expect([await written(spot(0.054)), await written(spot(0.055), standby)]).toEqual([false, false]);
+		expect(await clean()).toMatchObject([{ spot: 53_000, source: 'primary' }]);
+		const late = { collected_at: new Date(test.clock.now() - 10 * MINUTE).toISOString() };
+		expect([await written(spot(0.056, late)), await written(spot(0.057, late), standby)]).toEqual([true, true]);
+		expect((await clean()).map(({ spot: price }) => price)).toEqual([56_000, 53_000]);
+		expect(await written(spot(0.058))).toBe(false);
+		expect(await raw()).toHaveLength(8);
 	});
 
 	it('of one bucket are one also when they come at once', async () => {

@@ -248,7 +248,10 @@ describeEachDatabase("the field's agents, with exactly the bodies they send,", (
 		expect(registered['config']).toMatchObject({ enabled: true, auto_switch_enabled: true });
 		expect((await agent.post('register', register))['agent_id']).toBe(id);
 		expect((await agent.post('register', { ...register, instance_id: 'i-0400000000000002' }))['agent_id']).not.toBe(id);
-		const prices = async () => (await rows.of('price_raw')).filter((row) => row['handle'] === id).length;
+		const prices = async () =>
+			(await rows.of('price_report'))
+				.filter((row) => row['handle'] === id)
+				.flatMap((row) => Object.values(JSON.parse(String(row['points'])) as object)).length;
 		for (let turn = 1; turn <= 3; turn++) {
 			await agent.post(`${id}/heartbeat`, { status: 'online' });
 			expect(await agent.get(`${id}/config`)).toMatchObject({ enabled: true });

@@ -400,7 +400,7 @@ describeEachDatabase('prices and times', ({ freshUrl }) => {
 	it.each(Object.entries(believed))('a time with %s is read', async (_, write) => {
 		const at = Date.now() - 60_000;
 		const { status } = await post('pricing-report', classicPrices({ 'us-east-1b': 0.033 }, { collected_at: write(at) }));
-		expect([status, (await rows.of('price_raw')).at(-1)?.['observed_at']]).toEqual([200, at]);
+		expect([status, (await rows.of('price_report')).at(-1)?.['observed_at']]).toEqual([200, at]);
 	});
 
 	it.each(['1970-01-01T00:00:00Z', '2999-12-31T23:59:59', '0001-01-01T00:00:00+14:00', '9999-12-31T23:59:59.999999-14:00', 0, -1, 8.64e15])(
@@ -408,7 +408,7 @@ describeEachDatabase('prices and times', ({ freshUrl }) => {
 		async (collected_at) => {
 			const before = Date.now();
 			const { status } = await post('pricing-report', classicPrices({ 'us-east-1b': 0.033 }, { collected_at }));
-			const stored = Number((await rows.of('price_raw')).at(-1)?.['observed_at']);
+			const stored = Number((await rows.of('price_report')).at(-1)?.['observed_at']);
 			expect([status, stored >= before, stored <= Date.now()]).toEqual([200, true, true]);
 		},
 	);

@@ -15,7 +15,7 @@ const TABLES = Object.keys({
 	host_price: 1,
 	pool: 1,
 	client_pool: 1,
-	price_raw: 1,
+	price_report: 1,
 	price_clean: 1,
 	ondemand_price: 1,
 	command: 1,

@@ -158,12 +158,9 @@ export const createFacts = (): Facts => {
 				);
 		}
 
-		const stored = await db
-			.selectFrom('price_raw')
-			.select(['handle', sql<number | string>`count(*)`.as('rows')])
-			.groupBy('handle')
-			.execute();
-		const rowsOf = new Map(stored.map((row) => [row.handle, Number(row.rows)]));
+		const rowsOf = new Map<string, number>();
+		for (const { handle, points } of await db.selectFrom('price_report').select(['handle', 'points']).execute())
+			rowsOf.set(handle, (rowsOf.get(handle) ?? 0) + Object.keys(JSON.parse(points) as object).length);
 		for (const [handle, { answered, unanswered }] of prices) {
 			const rows = rowsOf.get(handle) ?? 0;
 			if (rows < answered || rows > answered + unanswered)

@@ -28,8 +28,9 @@ export const createPriceWitness = () => {
 		},
 		compare: async ({ eyes }: SpineWorld): Promise<string[]> => {
 			const found: string[] = [];
-			const rows = await eyes.db.selectFrom('price_raw').select('spot_micros').execute();
-			if (rows.length !== raw) found.push(`${raw} raw prices were accepted, ${rows.length} are stored`);
+			const reports = await eyes.db.selectFrom('price_report').select('points').execute();
+			const stored = reports.flatMap(({ points }) => Object.keys(JSON.parse(points) as object)).length;
+			if (stored !== raw) found.push(`${raw} raw prices were accepted, ${stored} are stored`);
 			const buckets = await eyes.db.selectFrom('price_clean').select(['pool_id', 'bucket', 'spot_micros']).execute();
 			if (buckets.length !== clean.size) found.push(`${clean.size} clean prices were to be expected, ${buckets.length} are stored`);
 			for (const { pool_id, bucket, spot_micros } of buckets) {

@@ -45,7 +45,7 @@ describeEachDatabase('waiting in line', ({ freshUrl }) => {
 			await writer.write(report);
 		}
 		await writer.idle();
-		const [row] = await store.read.selectFrom('price_raw').select('id').orderBy('id', 'desc').limit(1).execute();
+		const [row] = await store.read.selectFrom('price_report').select('id').orderBy('id', 'desc').limit(1).execute();
 		expect(row?.id).toBe(2 * TURNS);
 		await store.close();
 	});
