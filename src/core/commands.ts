@@ -144,16 +144,14 @@ const acknowledge = async (
 	return { success: true, command_status: result.status };
 };
 
-/** A success that the books hold already needs no decision: one packet. Null when it is anything else. */
+/** A success that the books hold already needs no decision and no look at its host: one packet. Null when it is anything else. */
 const confirmed = async (context: Context, caller: Caller, handle: string, id: string, message: string | null): Promise<string | null> => {
-	const host = await context.directory.hostOf(handle, caller);
+	if (caller.principal?.kind !== 'client') return null;
+	const claim = { id, client_id: caller.principal.clientId, handle };
 	const now = context.clock.now();
-	const [, [state]] = await context.store.transactTogether([
-		noteSuccess.of({ id, handle: host.handle, now, message }),
-		stateOfClaim.of({ id, handle: host.handle }),
-	]);
+	const [, [state]] = await context.store.transactTogether([noteSuccess.of({ ...claim, now, message }), stateOfClaim.of(claim)]);
 	if (state?.status !== 'completed' || state.acknowledged_at !== now) return null;
-	context.liveness.seen(host.handle, host.client_id, 'other');
+	context.liveness.seen(handle, claim.client_id, 'other');
 	return state.status;
 };
 

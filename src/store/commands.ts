@@ -104,19 +104,25 @@ export const noteAcknowledged = statement<{
 );
 
 /** Notes that the claimant of a command which is done already says so too: the usual order, since agents report before they acknowledge. */
-export const noteSuccess = statement<{ id: string; handle: string; now: number; message: string | null }>()((db, v) =>
+export const noteSuccess = statement<{ id: string; client_id: string; handle: string; now: number; message: string | null }>()((db, v) =>
 	db
 		.updateTable('command')
 		.set((eb) => ({ acknowledged_at: v('now'), acknowledged_success: 1, message: eb.fn.coalesce(eb.val(v('message')), 'message') }))
 		.where('id', '=', v('id'))
+		.where('client_id', '=', v('client_id'))
 		.where('handle', '=', v('handle'))
 		.where('status', '=', 'completed')
 		.where('acknowledged_at', 'is', null),
 );
 
-/** How far a command of a host is. */
-export const stateOfClaim = statement<{ id: string; handle: string }>()((db, v) =>
-	db.selectFrom('command').select(['status', 'acknowledged_at']).where('id', '=', v('id')).where('handle', '=', v('handle')),
+/** How far a command of a client's host is. */
+export const stateOfClaim = statement<{ id: string; client_id: string; handle: string }>()((db, v) =>
+	db
+		.selectFrom('command')
+		.select(['status', 'acknowledged_at'])
+		.where('id', '=', v('id'))
+		.where('client_id', '=', v('client_id'))
+		.where('handle', '=', v('handle')),
 );
 
 /**
