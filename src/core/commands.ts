@@ -127,8 +127,9 @@ const acknowledge = async (
 	commandId: string,
 	outcome: Outcome,
 ): Promise<Output<'commandExecuted'>> => {
-	if (outcome.success === true && !speaksForAgent(caller)) {
-		const status = await confirmed(context, caller, handle, commandId, outcome.message);
+	if (outcome.success === true && caller.principal?.kind === 'client') {
+		const claim = { id: commandId, client_id: caller.principal.clientId, handle };
+		const status = await confirmed(context, claim, outcome.message);
 		if (status !== null) return { success: true, command_status: status };
 	}
 	const result = await context.unit(caller, async (tx, journal) => {
@@ -145,13 +146,15 @@ const acknowledge = async (
 };
 
 /** A success that the books hold already needs no decision and no look at its host: one packet. Null when it is anything else. */
-const confirmed = async (context: Context, caller: Caller, handle: string, id: string, message: string | null): Promise<string | null> => {
-	if (caller.principal?.kind !== 'client') return null;
-	const claim = { id, client_id: caller.principal.clientId, handle };
+const confirmed = async (
+	context: Context,
+	claim: { readonly id: string; readonly client_id: string; readonly handle: string },
+	message: string | null,
+): Promise<string | null> => {
 	const now = context.clock.now();
 	const [, [state]] = await context.store.transactTogether([noteSuccess.of({ ...claim, now, message }), stateOfClaim.of(claim)]);
 	if (state?.status !== 'completed' || state.acknowledged_at !== now) return null;
-	context.liveness.seen(handle, claim.client_id, 'other');
+	context.liveness.seen(claim.handle, claim.client_id, 'other');
 	return state.status;
 };
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Clock } from '../deps.ts';
 import { SpotError } from '../errors.ts';
 import { checkStore, type Finding } from '../store/check.ts';
-import { migrate, currentTables, pendingDdl, refuse, type SchemaState, schemaState } from '../store/migrate.ts';
+import { migrate, ownTables, pendingDdl, refuse, type SchemaState, schemaState } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/open.ts';
 import { holdForDaemon, sqliteFile } from '../store/sqlite.ts';
 import { atOpening } from './opening.ts';
@@ -76,7 +76,7 @@ export const checkDatabase = async (url: string, clock: Clock): Promise<Finding[
 	try {
 		return await withStore(url, clock, async (store) => {
 			refuse(await schemaState(store), 'use');
-			return checkStore(store, currentTables);
+			return checkStore(store, ownTables);
 		});
 	} catch (error) {
 		const cause = error instanceof SpotError ? error.cause : error;

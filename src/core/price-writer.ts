@@ -26,7 +26,7 @@ export type Reported = {
 
 /**
  * Writes price reports, raw and clean in one transaction (D-11). Reports that wait for the transactions under way share the next one:
- * five statements whatever the number of reports and pools. Each is answered after the commit that holds it.
+ * two to six statements whatever the number of reports and pools. Each is answered after the commit that holds it.
  */
 export type PriceWriter = { write(report: Reported): Promise<void>; idle(): Promise<void> };
 
@@ -53,7 +53,8 @@ export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
 				await save(batch.map((each) => each.report));
 				for (const each of batch) each.accept();
 			} catch (error) {
-				if (batch.length === 1 || isOutage(store.dialect, error)) for (const each of batch) each.reject(error);
+				forget(known);
+				if (isOutage(store.dialect, error)) for (const each of batch) each.reject(error);
 				else await oneByOne(batch);
 			}
 		}
@@ -69,9 +70,8 @@ export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
 		running.add(run);
 	};
 
-	/** One report of a batch was refused (its client was deleted meanwhile, say): the others must not suffer. */
+	/** One report of a batch was refused (its client was deleted meanwhile, say), or what is remembered was not so: the others must not suffer. */
 	const oneByOne = async (batch: readonly Waiting[]): Promise<void> => {
-		forget(known);
 		for (const each of batch) await save([each.report]).then(each.accept, each.reject);
 	};
 

@@ -8,27 +8,13 @@ import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
 /** How the same table is spelled on each database. */
-export type Spelling = {
-	readonly autoId: string;
-	readonly longText: string;
-	/** `or ignore`, between `insert` and `into`: rows whose key is there already are left out. */
-	readonly orIgnore: string;
-	/** The function that gathers names and values of many rows into one JSON object. */
-	readonly objectOf: string;
-	readonly end: string;
-	quote(name: string): string;
-};
+export type Spelling = { readonly autoId: string; readonly longText: string; readonly end: string; quote(name: string): string };
 
 /**
  * One DDL statement, or one that brings rows into a new form: MySQL commits each by itself, so a step is also what a kill can leave behind, and every step can be run again.
  * Text keys are binary and unpadded on MySQL and MariaDB, as they are on SQLite (../shared/style/guide.md section 6).
  */
-export type Step = {
-	readonly name: string;
-	/** A table it brings into a new form, which a later step drops: when it is gone, the step was run. */
-	readonly replaces?: string;
-	ddl(spelling: Spelling): string;
-};
+export type Step = { readonly name: string; ddl(spelling: Spelling): string };
 
 const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0001', spine],
@@ -46,19 +32,14 @@ const LOCK_TABLE = 'spotctl_migration_lock';
 
 const createdBy = (ddl: string): string | undefined => /^create table if not exists (\w+)/.exec(ddl.trim())?.[1];
 
-const plain: Spelling = { autoId: '', longText: 'text', orIgnore: '', objectOf: '', end: '', quote: (name) => name };
+const plain: Spelling = { autoId: '', longText: 'text', end: '', quote: (name) => name };
 
-/** The tables of every schema so far, our own bookkeeping included. */
+/** The tables of the newest schema, our own bookkeeping included. */
 export const ownTables: ReadonlySet<string> = new Set([
 	MIGRATION_TABLE,
 	LOCK_TABLE,
 	...steps.flatMap(([, step]) => createdBy(step.ddl(plain)) ?? []),
 ]);
-
-/** Those of the newest schema. */
-export const currentTables: ReadonlySet<string> = new Set(
-	[...ownTables].filter((table) => steps.every(([, { replaces }]) => replaces !== table)),
-);
 
 /** What a database holds, compared with what this program knows. */
 export type SchemaState = {
@@ -144,7 +125,6 @@ const migrations = (spelling: Spelling): Record<string, Migration> =>
 			name,
 			{
 				up: async (db) => {
-					if (step.replaces !== undefined && !(await tableNames(db)).includes(step.replaces)) return;
 					try {
 						await sql.raw(step.ddl(spelling)).execute(db);
 					} catch (error) {
@@ -166,21 +146,12 @@ export const pendingDdl = async (store: Store): Promise<string[]> => {
 
 const spellingOf = async (store: Store): Promise<Spelling> => {
 	if (store.dialect.name === 'sqlite')
-		return {
-			autoId: 'integer not null primary key autoincrement',
-			longText: 'text',
-			orIgnore: 'or ignore',
-			objectOf: 'json_group_object',
-			end: '',
-			quote: (name) => `"${name}"`,
-		};
+		return { autoId: 'integer not null primary key autoincrement', longText: 'text', end: '', quote: (name) => `"${name}"` };
 	const version = (await sql<{ version: string }>`select version() as version`.execute(store.read)).rows[0]?.version ?? '';
 	const collation = /mariadb/i.test(version) ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin';
 	return {
 		autoId: 'bigint not null auto_increment primary key',
 		longText: 'mediumtext',
-		orIgnore: 'ignore',
-		objectOf: 'json_objectagg',
 		end: ` engine = InnoDB default character set utf8mb4 collate ${collation}`,
 		quote: (name) => `\`${name}\``,
 	};

@@ -192,14 +192,15 @@ export type ClientPoolTable = { client_id: string; pool_id: string };
 
 export type PriceSource = 'primary' | 'replica-automatic' | 'replica-manual' | 'interpolated';
 
-/** A report as it came: the raw prices. The pools in `points` have no foreign key; they are there before the report, in its transaction. */
+/** The raw prices: what a host reported that is a price. The pools in `points` have no foreign key; they are there before the report is. */
 export type PriceReportTable = {
 	id: Generated<number>;
 	client_id: string;
 	handle: string;
 	source: PriceSource;
-	/** The type whose on-demand price it names. */
+	/** The type of the reporting host. */
 	instance_type: string | null;
+	/** What that type costs on demand in the host's region. */
 	ondemand_micros: number | null;
 	/** What the reporting host itself costs as spot. */
 	current_micros: number | null;

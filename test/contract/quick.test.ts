@@ -1,13 +1,38 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { instant, optionalPrice, optionalText, price, words } from '../../src/contract/fields.ts';
-import { machineText, modeField } from '../../src/contract/hosts.ts';
 import { pricingReport } from '../../src/contract/prices.ts';
 import { NOT_PLAIN, quick } from '../../src/contract/quick.ts';
 
-/** A copy of a schema has no quick way (see quick.ts): it is what the quick one must agree with. */
-const slow = <S extends z.ZodType>(schema: S): S => schema.clone();
+const QUICK = '../../src/contract/quick.ts';
+
+/** The fields as they are, or as zod alone reads them: modules of their own, where `quick` gives the schema back. */
+const fieldsOf = async (how: 'quick' | 'slow') => {
+	vi.resetModules();
+	if (how === 'slow') vi.doMock(QUICK, () => ({ NOT_PLAIN, quick: (schema: z.ZodType) => schema }));
+	else vi.doUnmock(QUICK);
+	const { instant, optionalPrice, optionalText, price, words } = await import('../../src/contract/fields.ts');
+	const { machineText, modeField } = await import('../../src/contract/hosts.ts');
+	return {
+		'text that may be missing': optionalText(12),
+		'text about a machine': machineText(12),
+		'words of an agent': words(12),
+		'a mode': modeField,
+		'a time': instant,
+		'a price': price,
+		'a price that may be missing': optionalPrice,
+	} as Readonly<Record<string, z.ZodType>>;
+};
+
+const NAMES = [
+	'text that may be missing',
+	'text about a machine',
+	'words of an agent',
+	'a mode',
+	'a time',
+	'a price',
+	'a price that may be missing',
+];
 
 const text = fc.oneof(
 	fc.string({ maxLength: 24 }),
@@ -36,40 +61,31 @@ const number = fc.oneof(
 );
 const anything = fc.oneof(text, time, number, fc.constantFrom(null, undefined, true), fc.anything());
 
-const FIELDS = {
-	'text that may be missing': optionalText(12),
-	'text about a machine': machineText(12),
-	'words of an agent': words(12),
-	'a mode': modeField,
-	'a time': instant,
-	'a price': price,
-	'a price that may be missing': optionalPrice,
-} as const;
-
 describe('a field that is read quickly', () => {
-	it.each(Object.entries(FIELDS))('says of any value what zod says: %s', (_, field) => {
-		const schema: z.ZodType = field;
+	let fields: Readonly<Record<string, z.ZodType>> = {};
+	let slow: Readonly<Record<string, z.ZodType>> = {};
+	beforeAll(async () => {
+		slow = await fieldsOf('slow');
+		fields = await fieldsOf('quick');
+	});
+	const agree = (one: z.ZodType | undefined, other: z.ZodType | undefined, value: unknown): void => {
+		const [read, expected] = [one?.safeParse(value), other?.safeParse(value)];
+		expect(read?.data).toStrictEqual(expected?.data);
+		expect(read?.error?.issues).toEqual(expected?.error?.issues);
+	};
+	const body = (field: z.ZodType = z.never()) => z.object({ field, list: z.array(field.nullish()).optional() });
+
+	it.each(NAMES)('says of any value what zod says: %s', (name) => {
 		fc.assert(
 			fc.property(anything, (value) => {
-				const [one, other] = [schema.safeParse(value), slow(schema).safeParse(value)];
-				expect(one.data).toStrictEqual(other.data);
-				expect(one.error?.issues).toEqual(other.error?.issues);
-				const inside = z.object({ field: schema, list: z.array(schema.nullish()) }).safeParse({ field: value, list: [value] });
-				const beside = z.object({ field: slow(schema), list: z.array(slow(schema).nullish()) }).safeParse({ field: value, list: [value] });
-				expect(inside.data).toStrictEqual(beside.data);
-				expect(inside.error?.issues).toEqual(beside.error?.issues);
+				agree(fields[name], slow[name], value);
+				agree(body(fields[name]), body(slow[name]), { field: value, list: [value] });
 			}),
 			{ numRuns: 500 },
 		);
 	});
 
-	it('reads a key that is missing as zod does', () => {
-		for (const field of Object.values(FIELDS)) {
-			const [one, other] = [z.object({ field }), z.object({ field: slow(field as z.ZodType) })].map((schema) => schema.safeParse({}));
-			expect(one?.data).toStrictEqual(other?.data);
-			expect(one?.error?.issues).toEqual(other?.error?.issues);
-		}
-	});
+	it.each(NAMES)('reads a key that is missing as zod does: %s', (name) => agree(body(fields[name]), body(slow[name]), {}));
 
 	it('is not asked for what is not plain, and zod not for what is', () => {
 		const asked: unknown[] = [];

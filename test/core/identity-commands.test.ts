@@ -155,6 +155,20 @@ describeEachDatabase('commands and hosts', ({ freshUrl }) => {
 		expect(await rows.events(agent.id)).toEqual(['agent_registered', 'manual_switch_requested', 'command_failed']);
 	});
 
+	it('an acknowledgement of what the books hold already counts from its claimant alone', async () => {
+		const agent = await makeAgent(world);
+		const [stranger, sibling] = [await makeAgent(world), await makeAgent(world, agent.client)];
+		const command = await orderSwitch(agent.client, agent.instanceId, agent.id);
+		await agent.client.report(agent.id, newMachine());
+		const { acknowledged_at: before } = (await rows.command(command)) ?? {};
+		expect((await stranger.client.ack(agent.id, command)).status).toBe(404);
+		expect((await stranger.client.ack(stranger.id, command)).status).toBe(404);
+		expect((await sibling.client.ack(sibling.id, command)).status).toBe(404);
+		expect([before, (await rows.command(command))?.acknowledged_at]).toEqual([null, null]);
+		expect((await agent.client.ack(agent.id, command)).body).toMatchObject({ success: true, command_status: 'completed' });
+		expect(await rows.command(command)).toMatchObject({ acknowledged_at: world.now(), acknowledged_success: 1, outcome: 'report' });
+	});
+
 	describe('a forced switch (D-29)', () => {
 		const code = async (promise: Promise<{ status: number; body: { code?: string } }>) => {
 			const { status, body } = await promise;

@@ -14,7 +14,7 @@ const EXPECTED = {
 	emptyPollAfterClaim: 0,
 	/** The look whether the report came before it, as it does, and the decision. */
 	ack: 6,
-	/** Of these one reads the host anew. */
+	/** The command's own row says whose it is. */
 	ackAfterReport: 2,
 	registerOrdered: 22,
 	report: 16,
@@ -128,5 +128,9 @@ describeEachDatabase('statements of a request', ({ freshUrl }) => {
 		await client.prices(id, prices(128));
 		const [one, many] = [await count(() => client.prices(id, prices(1))), await count(() => client.prices(id, prices(100)))];
 		expect({ one, many }).toEqual({ one: 3, many: 3 });
+		await world.advance(5 * 60_000);
+		await client.config(id);
+		const [oneAnew, manyAnew] = [await count(() => client.prices(id, prices(1))), await count(() => client.prices(id, prices(100)))];
+		expect({ oneAnew, manyAnew }).toEqual({ oneAnew: 4, manyAnew: 4 });
 	});
 });
