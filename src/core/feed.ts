@@ -4,7 +4,7 @@ import { databaseUnavailable, type Store } from '../store/open.ts';
 import type { Topic } from './journal.ts';
 
 /** How often the change log is read; a revoked token is refused within this time (decided 6 allows one second). */
-const POLL_MS = 200;
+const POLL_MS = 400;
 /** Older than this, caches are asked again before they are believed. */
 const STALE_MS = 900;
 /** An id that is missing may belong to a transaction that has not committed yet; after this time it was rolled back. */
