@@ -26,9 +26,9 @@ const awaiting = ({ emergency }: Work): Emergency | null => (emergency !== null 
 
 /**
  * T4 of identity.md: a machine is the live replica's, named by a PUT (or POST), or guessed from its registration (R5). One whose own agent
- * has registered is ready (T5). The caller reconciles.
+ * has registered is ready (T5). `why` goes into the plan of an emergency that waits, where it is none of these. The caller reconciles.
  */
-export const attach = async (work: Work, machine: Host, isNew: boolean, guess: boolean): Promise<void> => {
+export const attach = async (work: Work, machine: Host, isNew: boolean, guess: boolean, why?: string): Promise<void> => {
 	const { tx, journal, agent, now } = work;
 	const host: Host = {
 		...machine,
@@ -59,8 +59,13 @@ export const attach = async (work: Work, machine: Host, isNew: boolean, guess: b
 	if (awaiting(work) !== null)
 		note(
 			work,
-			{ step: 'sync', choice: host.instance_id, why: guess ? 'it registered and fits the launch' : 'the launch named it', rejected: [] },
-			{ launched_at: now, step: 'sync', step_at: now },
+			{
+				step: 'sync',
+				choice: host.instance_id,
+				why: why ?? (guess ? 'it registered and fits the launch' : 'the launch named it'),
+				rejected: [],
+			},
+			{ replica_id: replica.id, launched_at: now, step: 'sync', step_at: now },
 		);
 	journal.event('replica_attached', `${host.instance_id} is the replica of ${agent.logical_agent_id}`, about(agent, host), {
 		metadata: { replica_id: replica.id, guess },

@@ -163,8 +163,9 @@ const standAgain = async (context: Context, tx: Db, journal: Journal, host: Host
 	const isWanted = agent.manual_replica_enabled === 1 || (emergency !== null && emergency.promoted_at === null);
 	if (!isWanted || agent.status === 'deleted' || (replica !== null && (replica.handle !== null || replica.served_at !== null))) return;
 	if (replica !== null) await endReplica(work, { status: 'terminated', why: `${host.instance_id} calls again`, machine: 'ended' });
+	const why = 'it had fallen silent, and calls again';
 	const again: Replica = {
-		...blankReplica(work, before.type, 'spotctl', 'it had fallen silent, and calls again'),
+		...blankReplica(work, before.type, 'spotctl', why),
 		pool_id: before.pool_id,
 		az: before.az,
 		mode: before.mode,
@@ -172,7 +173,7 @@ const standAgain = async (context: Context, tx: Db, journal: Journal, host: Host
 	};
 	await addReplica.later(tx, again);
 	work.replica = again;
-	await attach(work, host, false, false);
+	await attach(work, host, false, false, why);
 	await reconcile(work);
 };
 
