@@ -153,7 +153,9 @@ describe('bin/spotctl', () => {
 
 	it('bounds the heap of Node, and is started by Node itself as well', () => {
 		write('dist/bin/spotctl.js', 'console.log(process.execArgv.join(), process.argv.slice(2).join());');
-		expect(spotctl(join(folder, 'link'))).toBe('--max-semi-space-size=4,--heap-growing-percent=30,--no-memory-reducer,--no-allocation-site-pretenuring --help');
+		expect(spotctl(join(folder, 'link'))).toBe(
+			'--max-semi-space-size=4,--heap-growing-percent=30,--no-memory-reducer,--no-allocation-site-pretenuring --help',
+		);
 		expect(execFileSync(process.execPath, [join(folder, 'bin/spotctl'), 'a b', ''], { encoding: 'utf8' }).trim()).toBe('a b,');
 		expect(execFileSync(join(folder, 'bin/spotctl'), ['a b', ''], { encoding: 'utf8' }).trim()).toBe(
 			'--max-semi-space-size=4,--heap-growing-percent=30,--no-memory-reducer,--no-allocation-site-pretenuring a b,',
