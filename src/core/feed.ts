@@ -3,7 +3,7 @@ import { changesAfter, newestChange, pruneChanges } from '../store/journal.ts';
 import { databaseUnavailable, type Store } from '../store/open.ts';
 import type { Topic } from './journal.ts';
 
-/** How often the change log is read; a revoked token is refused within this time (decided 6 allows one second). */
+/** How often the change log is read; a revoked token is refused within this time and that of a read (decided 6 allows one second). */
 const POLL_MS = 400;
 /** Older than this, caches are asked again before they are believed. */
 const STALE_MS = 900;
