@@ -16,6 +16,10 @@ export type Dialect = {
 	incoming(column: string): RawBuilder<never>;
 	/** The larger of two values. */
 	greatest(a: RawBuilder<unknown>, b: RawBuilder<unknown>): RawBuilder<number>;
+	/** The smaller of two values. */
+	least(a: RawBuilder<unknown>, b: RawBuilder<unknown>): RawBuilder<number>;
+	/** The whole part of a quotient of integers that are not negative. */
+	wholes(a: RawBuilder<unknown>, b: RawBuilder<unknown>): RawBuilder<number>;
 	/** Text to stand at the end of a select that is about to be changed: a row lock, or nothing where there is one writer. */
 	readonly forUpdate: RawBuilder<unknown>;
 	/** Where the rows of an insert come from when one parameter holds them all, so that its text is the same for any number. */
@@ -52,6 +56,8 @@ export const sqlite: Dialect = {
 	onConflict: (keys) => sql`on conflict (${sql.join(keys.map((key) => sql.ref(key)))}) do update set`,
 	incoming: (column) => sql`excluded.${sql.ref(column)}`,
 	greatest: (a, b) => sql<number>`max(${a}, ${b})`,
+	least: (a, b) => sql<number>`min(${a}, ${b})`,
+	wholes: (a, b) => sql<number>`((${a}) / (${b}))`,
 	forUpdate: sql``,
 	manyRows: {
 		// `where true`: without it the parser takes the `on` of an upsert for a join.
@@ -92,6 +98,8 @@ export const mysql: Dialect = {
 	onConflict: () => sql`on duplicate key update`,
 	incoming: (column) => sql`values(${sql.ref(column)})`,
 	greatest: (a, b) => sql<number>`greatest(${a}, ${b})`,
+	least: (a, b) => sql<number>`least(${a}, ${b})`,
+	wholes: (a, b) => sql<number>`((${a}) div (${b}))`,
 	forUpdate: sql`for update`,
 	manyRows: { from: () => 'values ?', bind: (rows) => rows },
 	quote: (name) => `\`${name}\``,

@@ -1,4 +1,5 @@
 import type { Generated } from 'kysely';
+import type { CostSegmentTable, LedgerFactTable, LedgerHostTable, LedgerStateTable, LedgerTotalTable } from './tables/ledger.ts';
 
 /**
  * Every table of the product, once, as types: a statement that names a column which does not exist does not compile (D-39).
@@ -30,6 +31,11 @@ export type Tables = {
 	cleanup_log: CleanupLogTable;
 	service_clock: ServiceClockTable;
 	change_log: ChangeLogTable;
+	ledger_fact: LedgerFactTable;
+	ledger_host: LedgerHostTable;
+	ledger_state: LedgerStateTable;
+	ledger_total: LedgerTotalTable;
+	cost_segment: CostSegmentTable;
 };
 
 export type Flag = 0 | 1;

@@ -30,10 +30,18 @@ const TABLES = Object.keys({
 	cleanup_log: 1,
 	service_clock: 1,
 	change_log: 1,
+	ledger_fact: 1,
+	ledger_host: 1,
+	ledger_state: 1,
+	ledger_total: 1,
+	cost_segment: 1,
 } satisfies Record<keyof Tables, 1>) as (keyof Tables)[];
 
-/** What time alone changes. */
-const RESTLESS = new Set<string>(['host_liveness', 'service_clock', 'change_log', 'job']);
+/** What time alone changes, or a job of its own accord. */
+const RESTLESS = new Set<string>([
+	...['host_liveness', 'service_clock', 'change_log', 'job'],
+	...['ledger_fact', 'ledger_host', 'ledger_state', 'ledger_total', 'cost_segment'],
+]);
 
 const steady = TABLES.filter((table) => !RESTLESS.has(table));
 

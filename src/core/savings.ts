@@ -1,0 +1,45 @@
+import { addSums, closedSums, closedSumsByClient, NO_SUMS, openSums, openSumsByClient, type Scope, type Sums } from '../store/savings.ts';
+import type { Db } from '../store/statement.ts';
+
+/**
+ * What the books say (spec section 11 "Ours"). Micro-dollars: baseline is the on-demand price of the primaries' time, actual the sum of the
+ * three lines, savings their difference, which may be negative. Milliseconds: of instance time at prices that were measured, estimated, and
+ * unknown; unknown time is in no amount.
+ */
+export type SavingsFigures = {
+	readonly baselineMicros: number;
+	readonly actualMicros: number;
+	readonly primaryMicros: number;
+	readonly replicaMicros: number;
+	readonly zombieMicros: number;
+	readonly savingsMicros: number;
+	readonly measuredMs: number;
+	readonly estimatedMs: number;
+	readonly unknownMs: number;
+};
+
+export const figuresOf = (sums: Sums): SavingsFigures => {
+	const actualMicros = sums.primary_micros + sums.replica_micros + sums.zombie_micros;
+	return {
+		baselineMicros: sums.baseline_micros,
+		actualMicros,
+		primaryMicros: sums.primary_micros,
+		replicaMicros: sums.replica_micros,
+		zombieMicros: sums.zombie_micros,
+		savingsMicros: sums.baseline_micros - actualMicros,
+		measuredMs: sums.measured_ms,
+		estimatedMs: sums.estimated_ms,
+		unknownMs: sums.unknown_ms,
+	};
+};
+
+/** The figures of everybody, a client, an agent or a machine, up to `now`; `since` is the begin of a UTC day. Two statements. */
+export const savingsOf = async (db: Db, scope: Scope, now: number): Promise<SavingsFigures> =>
+	figuresOf(addSums(await closedSums(db, scope), await openSums(db, scope, now)));
+
+/** The figures of several clients, up to `now`. Two statements. */
+export const savingsByClient = async (db: Db, clientIds: readonly string[], now: number): Promise<Map<string, SavingsFigures>> => {
+	if (clientIds.length === 0) return new Map();
+	const [closed, open] = [await closedSumsByClient(db, clientIds), await openSumsByClient(db, clientIds, now)];
+	return new Map(clientIds.map((id) => [id, figuresOf(addSums(closed.get(id) ?? NO_SUMS, open.get(id) ?? NO_SUMS))]));
+};
