@@ -51,7 +51,10 @@ export const deleteAgent =
 			);
 			await cancelCommandsOfDeleted.later(tx, { agent_id: agent.id, now });
 			const primary = await primaryOf.first(tx, { agent_id: agent.id });
-			if (primary !== undefined) await setWatch.later(tx, { handle: primary.handle, watch_at: null });
+			if (primary !== undefined) {
+				await setWatch.later(tx, { handle: primary.handle, watch_at: null });
+				journal.book(primary, { deleted: true });
+			}
 			await reconcileAgent(context, tx, journal, agent.id);
 			const about = { clientId: agent.client_id, agentId: agent.id };
 			journal.event('agent_deleted', `${agent.logical_agent_id} was deleted`, about, { severity: 'warning' });
@@ -111,6 +114,12 @@ export const restoreAgent =
 				},
 				now,
 			);
+			const primary = await primaryOf.first(tx, { agent_id: id });
+			if (primary !== undefined) {
+				journal.book(primary);
+				// Nobody has vouched for it since; its next call does.
+				journal.book(primary, { kind: 'silent' });
+			}
 			const about = { clientId: agent.client_id, agentId: id };
 			journal.event('agent_restored', `${agent.logical_agent_id} was restored`, about, { metadata: settings });
 			journal.audit(

@@ -1,5 +1,5 @@
 import { addEmergency, type Emergency, lastEmergenciesOf, saveEmergency } from '../store/emergencies.ts';
-import { saveHost } from '../store/hosts.ts';
+import { type Host, saveHost } from '../store/hosts.ts';
 import { slowCandidates } from '../store/replicas.ts';
 import type { Severity } from '../store/schema.ts';
 import { clearsAt, type Move } from './failover-plan.ts';
@@ -109,7 +109,9 @@ export const endEmergency = async (work: Work, outcome: string, why: string, toT
 /** Machines that were too slow for the countdown, and were kept in case nothing better came, are one too many now. */
 const endSlowOnes = async ({ tx, journal, agent, now }: Work): Promise<void> => {
 	for (const host of await slowCandidates.all(tx, { agent_id: agent.id })) {
-		await saveHost.later(tx, { ...host, role: 'ended', zombie_at: now, tentative_replica_id: null });
+		const surplus: Host = { ...host, role: 'ended', zombie_at: now, tentative_replica_id: null };
+		await saveHost.later(tx, surplus);
+		journal.book(surplus);
 		journal.event('surplus_machine', `${host.instance_id} of ${agent.logical_agent_id} will be terminated: another machine took over`, {
 			clientId: agent.client_id,
 			agentId: agent.id,
@@ -181,6 +183,7 @@ export const openEmergency = async (
 	journal.event(EVENTS[row.kind], message, about, { severity, metadata: { emergency_id: emergency.id, deadline_at: row.deadline_at } });
 	journal.notify(EVENTS[row.kind], TITLES[row.kind], message, about, severity);
 	journal.changed('agent', agent.id);
+	if (row.kind === 'termination') journal.book(primary, { kind: 'reclaimed' });
 	return emergency;
 };
 

@@ -1,6 +1,7 @@
 import { coordinate } from './coordinator.ts';
 import { countHeartbeats, HEARTBEAT_MS } from './heartbeats.ts';
 import { pruneAnswers } from './idempotency.ts';
+import { keepLedger } from './ledger.ts';
 import type { Job } from './scheduler.ts';
 import { sweepCommands, sweepEmergencies, sweepOffline, sweepTerminations } from './sweeps.ts';
 
@@ -32,6 +33,12 @@ export const JOBS: readonly Job[] = [
 		summary: 'Counts the heartbeats that are owed and those that are missing, for /metrics',
 		everyMs: HEARTBEAT_MS,
 		run: countHeartbeats,
+	},
+	{
+		name: 'ledger',
+		summary: 'Books what machines cost and would have cost on demand, from what has become true since its last run',
+		everyMs: 10 * SECOND,
+		run: keepLedger,
 	},
 	{
 		name: 'terminations',

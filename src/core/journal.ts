@@ -1,6 +1,8 @@
 import type { Clock, Ids } from '../deps.ts';
 import { maskTokens } from '../mask.ts';
+import type { Host } from '../store/hosts.ts';
 import { type NewAudit, type NewChange, type NewEvent, type NewNotification, type Written, writeJournal } from '../store/journal.ts';
+import type { NewFact } from '../store/ledger.ts';
 import type { Severity } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { actorOf, type Caller } from './caller.ts';
@@ -24,6 +26,11 @@ export type Journal = {
 	): void;
 	notify(type: string, title: string, message: string, about: About, severity?: Severity): void;
 	audit(action: string, entity: string, entityId: string, clientId: string | null, before: unknown, after: unknown): void;
+	/**
+	 * Enters into the books what a machine is from `at` (now) on, or that it is silent or taken back (src/store/tables/ledger.ts). With every
+	 * change of role, mode, pool or agent; a primary whose agent is deleted is nobody's any more.
+	 */
+	book(host: Host, options?: { at?: number; kind?: 'state' | 'silent' | 'reclaimed'; deleted?: boolean }): void;
 	/** Whatever caches hold about this key is out of date. */
 	changed(topic: Topic, key: string): void;
 	/** Adds to a counter of /metrics, after the commit. */
@@ -45,6 +52,7 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 	const notifications: NewNotification[] = [];
 	const audits: NewAudit[] = [];
 	const changes: NewChange[] = [];
+	const facts = new Map<string, NewFact>();
 	const counted = new Map<CounterName, number>();
 	const lost = new Set<CounterName>();
 	const observations: ((counters: Counters) => void)[] = [];
@@ -89,6 +97,18 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 				request_id: requestId,
 			});
 		},
+		book: (host, { at = clock.now(), kind = 'state', deleted = false } = {}) => {
+			const { client_id, agent_id, handle, instance_id, mode, pool_id, instance_type, region } = host;
+			// Of what is said of a machine's state in one transaction, the last counts.
+			facts.set(`${handle} ${kind}`, {
+				...{ client_id, agent_id, handle, at, kind, instance_id, mode, pool_id, instance_type, region },
+				role: deleted && host.role === 'primary' ? 'left' : host.role,
+				registered: host.registered_at === null ? 0 : 1,
+				spot_micros: null,
+				ondemand_micros: null,
+				pending: 1,
+			});
+		},
 		changed: (topic, key) => {
 			if (!changes.some((change) => change.topic === topic && change.key === key)) changes.push({ origin, topic, key, at: clock.now() });
 		},
@@ -109,7 +129,7 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 			}
 		},
 		changes,
-		written: { events, notifications, audits, changes },
+		written: { events, notifications, audits, changes, facts },
 	};
 };
 
@@ -120,4 +140,5 @@ export const writeJournals = (tx: Db, journals: readonly Journal[]): Promise<voi
 		notifications: journals.flatMap(({ written }) => written.notifications),
 		audits: journals.flatMap(({ written }) => written.audits),
 		changes: journals.flatMap(({ written }) => written.changes),
+		facts: new Map(journals.flatMap(({ written }) => [...written.facts])),
 	});

@@ -104,6 +104,7 @@ const isPlacedByGuess = async (tx: Db, host: Host): Promise<boolean> =>
 const moved = async (tx: Db, journal: Journal, host: Host, other: Agent, agent: Agent): Promise<Host> => {
 	const here: Host = { ...host, agent_id: agent.id, tentative_command_id: null, tentative_replica_id: null };
 	await saveHost.later(tx, here);
+	journal.book(here);
 	await moveLogicalId.later(tx, { client_id: agent.client_id, logical_id: host.instance_id, from: other.id, to: agent.id });
 	journal.changed('agent', other.id);
 	journal.changed('agent', agent.id);
@@ -114,6 +115,7 @@ const moved = async (tx: Db, journal: Journal, host: Host, other: Agent, agent: 
 const folded = async (context: Context, tx: Db, journal: Journal, host: Host, other: Agent, agent: Agent): Promise<Host> => {
 	const here: Host = { ...host, agent_id: agent.id, role: 'candidate', primary_of: null, generation: null };
 	await saveHost.later(tx, here);
+	journal.book(here);
 	await setWatch.later(tx, { handle: host.handle, watch_at: null });
 	// What it was ordered to do is void: it is not this agent's primary yet, and if it launched something that is one too many.
 	await supersedeCommands.later(tx, { agents: [other.id], except: [], now: context.clock.now() });

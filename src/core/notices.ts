@@ -203,6 +203,7 @@ const standbyNotice = async (work: Work, host: Host, notice: Notice): Promise<No
 	journal.event('standby_lost', `AWS takes back ${host.instance_id}, the ${host.role} of ${agent.logical_agent_id}`, about, {
 		severity: 'warning',
 	});
+	journal.book(host, { kind: 'reclaimed' });
 	if (replica !== null && replica.handle === host.handle) {
 		await endReplica(work, {
 			status: 'failed',

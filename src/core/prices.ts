@@ -53,7 +53,9 @@ const changeMode = (context: Context, seen: View, caller: Caller, prices: Prices
 		const { host } = await callingHost(tx, seen.handle, caller);
 		if (host.role !== 'primary' || prices.mode === null) return;
 		const pool = prices.mode === 'spot' ? (prices.currentPoolId ?? host.pool_id) : null;
-		await saveHost.run(tx, { ...host, mode: prices.mode, pool_id: pool !== null && pool.length <= 128 ? pool : host.pool_id });
+		const moved: Host = { ...host, mode: prices.mode, pool_id: pool !== null && pool.length <= 128 ? pool : host.pool_id };
+		await saveHost.run(tx, moved);
+		journal.book(moved);
 		journal.changed('agent', host.agent_id);
 	});
 

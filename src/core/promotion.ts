@@ -119,6 +119,10 @@ export const promote = async (
 	};
 	if (promotion.gather === undefined) await writePromotions(tx, [rows]);
 	else promotion.gather.push(rows);
+	const deleted = agent.status === 'deleted';
+	if (from !== null)
+		journal.book({ ...from, role: old.role, primary_of: null }, { at: old.role === 'terminated' ? (old.terminatedAt ?? now) : now });
+	journal.book(host, { deleted });
 	tell(journal, { ...promotion, old: { ...old, hold } }, host);
 	journal.count('instance_promotions_total');
 	const [type, since] = [MEASURED[promotion.reason], promotion.calledAt ?? command?.claimed_at ?? null];

@@ -195,6 +195,7 @@ const again = async (work: Work, agent: Agent, found: Host | undefined): Promise
 		...(found.role === 'terminated' ? { terminated_at: null, zombie_at: found.zombie_at ?? now } : {}),
 	};
 	await saveHost.later(tx, host);
+	journal.book(host, { deleted: agent.status === 'deleted' });
 	await heard(work, host.handle, (role === 'primary' || role === 'replica') && agent.status !== 'deleted');
 	if (said.logicalId !== agent.logical_agent_id) await alias(work, agent);
 	journal.changed('agent', agent.id);
@@ -301,6 +302,7 @@ const blank = (work: Work, agentId: string, handle: string, role: Role): Host =>
 const join = async (work: Work, agent: Agent, role: Role, extra: Partial<Host>): Promise<Host> => {
 	const host: Host = { ...facts(blank(work, agent.id, work.context.ids.uuid(), role), work.said, work.now), ...extra };
 	await addHost.later(work.tx, host);
+	work.journal.book(host);
 	await heard(work, host.handle, false);
 	work.journal.changed('agent', agent.id);
 	return host;
@@ -405,6 +407,7 @@ const firstHost = async (work: Work): Promise<Result> => {
 	await addLogicalId.later(tx, { client_id: said.clientId, logical_id: said.logicalId, agent_id: id });
 	const host: Host = { ...facts(blank(work, id, id, 'primary'), said, now), generation: 1 };
 	await addHost.later(tx, host);
+	journal.book(host);
 	await heard(work, id, true);
 	const about = { clientId: said.clientId, agentId: id, instanceId: said.instance_id };
 	journal.event('agent_registered', `${said.logicalId} registered with ${said.instance_id}`, about, {

@@ -1,4 +1,4 @@
-import { saveHost } from '../store/hosts.ts';
+import { type Host, saveHost } from '../store/hosts.ts';
 import { setWatch } from '../store/liveness.ts';
 import { lastReplicasOf, type Replica, saveReplica } from '../store/replicas.ts';
 import { failuresInARow, nameOf } from './replica-rules.ts';
@@ -28,7 +28,7 @@ export const endReplica = async (
 	await saveReplica.must(tx, { ...ended, seen_status: replica.status });
 	if (replicaHost !== null && replicaHost.role === 'replica') {
 		const role = end.confirmed === true ? 'terminated' : end.machine;
-		await saveHost.later(tx, {
+		const left: Host = {
 			...replicaHost,
 			role,
 			zombie_at: role === 'ended' ? now : replicaHost.zombie_at,
@@ -36,7 +36,9 @@ export const endReplica = async (
 			// Should it call again, it can stand by again.
 			tentative_replica_id: role === 'candidate' ? replica.id : null,
 			terminated_at: role === 'terminated' ? now : null,
-		});
+		};
+		await saveHost.later(tx, left);
+		journal.book(left);
 		await setWatch.later(tx, { handle: replicaHost.handle, watch_at: null });
 	}
 	const about = { ...aboutOf(work), instanceId: replica.instance_id };

@@ -41,6 +41,7 @@ export const attach = async (work: Work, machine: Host, isNew: boolean, guess: b
 		hold_until: null,
 	};
 	await (isNew ? addHost : saveHost).later(tx, host);
+	journal.book(host);
 	if (host.registered_at !== null) await setWatch.later(tx, { handle: host.handle, watch_at: now });
 	const replica = await saveLive(work, {
 		status: 'syncing',
@@ -124,6 +125,7 @@ export const endMachine = async (surplus: Surplus, machine: Host, isNew: boolean
 	if (machine.role !== 'named' && machine.role !== 'candidate' && machine.role !== 'replica') return null;
 	const ended: Host = { ...machine, role: 'ended', zombie_at: now, tentative_command_id: null, tentative_replica_id: null, hold: 0 };
 	await (isNew ? addHost : saveHost).later(tx, ended);
+	journal.book(ended);
 	await setWatch.later(tx, { handle: ended.handle, watch_at: null });
 	let row: Replica;
 	if (

@@ -8,6 +8,7 @@ import type { Caller } from './caller.ts';
 import { speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { note as notePlan } from './emergency-book.ts';
+import type { Journal } from './journal.ts';
 import { reconcile } from './reconcile.ts';
 import { audit, conflict, counts, onReplica, type ReplicaCall } from './replica-call.ts';
 import { endReplica } from './replica-end.ts';
@@ -99,7 +100,7 @@ const confirmEnded = async (work: Work, replica: Replica): Promise<void> => {
 	if (replica.confirmed_at === null) await saveReplica.must(tx, { ...replica, confirmed_at: now, seen_status: replica.status });
 	const host = replica.handle === null ? undefined : await hostByHandle.first(tx, { handle: replica.handle });
 	const serves = host === undefined || host.role === 'primary' || host.handle === work.replica?.handle;
-	if (host !== undefined && !serves && host.role !== 'terminated' && host.agent_id === agent.id) await endHost(tx, host, now);
+	if (host !== undefined && !serves && host.role !== 'terminated' && host.agent_id === agent.id) await endHost(tx, journal, host, now);
 	// A machine may be booked twice: whichever row the agent names, both are done.
 	if (host !== undefined && !serves) await confirmEnd.later(tx, { handle: host.handle, now });
 	journal.event('replica_end_confirmed', `the replica ${replica.instance_id ?? replica.id} of ${agent.logical_agent_id} is gone`, {
@@ -110,8 +111,10 @@ const confirmEnded = async (work: Work, replica: Replica): Promise<void> => {
 	journal.changed('agent', agent.id);
 };
 
-const endHost = async (tx: Db, host: Host, now: number): Promise<void> => {
-	await saveHost.later(tx, { ...host, role: 'terminated', terminated_at: now, takes_back: 0 });
+const endHost = async (tx: Db, journal: Journal, host: Host, now: number): Promise<void> => {
+	const gone: Host = { ...host, role: 'terminated', terminated_at: now, takes_back: 0 };
+	await saveHost.later(tx, gone);
+	journal.book(gone);
 	await setWatch.later(tx, { handle: host.handle, watch_at: null });
 };
 

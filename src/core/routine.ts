@@ -135,11 +135,13 @@ const standby = (context: Context, view: View, caller: Caller, off: boolean): Pr
 		const now = context.clock.now();
 		const revived = host.role === 'terminated' && !off && now - (host.terminated_at ?? 0) > REVIVE_MS;
 		if (revived || off !== (host.said_offline_at !== null)) {
-			await saveHost.later(tx, {
+			const back: Host = {
 				...host,
 				said_offline_at: off ? now : null,
 				...(revived ? { role: 'zombie' as const, zombie_at: host.zombie_at ?? now, terminated_at: null } : {}),
-			});
+			};
+			await saveHost.later(tx, back);
+			if (revived) journal.book(back);
 			journal.changed('agent', agent.id);
 		}
 		if (revived) {
@@ -320,7 +322,9 @@ export const hostEnded =
 				);
 			} else if (host.role === 'replica') await loseReplica(context, tx, journal, agent.id, host.handle, reason);
 			else if (host.role !== 'terminated') {
-				await saveHost.later(tx, { ...host, role: 'terminated', terminated_at: now });
+				const gone: Host = { ...host, role: 'terminated', terminated_at: now };
+				await saveHost.later(tx, gone);
+				journal.book(gone);
 				await confirmEnd.later(tx, { handle: host.handle, now });
 			}
 			journal.event('instance_ended', `${host.instance_id} (${host.role}) of ${agent.logical_agent_id} ended: ${reason}`, about, {

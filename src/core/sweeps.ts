@@ -75,6 +75,7 @@ const judge = async (context: Context, tx: Db, journal: Journal, agentId: string
 	const heard = Math.max(liveness.watch_at, context.liveness.pending(handle)?.seen_at ?? 0);
 	if (!isSilent(heard, since, now, context.settings.heartbeatTimeoutMs)) return false;
 	await setWatch.later(tx, { handle, watch_at: null });
+	journal.book(host, { at: heard + context.settings.heartbeatTimeoutMs, kind: 'silent' });
 	// A standby that fell silent stands by no more.
 	if (host.role === 'replica') await reconcileAgent(context, tx, journal, agent.id, since);
 	if (agent.status === 'deleted' || agent.status === 'offline' || host.role !== 'primary') return false;

@@ -221,7 +221,9 @@ const ended = async ({ context, tx, journal, agent, report, now }: Work, host: H
 		}
 	}
 	await confirmEnd.later(tx, { handle: host.handle, now });
-	await saveHost.later(tx, { ...current, role: 'terminated', terminated_at: report.oldTerminatedAt ?? now });
+	const gone: Host = { ...current, role: 'terminated', terminated_at: report.oldTerminatedAt ?? now };
+	await saveHost.later(tx, gone);
+	journal.book(gone, { at: gone.terminated_at ?? now });
 };
 
 /** The switch is known already (a registration proved it, or the report came twice): prices, times and the old host's end are added. */
@@ -294,6 +296,7 @@ const recorded = async (work: Work, machine: Host, command: Command | null, surp
 	const { context, tx, journal, agent, host, report, now, isNew = false } = work;
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: machine.instance_id };
 	if (isNew) await addHost.later(tx, machine);
+	if (isNew) journal.book(machine);
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	if (command !== null) await nameMachine.later(tx, { id: command.id, instance_id: machine.instance_id });
 	journal.changed('agent', agent.id);
@@ -306,7 +309,9 @@ const recorded = async (work: Work, machine: Host, command: Command | null, surp
 	const primary = await primaryOf.first(tx, { agent_id: agent.id });
 	const alive = primary !== undefined && (primary.handle === host.handle || !(await primaryIsSilent(context, tx, primary)));
 	if (machine.role === 'named' || machine.role === 'candidate') {
-		await saveHost.later(tx, alive ? { ...machine, role: 'zombie', zombie_at: now, hold: 0 } : { ...machine, role: 'candidate' });
+		const extra: Host = alive ? { ...machine, role: 'zombie', zombie_at: now, hold: 0 } : { ...machine, role: 'candidate' };
+		await saveHost.later(tx, extra);
+		journal.book(extra);
 		if (!alive) await takeOverIfSilent(context, tx, journal, agent, null);
 	}
 	const becomes = alive ? 'an extra machine that will end' : 'a candidate';

@@ -105,13 +105,11 @@ export const terminationReport =
 			if (succeeded && target.role === 'replica') await loseReplica(context, tx, journal, agent.id, target.handle);
 			else if (succeeded) {
 				await confirmEnd.later(tx, { handle: target.handle, now });
-				await saveHost.later(tx, {
-					...target,
-					role: 'terminated',
-					// A hold stays: should the machine come back, the report was wrong and only an operator lets it end.
-					terminated_at: plausible(input.terminated_at, now) ?? now,
-					takes_back: 0,
-				});
+				const at = plausible(input.terminated_at, now) ?? now;
+				// A hold stays: should the machine come back, the report was wrong and only an operator lets it end.
+				const gone: Host = { ...target, role: 'terminated', terminated_at: at, takes_back: 0 };
+				await saveHost.later(tx, gone);
+				journal.book(gone, { at });
 				journal.event('instance_terminated', `${target.instance_id} (${target.role}) of ${agent.logical_agent_id} was terminated`, about, {
 					metadata: { by: host.instance_id, reason: input.termination_reason },
 				});

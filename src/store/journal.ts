@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { addFacts, type NewFact } from './ledger.ts';
 import { multiRow } from './multi-row.ts';
 import type { AuditTable, ChangeLogTable, EventTable, NotificationTable } from './schema.ts';
 import { type Db, inList, statement } from './statement.ts';
@@ -177,9 +178,11 @@ export type Written = {
 	readonly notifications: readonly NewNotification[];
 	readonly audits: readonly NewAudit[];
 	readonly changes: readonly NewChange[];
+	/** By machine and kind. */
+	readonly facts: ReadonlyMap<string, NewFact>;
 };
 
-/** Writes events, notifications (repeats counted), audit rows and what caches must forget. */
+/** Writes events, notifications (repeats counted), audit rows, what caches must forget, and what goes into the books. */
 export const writeJournal = async (tx: Db, written: Written): Promise<void> => {
 	if (written.events.length > 1)
 		await addEvents(
@@ -198,6 +201,7 @@ export const writeJournal = async (tx: Db, written: Written): Promise<void> => {
 			written.changes.map((change) => CHANGE.map((column) => change[column])),
 		);
 	else for (const change of written.changes) await addChange.later(tx, change);
+	await addFacts(tx, [...written.facts.values()]);
 };
 
 /** Rows of the change log after `after`, and those of `ids` that were missing before; oldest first, at most 5,000. */

@@ -9,14 +9,14 @@ import type { Flag, Mode, Role } from '../schema.ts';
  * - `quote`: the price of its pool, or of its type on demand, by somebody else's report: for a machine that has not said its own.
  * - `stale`: its own reports stopped; what it costs is an estimate from `at` on.
  * - `silent` and `heard`: from when nobody vouched for it, and from when it called again.
- * - `reclaimed`: AWS takes it back at `at`.
+ * - `reclaimed`: AWS gave notice at `at` that it takes the machine back.
  */
 export type LedgerFactTable = {
 	id: Generated<number>;
 	client_id: string;
 	agent_id: string;
 	handle: string;
-	/** From when it is true, UTC milliseconds. */
+	/** From when it is true, UTC milliseconds; never in the future. */
 	at: number;
 	kind: 'state' | 'price' | 'quote' | 'stale' | 'silent' | 'heard' | 'reclaimed';
 	instance_id: string | null;

@@ -1,0 +1,253 @@
+import type { Mode, Role } from '../store/schema.ts';
+import type { CostSegmentTable, LedgerFactTable, Line, Quality } from '../store/tables/ledger.ts';
+
+export const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+/** AWS takes a machine back two minutes after its notice; who calls or reports a price long after that was not taken back. */
+const NOTICE_MS = 2 * 60_000;
+const RECLAIM_SLACK_MS = 12 * 60_000;
+
+export type Fact = Omit<LedgerFactTable, 'id' | 'pending'> & { readonly id: number };
+export type Segment = Omit<CostSegmentTable, 'id'>;
+
+/** A price somebody said, micro-dollars per hour, and when. */
+type Said = { readonly micros: number; readonly at: number; readonly own: boolean };
+
+/** What is known of one machine after a fact; plain data, kept as JSON between runs. */
+export type Machine = {
+	readonly clientId: string;
+	readonly agentId: string;
+	readonly handle: string;
+	readonly instanceId: string;
+	readonly role: Role | 'left';
+	readonly registered: boolean;
+	readonly mode: Mode | null;
+	readonly poolId: string | null;
+	readonly spot: Said | null;
+	readonly onDemand: Said | null;
+	/** Its own price reports stopped. */
+	readonly stale: boolean;
+	readonly silentAt: number | null;
+	/** AWS took it back in its first hour, which it does not bill (AWS EC2 user guide, "Billing for interrupted Spot Instances"). */
+	readonly free: boolean;
+	/** Since when it is known. */
+	readonly launched: number;
+	/** Begin of the open segment. */
+	readonly since: number;
+	/** Time of the last fact: one that is earlier cannot simply be added. */
+	readonly last: number;
+};
+
+/** What an hour of a machine counts for, and how sure that is. */
+export type Valuation = {
+	/** Null: not booked any more. */
+	readonly line: Line | null;
+	readonly quality: Quality;
+	readonly price: number | null;
+	readonly source: string;
+	readonly pricedAt: number | null;
+	readonly onDemand: number | null;
+	/** What counts as baseline: the on-demand price of a primary, else 0; null while unknown. */
+	readonly baseline: number | null;
+};
+
+const LINES: Readonly<Record<Role | 'left', Line | null>> = {
+	primary: 'primary',
+	replica: 'replica',
+	candidate: 'replica',
+	named: 'replica',
+	zombie: 'zombie',
+	ended: 'zombie',
+	terminated: null,
+	left: null,
+};
+
+/** Values a machine's time (spec section 11 "Ours"): unknown while nobody vouches for it or a price is missing, an estimate where the last price is taken for want of a new one. */
+export const valuation = (machine: Machine): Valuation => {
+	const line = LINES[machine.role];
+	const said = machine.mode === 'spot' ? machine.spot : machine.mode === 'ondemand' ? machine.onDemand : null;
+	const onDemand = machine.onDemand?.micros ?? null;
+	const unvouched = line !== 'zombie' && machine.silentAt !== null;
+	const price = machine.free ? 0 : (said?.micros ?? null);
+	const lacking = price === null || (line === 'primary' && onDemand === null);
+	if (line === null || unvouched || lacking) {
+		const source = unvouched || said === null ? 'none' : said.own ? 'own' : 'quote';
+		return { line, quality: 'unknown', price: unvouched ? null : price, source, pricedAt: said?.at ?? null, onDemand, baseline: null };
+	}
+	const guessed = line === 'zombie' || machine.stale || !machine.registered;
+	const source = machine.free ? 'aws-first-hour' : guessed ? 'last' : said?.own === true ? 'own' : 'quote';
+	const quality = guessed && !machine.free ? 'estimated' : 'measured';
+	return { line, quality, price, source, pricedAt: said?.at ?? null, onDemand, baseline: line === 'primary' ? onDemand : 0 };
+};
+
+/** Micro-dollars for a time at an hourly price, half up: rounded here, once, for every segment of at most a day. */
+export const amount = (microsPerHour: number, ms: number): number => Number((BigInt(microsPerHour) * BigInt(ms) + 1_800_000n) / 3_600_000n);
+
+const midnightAfter = (at: number): number => (Math.floor(at / DAY_MS) + 1) * DAY_MS;
+
+/** The segments of the time from `machine.since` to `until`, cut at UTC midnights. */
+const closed = (machine: Machine, until: number, by: string): Segment[] => {
+	const { line, quality, price, source, pricedAt, onDemand, baseline } = valuation(machine);
+	const segments: Segment[] = [];
+	if (line === null) return segments;
+	for (let start = machine.since; start < until; ) {
+		const end = Math.min(until, midnightAfter(start));
+		const counts = quality !== 'unknown';
+		segments.push({
+			client_id: machine.clientId,
+			agent_id: machine.agentId,
+			handle: machine.handle,
+			instance_id: machine.instanceId,
+			line,
+			role: machine.role,
+			mode: machine.mode,
+			pool_id: machine.poolId,
+			start_at: start,
+			end_at: end,
+			price_micros: price,
+			price_source: source,
+			priced_at: pricedAt,
+			ondemand_micros: onDemand,
+			quality,
+			cost_micros: counts ? amount(price ?? 0, end - start) : 0,
+			baseline_micros: counts ? amount(baseline ?? 0, end - start) : 0,
+			closed_by: end % DAY_MS === 0 ? 'midnight' : by,
+		});
+		start = end;
+	}
+	return segments;
+};
+
+const begin = (fact: Fact): Machine => ({
+	clientId: fact.client_id,
+	agentId: fact.agent_id,
+	handle: fact.handle,
+	instanceId: fact.instance_id ?? fact.handle,
+	role: 'left',
+	registered: false,
+	mode: null,
+	poolId: null,
+	spot: null,
+	onDemand: null,
+	stale: false,
+	silentAt: null,
+	free: false,
+	launched: fact.at,
+	since: fact.at,
+	last: fact.at,
+});
+
+const said = (micros: number | null, fact: Fact, before: Said | null): Said | null => {
+	if (micros === null) return before;
+	// The same price said again is the same price: its age is that of its first report.
+	if (before !== null && before.micros === micros && before.own === (fact.kind === 'price')) return before;
+	return { micros, at: fact.at, own: fact.kind === 'price' };
+};
+
+const learn = (machine: Machine, fact: Fact): Machine => {
+	const known = { ...machine, last: fact.at };
+	switch (fact.kind) {
+		case 'state': {
+			// A price belongs to a pool: a machine that turns out to be elsewhere has not said what it costs.
+			const same = machine.mode === fact.mode && machine.poolId === fact.pool_id;
+			return {
+				...known,
+				agentId: fact.agent_id,
+				instanceId: fact.instance_id ?? machine.instanceId,
+				role: fact.role ?? machine.role,
+				registered: fact.registered === 1,
+				mode: fact.mode,
+				poolId: fact.pool_id,
+				spot: same ? machine.spot : null,
+				silentAt: fact.role === machine.role && fact.agent_id === machine.agentId ? machine.silentAt : null,
+			};
+		}
+		case 'price':
+		case 'quote':
+			return {
+				...known,
+				stale: false,
+				spot: said(fact.spot_micros, fact, machine.spot),
+				onDemand: said(fact.ondemand_micros, fact, machine.onDemand),
+			};
+		case 'stale':
+			return { ...known, stale: true };
+		case 'silent':
+			return { ...known, silentAt: machine.silentAt ?? fact.at };
+		case 'heard':
+			return { ...known, silentAt: null };
+		case 'reclaimed':
+			return known;
+	}
+};
+
+const WHY: Readonly<Record<Fact['kind'], string>> = {
+	state: 'role',
+	price: 'price',
+	quote: 'price',
+	stale: 'stale',
+	silent: 'silence',
+	heard: 'heard',
+	reclaimed: 'reclaimed',
+};
+
+const reasonOf = (before: Machine, fact: Fact): string => {
+	if (fact.kind !== 'state') return WHY[fact.kind];
+	if (fact.role === 'terminated' || fact.role === 'left') return 'end';
+	if (fact.role !== before.role) return fact.role === 'primary' ? 'promotion' : before.role === 'primary' ? 'switch' : 'role';
+	return fact.mode !== before.mode ? 'mode' : 'pool';
+};
+
+/** Adds a fact: the machine as it is then, and the segments that ended with it. The fact must not be earlier than `machine.last`. */
+export const apply = (machine: Machine, fact: Fact): { machine: Machine; segments: Segment[] } => {
+	const next = learn(machine, fact);
+	const [before, after] = [valuation(machine), valuation(next)];
+	const same =
+		machine.role === next.role &&
+		machine.mode === next.mode &&
+		machine.poolId === next.poolId &&
+		machine.agentId === next.agentId &&
+		machine.instanceId === next.instanceId &&
+		(Object.keys(before) as (keyof Valuation)[]).every((key) => before[key] === after[key]);
+	if (same) return { machine: next, segments: [] };
+	const at = Math.max(fact.at, machine.since);
+	return { machine: { ...next, since: at }, segments: closed(machine, at, reasonOf(machine, fact)) };
+};
+
+/** Closes what lies before a UTC midnight; the open segment goes on from there. */
+export const turnDay = (machine: Machine, midnight: number): { machine: Machine; segments: Segment[] } =>
+	machine.since >= midnight
+		? { machine, segments: [] }
+		: { machine: { ...machine, since: midnight }, segments: closed(machine, midnight, 'midnight') };
+
+/** Whether AWS took the machine back within an hour of its launch, by all that is known of it. */
+export const reclaimedInFirstHour = (facts: readonly Fact[]): boolean => {
+	const launched = facts[0]?.at ?? 0;
+	return facts.some(
+		({ kind, at }) =>
+			kind === 'reclaimed' &&
+			at + NOTICE_MS - launched < HOUR_MS &&
+			!facts.some((later) => (later.kind === 'heard' || later.kind === 'price') && later.at > at + RECLAIM_SLACK_MS),
+	);
+};
+
+/** Whether this fact changes how the time before it is valued, so that the machine has to be booked anew from its first fact. */
+export const rewrites = (machine: Machine, fact: Fact): boolean =>
+	fact.at < Math.max(machine.last, machine.since) ||
+	fact.kind === 'reclaimed' ||
+	(machine.free && (fact.kind === 'heard' || fact.kind === 'price'));
+
+/** Books a machine from all its facts, in order of time and id, up to `midnight`; null where there are none. */
+export const bookAll = (facts: readonly Fact[], midnight: number): { machine: Machine; segments: Segment[] } | null => {
+	const [first] = facts;
+	if (first === undefined) return null;
+	let machine: Machine = { ...begin(first), free: reclaimedInFirstHour(facts) };
+	const segments: Segment[] = [];
+	for (const fact of facts) {
+		const applied = apply(machine, fact);
+		machine = applied.machine;
+		segments.push(...applied.segments);
+	}
+	const turned = turnDay(machine, midnight);
+	return { machine: turned.machine, segments: [...segments, ...turned.segments] };
+};

@@ -1,0 +1,310 @@
+import { sql } from 'kysely';
+import { dialectOf } from './dialect.ts';
+import { multiRow } from './multi-row.ts';
+import { SUMS, type Sums } from './savings.ts';
+import { type Db, statement } from './statement.ts';
+import type { CostSegmentTable, LedgerFactTable, LedgerHostTable, LedgerStateTable } from './tables/ledger.ts';
+
+export type NewFact = Omit<LedgerFactTable, 'id'>;
+export type StoredFact = Omit<LedgerFactTable, 'id'> & { id: number };
+export type NewSegment = Omit<CostSegmentTable, 'id'>;
+export type LedgerHost = LedgerHostTable;
+export type LedgerState = LedgerStateTable;
+
+const FACT = [
+	'client_id',
+	'agent_id',
+	'handle',
+	'at',
+	'kind',
+	'instance_id',
+	'role',
+	'registered',
+	'mode',
+	'pool_id',
+	'instance_type',
+	'region',
+	'spot_micros',
+	'ondemand_micros',
+	'pending',
+] as const;
+const facts = multiRow('ledger_fact', FACT, '');
+
+/** Appends facts, in the transaction that makes them true. */
+export const addFacts = async (tx: Db, rows: readonly NewFact[]): Promise<void> => {
+	if (rows.length > 0)
+		await facts(
+			tx,
+			rows.map((row) => FACT.map((column) => row[column])),
+		);
+};
+
+/** Facts that nobody has booked yet, oldest first, at most 500. */
+export const pendingFacts = statement<Record<string, never>>()((db) =>
+	db.selectFrom('ledger_fact').selectAll().where('pending', '=', 1).orderBy('id').limit(sql.lit(500)),
+);
+
+/** Every fact of some machines, in the order in which they are booked. */
+export const factsOf = async (db: Db, handles: readonly string[]): Promise<Map<string, StoredFact[]>> => {
+	const found = new Map<string, StoredFact[]>();
+	if (handles.length === 0) return found;
+	const rows = await db
+		.selectFrom('ledger_fact')
+		.selectAll()
+		.where('handle', 'in', handles)
+		.orderBy('handle')
+		.orderBy('at')
+		.orderBy('id')
+		.execute();
+	for (const row of rows) {
+		const of = found.get(row.handle);
+		if (of === undefined) found.set(row.handle, [row]);
+		else of.push(row);
+	}
+	return found;
+};
+
+export const markBooked = async (tx: Db, ids: readonly number[]): Promise<void> => {
+	if (ids.length > 0) await tx.updateTable('ledger_fact').set({ pending: null }).where('id', 'in', ids).execute();
+};
+
+export const ledgerState = statement<Record<string, never>>()((db) => db.selectFrom('ledger_state').selectAll().where('id', '=', 1));
+
+export const beginLedger = statement<LedgerState>()((db, v) =>
+	db.insertInto('ledger_state').values({
+		id: v('id'),
+		reports_at: v('reports_at'),
+		reports_id: v('reports_id'),
+		serving_since: v('serving_since'),
+		alive_at: v('alive_at'),
+		outage_at: v('outage_at'),
+		outage_after: v('outage_after'),
+	}),
+);
+
+export const saveLedgerState = statement<LedgerState>()((db, v) =>
+	db
+		.updateTable('ledger_state')
+		.set({
+			reports_at: v('reports_at'),
+			reports_id: v('reports_id'),
+			serving_since: v('serving_since'),
+			alive_at: v('alive_at'),
+			outage_at: v('outage_at'),
+			outage_after: v('outage_after'),
+		})
+		.where('id', '=', v('id')),
+);
+
+/** Enters machines that lived before the books began, at most 1,000; returns how many. */
+export const enterHosts = async (tx: Db, now: number): Promise<number> => {
+	const result = await tx
+		.insertInto('ledger_fact')
+		.columns([
+			'client_id',
+			'agent_id',
+			'handle',
+			'at',
+			'kind',
+			'instance_id',
+			'role',
+			'registered',
+			'mode',
+			'pool_id',
+			'instance_type',
+			'region',
+			'pending',
+		])
+		.expression((eb) =>
+			eb
+				.selectFrom('host as h')
+				.innerJoin('agent as a', 'a.id', 'h.agent_id')
+				.select((row) => [
+					'h.client_id',
+					'h.agent_id',
+					'h.handle',
+					row.val(now).as('at'),
+					row.val('state' as const).as('kind'),
+					'h.instance_id',
+					'h.role',
+					row.case().when('h.registered_at', 'is', null).then(row.lit(0)).else(row.lit(1)).end().as('registered'),
+					'h.mode',
+					'h.pool_id',
+					'h.instance_type',
+					'h.region',
+					row.lit(1).as('pending'),
+				])
+				.where('h.role', '<>', 'terminated')
+				.where((row) => row.not(row.and([row('a.status', '=', 'deleted'), row('h.role', '=', 'primary')])))
+				.where((row) => row.not(row.exists(row.selectFrom('ledger_fact as f').select('f.id').whereRef('f.handle', '=', 'h.handle'))))
+				.limit(sql.lit(1000)),
+		)
+		.executeTakeFirst();
+	return Number(result.numInsertedOrUpdatedRows ?? 0);
+};
+
+const byHandle = (rows: readonly LedgerHost[]): Map<string, LedgerHost> => new Map(rows.map((row) => [row.handle, row]));
+
+/** Where these machines stand in the books. */
+export const ledgerHosts = async (db: Db, handles: readonly string[]): Promise<Map<string, LedgerHost>> =>
+	handles.length === 0 ? new Map() : byHandle(await db.selectFrom('ledger_host').selectAll().where('handle', 'in', handles).execute());
+
+/** Machines whose open segment began before a midnight, at most 300. */
+export const ledgerHostsBefore = statement<{ midnight: number }>()((db, v) =>
+	db.selectFrom('ledger_host').selectAll().where('start_at', '<', v('midnight')).limit(sql.lit(300)),
+);
+
+/** Machines after a handle that somebody vouched for, at most 300. */
+export const vouchedHosts = statement<{ after: string }>()((db, v) =>
+	db
+		.selectFrom('ledger_host')
+		.selectAll()
+		.where('handle', '>', v('after'))
+		.where('line', '<>', 'zombie')
+		.where('silent_at', 'is', null)
+		.orderBy('handle')
+		.limit(sql.lit(300)),
+);
+
+/** Silent machines that have called since, with when they last did, at most 300. */
+export const heardAgain = statement<Record<string, never>>()((db) =>
+	db
+		.selectFrom('ledger_host as h')
+		.innerJoin('host_liveness as l', 'l.handle', 'h.handle')
+		.selectAll('h')
+		.select('l.seen_at')
+		.where('h.silent_at', 'is not', null)
+		.whereRef('l.seen_at', '>', 'h.silent_at')
+		.limit(sql.lit(300)),
+);
+
+/** Price reports after a position and not later than a time, in order, at most 1,000. */
+export const reportsAfter = statement<{ at: number; id: number; until: number }>()((db, v) =>
+	db
+		.selectFrom('price_report')
+		.select(['id', 'handle', 'current_micros', 'ondemand_micros', 'observed_at', 'arrived_at'])
+		.where('arrived_at', '>=', v('at'))
+		.where('arrived_at', '<=', v('until'))
+		.where((eb) => eb.or([eb('arrived_at', '>', v('at')), eb('id', '>', v('id'))]))
+		.orderBy('arrived_at')
+		.orderBy('id')
+		.limit(sql.lit(1000)),
+);
+
+export type Quote = { pool_id: string; bucket: number; spot_micros: number; observed_at: number };
+
+/** Measured clean prices of pools from a bucket on. */
+export const cleanSince = async (db: Db, pools: readonly string[], since: number): Promise<Quote[]> =>
+	pools.length === 0
+		? []
+		: db
+				.selectFrom('price_clean')
+				.select(['pool_id', 'bucket', 'spot_micros', 'observed_at'])
+				.where('pool_id', 'in', pools)
+				.where('bucket', '>=', since)
+				.where('data_source', '=', 'measured')
+				.orderBy('bucket', 'desc')
+				.limit(sql.lit(20_000))
+				.execute();
+
+/** What types cost on demand. */
+export const onDemandOf = async (
+	db: Db,
+	types: readonly string[],
+): Promise<{ instance_type: string; region: string; micros: number; observed_at: number }[]> =>
+	types.length === 0 ? [] : db.selectFrom('ondemand_price').selectAll().where('instance_type', 'in', types).execute();
+
+const SEGMENT = [
+	'client_id',
+	'agent_id',
+	'handle',
+	'instance_id',
+	'line',
+	'role',
+	'mode',
+	'pool_id',
+	'start_at',
+	'end_at',
+	'price_micros',
+	'price_source',
+	'priced_at',
+	'ondemand_micros',
+	'quality',
+	'cost_micros',
+	'baseline_micros',
+	'closed_by',
+] as const;
+const segments = multiRow('cost_segment', SEGMENT, '');
+
+export const addSegments = async (tx: Db, rows: readonly NewSegment[]): Promise<void> => {
+	if (rows.length > 0)
+		await segments(
+			tx,
+			rows.map((row) => SEGMENT.map((column) => row[column])),
+		);
+};
+
+/** The closed segments of a machine, oldest first. */
+export const segmentsOf = statement<{ handle: string }>()((db, v) =>
+	db.selectFrom('cost_segment').selectAll().where('handle', '=', v('handle')).orderBy('start_at'),
+);
+
+export const deleteSegments = statement<{ handle: string }>()((db, v) => db.deleteFrom('cost_segment').where('handle', '=', v('handle')));
+
+const LEDGER_HOST = [
+	'handle',
+	'client_id',
+	'agent_id',
+	'instance_id',
+	'line',
+	'quality',
+	'mode',
+	'pool_id',
+	'start_at',
+	'price_micros',
+	'baseline_micros',
+	'silent_at',
+	'priced_at',
+	'state',
+] as const;
+const upsert = (d: 'sqlite' | 'mysql') =>
+	multiRow(
+		'ledger_host',
+		LEDGER_HOST,
+		`${d === 'sqlite' ? 'on conflict (handle) do update set' : 'on duplicate key update'} ${LEDGER_HOST.slice(1)
+			.map((column) => `${column} = ${d === 'sqlite' ? `excluded.${column}` : `values(${column})`}`)
+			.join(', ')}`,
+	);
+const hosts = { sqlite: upsert('sqlite'), mysql: upsert('mysql') };
+
+export const saveLedgerHosts = async (tx: Db, rows: readonly LedgerHost[]): Promise<void> => {
+	if (rows.length > 0)
+		await hosts[dialectOf(tx).name](
+			tx,
+			rows.map((row) => LEDGER_HOST.map((column) => row[column])),
+		);
+};
+
+export const dropLedgerHosts = async (tx: Db, handles: readonly string[]): Promise<void> => {
+	if (handles.length > 0) await tx.deleteFrom('ledger_host').where('handle', 'in', handles).execute();
+};
+
+const TOTAL = ['client_id', 'period', ...SUMS] as const;
+const addTo = (d: 'sqlite' | 'mysql') =>
+	multiRow(
+		'ledger_total',
+		TOTAL,
+		`${d === 'sqlite' ? 'on conflict (client_id, period) do update set' : 'on duplicate key update'} ${SUMS.map(
+			(column) => `${column} = ledger_total.${column} + ${d === 'sqlite' ? `excluded.${column}` : `values(${column})`}`,
+		).join(', ')}`,
+	);
+const totals = { sqlite: addTo('sqlite'), mysql: addTo('mysql') };
+
+/** Adds to the sums of clients and periods; amounts may be negative. */
+export const addTotals = async (tx: Db, rows: ReadonlyArray<Sums & { client_id: string; period: string }>): Promise<void> => {
+	if (rows.length > 0)
+		await totals[dialectOf(tx).name](
+			tx,
+			rows.map((row) => TOTAL.map((column) => row[column])),
+		);
+};
