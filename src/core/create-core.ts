@@ -28,6 +28,7 @@ import * as notices from './notices.ts';
 import { createPriceWriter } from './price-writer.ts';
 import * as prices from './prices.ts';
 import { promoteInstance } from './promote-instance.ts';
+import { recomputeSavings } from './recompute.ts';
 import { registerHost } from './register.ts';
 import { attachReplica } from './replica-attach.ts';
 import { createReplica } from './replica-create.ts';
@@ -35,6 +36,7 @@ import { listHostReplicas, replicaConfig } from './replica-polls.ts';
 import { replicaStatus, replicaSync } from './replica-status.ts';
 import * as replicas from './replicas.ts';
 import * as routine from './routine.ts';
+import * as savings from './savings-routes.ts';
 import { createScheduler, type Job } from './scheduler.ts';
 import { markServing } from './sweeps.ts';
 import { switchReport } from './switch-report.ts';
@@ -136,6 +138,13 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		emergencyStatus: emergencies.emergencyStatus(context),
 		listEmergencies: emergencies.listEmergencies(context),
 		showEmergency: emergencies.showEmergency(context),
+		clientSavings: savings.clientSavings(context),
+		clientCharts: savings.clientCharts(context),
+		showSavings: savings.showSavings(context),
+		fleetSavings: savings.fleetSavings(context),
+		explainSavings: savings.explainSavings(context),
+		reconcileSavings: savings.reconcileSavings(context),
+		recomputeSavings: recomputeSavings(context),
 		listJobs: jobHandlers.listJobs(context, jobs),
 		runJob: jobHandlers.runJob(context, jobs),
 		pauseJob: jobHandlers.pauseJob(context, jobs),
