@@ -37,7 +37,7 @@ describe('the plan of retention', () => {
 	});
 });
 
-describeEachDatabase('retention', ({ freshUrl }) => {
+describeEachDatabase('retention', ({ kind, freshUrl }) => {
 	let world: World;
 	/** How much later it is for retention than for everybody else. */
 	let ahead = 0;
@@ -347,17 +347,19 @@ describeEachDatabase('retention', ({ freshUrl }) => {
 		expect(await rule('event')).toMatchObject({ due: 0, last_deleted: 2 });
 	});
 
-	it.each([
-		[{ only: 'nonsense' }, 400, 'UNKNOWN_RULE'],
-		[{ only: ['event', 'client'] }, 400, 'UNKNOWN_RULE'],
-		[{ only: 'event; drop table event' }, 400, 'UNKNOWN_RULE'],
-		[{ only: '__proto__' }, 400, 'UNKNOWN_RULE'],
-		[{ only: null, dry_run: null }, 200, undefined],
-		[{ only: '', more: { deep: [] } }, 200, undefined],
-	])('is asked for %j and answers %i', async (input, status, code) => {
+	it('answers 400 to rules that are none, and takes nulls and keys that it does not know', async () => {
 		await open();
-		const reply = await world.admin.call('runRetention', input as never);
-		expect([reply.status, reply.body.code]).toEqual([status, code]);
+		const foreign = ['nonsense', ['event', 'client'], 'event; drop table event', '__proto__', ['', 'host ', 'hos']].map((only) => ({
+			only,
+		}));
+		const answers: unknown[] = [];
+		for (const input of [...foreign, { only: null, dry_run: null }, { only: '', more: { deep: [] } }]) {
+			const { status, body } = await world.admin.call('runRetention', input as never);
+			answers.push([status, body.code]);
+		}
+		expect(await oldEvents()).toBe(0);
+		expect(answers.slice(0, 5)).toEqual(Array(5).fill([400, 'UNKNOWN_RULE']));
+		expect(answers.slice(5)).toEqual(Array(2).fill([200, undefined]));
 	});
 
 	it('is refused while its job is paused, but counts', async () => {
@@ -507,7 +509,7 @@ describeEachDatabase('retention', ({ freshUrl }) => {
 					await world.close();
 				}
 			}),
-			{ numRuns: 8 },
+			{ numRuns: kind === 'sqlite' ? 8 : 3 },
 		);
 		await open();
 	});
