@@ -47,13 +47,26 @@ const shown: Shown = {
 	rules: [
 		rule(),
 		rule({ rule: 'price_report', days: 30, due: 10_000, due_complete: false, last_complete: false }),
-		rule({ rule: 'audit', days: 0, before: null, due: 0, last_started_at: null, last_ended_at: null, last_complete: null, total_deleted: 0 }),
+		rule({
+			rule: 'audit',
+			days: 0,
+			before: null,
+			due: 0,
+			last_started_at: null,
+			last_ended_at: null,
+			last_complete: null,
+			total_deleted: 0,
+		}),
 	],
 	kept: [{ table: 'switch_record', why: 'kept for ever' }],
 	job,
 };
 
-const asked = (dry_run: boolean) => ({ ...shown, message: dry_run ? '12 rows would be deleted; nothing was' : 'retention begins within 2 s', dry_run });
+const asked = (dry_run: boolean) => ({
+	...shown,
+	message: dry_run ? '12 rows would be deleted; nothing was' : 'retention begins within 2 s',
+	dry_run,
+});
 
 describe('retention show', () => {
 	test('at a terminal and piped', async ({ expect }) => {
