@@ -512,5 +512,5 @@ describeEachDatabase('retention', ({ kind, freshUrl }) => {
 			{ numRuns: kind === 'sqlite' ? 8 : 3 },
 		);
 		await open();
-	});
+	}, 180_000);
 });
