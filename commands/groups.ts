@@ -27,6 +27,11 @@ export const GROUPS: readonly Group[] = [
 		load: async () => (await import('./savings/index.ts')).savingsCommand,
 	},
 	{ name: 'jobs', summary: 'Background work of the daemons', load: async () => (await import('./jobs/index.ts')).jobsCommand },
+	{
+		name: 'retention',
+		summary: 'Deleting what is old',
+		load: async () => (await import('./retention/index.ts')).retentionCommand,
+	},
 	{ name: 'config', summary: 'The configuration in force', load: async () => (await import('./config/index.ts')).configCommand },
 	{ name: 'db', summary: 'The database: schema and integrity', load: async () => (await import('./db/index.ts')).dbCommand },
 ];

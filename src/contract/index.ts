@@ -8,6 +8,7 @@ import * as jobs from './jobs.ts';
 import type { Accepted, Given, Operation, Payload } from './operation.ts';
 import * as prices from './prices.ts';
 import * as replicas from './replicas.ts';
+import * as retention from './retention.ts';
 import * as savings from './savings.ts';
 import * as system from './system.ts';
 import * as tokens from './tokens.ts';
@@ -32,6 +33,7 @@ export const operations = {
 	...only(replicas),
 	...only(emergencies),
 	...only(jobs),
+	...only(retention),
 	...only(savings),
 	...only(system),
 } as const;

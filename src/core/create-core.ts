@@ -35,6 +35,7 @@ import { createReplica } from './replica-create.ts';
 import { listHostReplicas, replicaConfig } from './replica-polls.ts';
 import { replicaStatus, replicaSync } from './replica-status.ts';
 import * as replicas from './replicas.ts';
+import { runRetention, showRetention } from './retention.ts';
 import * as routine from './routine.ts';
 import * as savings from './savings-routes.ts';
 import { createScheduler, type Job } from './scheduler.ts';
@@ -149,6 +150,8 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		runJob: jobHandlers.runJob(context, jobs),
 		pauseJob: jobHandlers.pauseJob(context, jobs),
 		resumeJob: jobHandlers.resumeJob(context, jobs),
+		showRetention: showRetention(context, jobs),
+		runRetention: runRetention(context, jobs),
 	};
 
 	/** Runs a piece of background work again and again; a run that is still under way is not doubled, trouble is logged. */
@@ -194,7 +197,7 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		},
 		counters: () =>
 			new Map([...counters.all(), ['agent_heartbeat_received_total', liveness.received()], ['host_cache_size', directory.cache.size]]),
-		figures: [...counters.histograms, ...createFleetGauges(store, clock)],
+		figures: [...counters.histograms, counters.deletedRows, ...createFleetGauges(store, clock)],
 		lastFreshAt: () => feed.lastFreshAt(),
 	};
 };

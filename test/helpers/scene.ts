@@ -176,6 +176,8 @@ export const INPUTS: { readonly [N in Exclude<Name, DaemonName>]: (scene: Scene)
 	simulateNotice: ({ agentId }) => ({ agent_id: agentId, kind: 'rebalance' }),
 	listJobs: () => ({}),
 	runJob: () => ({ name: 'offline' }),
+	showRetention: () => ({}),
+	runRetention: () => ({ only: 'event' }),
 	pauseJob: () => ({ name: 'answers' }),
 	resumeJob: () => ({ name: 'answers' }),
 	decide: ({ handle }) => ({
