@@ -97,8 +97,8 @@ const watch = async (tx: Db, alert: Alert, now: number): Promise<number> => {
 	return pools.length;
 };
 
-const noAlert = (id: number): SpotError =>
-	new SpotError('missing', 'NOT_FOUND', `no price alert ${id} of this client`, { hint: 'see: GET …/pricing-alerts' });
+const noAlert = (): SpotError =>
+	new SpotError('missing', 'NOT_FOUND', 'the client has no price alert of this number', { hint: 'see: GET …/pricing-alerts' });
 
 /** X12 */
 export const createPriceAlert =
@@ -144,7 +144,7 @@ export const createPriceAlert =
 const lockedAlert = async (tx: Db, client_id: string, id: number): Promise<Alert> => {
 	if ((await lockClient.first(tx, { id: client_id })) === undefined) throw noClient(client_id);
 	const alert = await alertById.first(tx, { client_id, id });
-	if (alert === undefined) throw noAlert(id);
+	if (alert === undefined) throw noAlert();
 	return alert;
 };
 
