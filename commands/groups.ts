@@ -26,6 +26,7 @@ export const GROUPS: readonly Group[] = [
 		summary: 'What was saved, and how it is known',
 		load: async () => (await import('./savings/index.ts')).savingsCommand,
 	},
+	{ name: 'history', summary: 'What has happened', load: async () => (await import('./history/index.ts')).historyCommand },
 	{ name: 'jobs', summary: 'Background work of the daemons', load: async () => (await import('./jobs/index.ts')).jobsCommand },
 	{
 		name: 'retention',

@@ -2,6 +2,7 @@ import { coordinate } from './coordinator.ts';
 import { countHeartbeats, HEARTBEAT_MS } from './heartbeats.ts';
 import { pruneAnswers } from './idempotency.ts';
 import { keepLedger } from './ledger.ts';
+import { sumPriceHours } from './price-hours.ts';
 import { retain } from './retention-job.ts';
 import type { Job } from './scheduler.ts';
 import { sweepCommands, sweepEmergencies, sweepOffline, sweepTerminations } from './sweeps.ts';
@@ -52,6 +53,12 @@ export const JOBS: readonly Job[] = [
 		summary: 'Looks again at emergencies, and at replicas that get ready, for which nothing is due',
 		everyMs: MINUTE,
 		run: sweepEmergencies,
+	},
+	{
+		name: 'price-hours',
+		summary: 'Sums clean prices by hour, for long charts',
+		everyMs: 10 * MINUTE,
+		run: sumPriceHours,
 	},
 	{ name: 'changes', summary: 'Forgets old entries of the change log', everyMs: MINUTE, run: ({ feed, store }) => feed.prune(store) },
 	{ name: 'answers', summary: 'Forgets answers that were kept for repeated requests', everyMs: MINUTE, run: pruneAnswers },

@@ -162,6 +162,10 @@ export const RETENTION = {
 	ledger_host: { kept: 'one row a machine that runs; the ledger job removes it at its end' },
 	ledger_state: { kept: 'one row' },
 	ledger_total: { kept: 'sums by client and day outlive the segments they are made of' },
+	price_hour: { kept: 'a twelfth of the prices it sums, for charts that reach further back' },
+	price_hour_state: { kept: 'one row' },
+	price_alert: { kept: 'goes when its client deletes it' },
+	price_watch: { kept: 'goes with its alert' },
 	retention_rule: { kept: 'one row a rule' },
 } as const satisfies { readonly [T in keyof Tables | 'price_raw']: Rule | Kept };
 

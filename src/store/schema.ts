@@ -1,5 +1,6 @@
 import type { Generated } from 'kysely';
 import type { CostSegmentTable, LedgerFactTable, LedgerHostTable, LedgerStateTable, LedgerTotalTable } from './tables/ledger.ts';
+import type { PriceAlertTable, PriceHourStateTable, PriceHourTable, PriceWatchTable } from './tables/prices.ts';
 import type { RetentionRuleTable } from './tables/retention.ts';
 
 /**
@@ -38,6 +39,10 @@ export type Tables = {
 	ledger_total: LedgerTotalTable;
 	cost_segment: CostSegmentTable;
 	retention_rule: RetentionRuleTable;
+	price_hour: PriceHourTable;
+	price_hour_state: PriceHourStateTable;
+	price_alert: PriceAlertTable;
+	price_watch: PriceWatchTable;
 };
 
 export type Flag = 0 | 1;
