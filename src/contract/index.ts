@@ -1,3 +1,4 @@
+import * as activity from './activity.ts';
 import * as agents from './agents.ts';
 import * as clients from './clients.ts';
 import * as commands from './commands.ts';
@@ -5,11 +6,13 @@ import * as emergencies from './emergencies.ts';
 import * as hosts from './hosts.ts';
 import * as instances from './instances.ts';
 import * as jobs from './jobs.ts';
+import * as notifications from './notifications.ts';
 import type { Accepted, Given, Operation, Payload } from './operation.ts';
 import * as prices from './prices.ts';
 import * as replicas from './replicas.ts';
 import * as system from './system.ts';
 import * as tokens from './tokens.ts';
+import * as webhooks from './webhooks.ts';
 
 const isOperation = (value: unknown): value is Operation =>
 	typeof value === 'object' && value !== null && 'path' in value && 'access' in value;
@@ -31,6 +34,9 @@ export const operations = {
 	...only(replicas),
 	...only(emergencies),
 	...only(jobs),
+	...only(notifications),
+	...only(activity),
+	...only(webhooks),
 	...only(system),
 } as const;
 

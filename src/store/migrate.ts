@@ -4,6 +4,7 @@ import { spine } from './migrations/0001-spine.ts';
 import { failover } from './migrations/0002-failover.ts';
 import { settings } from './migrations/0003-settings.ts';
 import { priceReports } from './migrations/0004-price-reports.ts';
+import { notifications } from './migrations/0006-notifications.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
@@ -21,6 +22,7 @@ const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0002', failover],
 	['0003', settings],
 	['0004', priceReports],
+	['0006', notifications],
 ];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>

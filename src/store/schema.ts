@@ -1,4 +1,5 @@
 import type { Generated } from 'kysely';
+import type { WebhookDeliveryTable, WebhookTable } from './tables/webhooks.ts';
 
 /**
  * Every table of the product, once, as types: a statement that names a column which does not exist does not compile (D-39).
@@ -25,6 +26,8 @@ export type Tables = {
 	switch_record: SwitchTable;
 	event: EventTable;
 	notification: NotificationTable;
+	webhook: WebhookTable;
+	webhook_delivery: WebhookDeliveryTable;
 	audit: AuditTable;
 	idempotency: IdempotencyTable;
 	cleanup_log: CleanupLogTable;
