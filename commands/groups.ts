@@ -21,6 +21,12 @@ export const GROUPS: readonly Group[] = [
 		load: async () => (await import('./emergencies/index.ts')).emergenciesCommand,
 	},
 	{ name: 'commands', summary: 'Orders to agents', load: async () => (await import('./commands/index.ts')).commandsCommand },
+	{ name: 'activity', summary: 'What happened', load: async () => (await import('./activity/index.ts')).activityCommand },
+	{
+		name: 'notifications',
+		summary: 'What people are told, and webhooks',
+		load: async () => (await import('./notifications/index.ts')).notificationsCommand,
+	},
 	{ name: 'jobs', summary: 'Background work of the daemons', load: async () => (await import('./jobs/index.ts')).jobsCommand },
 	{ name: 'config', summary: 'The configuration in force', load: async () => (await import('./config/index.ts')).configCommand },
 	{ name: 'db', summary: 'The database: schema and integrity', load: async () => (await import('./db/index.ts')).dbCommand },

@@ -25,6 +25,9 @@ export type Scene = {
 	readonly emergencyId: string;
 	readonly logicalId: string;
 	readonly adminTokenId: string;
+	/** A webhook that sends nothing, and a notification that nobody has read. */
+	readonly webhookId: string;
+	readonly notificationId: string;
 	/** For names that must be new. */
 	readonly tag: string;
 };
@@ -47,6 +50,8 @@ export const makeScene = async (test: TestDaemon): Promise<Scene> => {
 	const standbyId = `i-${tag}r`;
 	const replica = await agent.createReplica({ agent_id: second.agent_id, instance_id: standbyId, pool_id: 'c5.large.us-east-1a' });
 	const signal = await agent.rebalanceRecommendation({ agent_id: second.agent_id, instance_id: instanceId });
+	const hook = await test.api.createWebhook({ name: `hook-${tag}`, client_id: client.id, url: 'http://127.0.0.1:9/', enabled: false });
+	const [told] = (await agent.listNotifications({ limit: 1 })).items;
 	const extra = await test.api.createAdminToken({ name: `extra-${tag}`, scope: 'read' });
 	return {
 		clientId: client.id,
@@ -62,6 +67,8 @@ export const makeScene = async (test: TestDaemon): Promise<Scene> => {
 		emergencyId: signal.emergency_id ?? '',
 		logicalId,
 		adminTokenId: extra.token_id,
+		webhookId: hook.webhook.id,
+		notificationId: told?.id ?? '',
 		tag,
 	};
 };
@@ -81,6 +88,8 @@ export const ghostOf = (scene: Scene): Scene => ({
 	emergencyId: '00000000-0000-4000-8000-00000000000b',
 	logicalId: 'nobody',
 	adminTokenId: '00000000-0000-4000-8000-000000000008',
+	webhookId: '00000000-0000-4000-8000-00000000000c',
+	notificationId: '00000000-0000-4000-8000-00000000000d',
 });
 
 /** A well-formed call of every operation, about the things of a scene. */
@@ -168,6 +177,17 @@ export const INPUTS: { readonly [N in Exclude<Name, DaemonName>]: (scene: Scene)
 	runJob: () => ({ name: 'offline' }),
 	pauseJob: () => ({ name: 'answers' }),
 	resumeJob: () => ({ name: 'answers' }),
+	listNotifications: () => ({}),
+	readNotification: ({ notificationId }) => ({ notif_id: notificationId }),
+	readAllNotifications: () => ({}),
+	listActivity: () => ({}),
+	listWebhooks: () => ({}),
+	createWebhook: ({ tag }) => ({ name: `made-${tag}`, url: 'http://127.0.0.1:9/', enabled: false }),
+	updateWebhook: ({ webhookId }) => ({ webhook_id: webhookId, min_severity: 'error' }),
+	deleteWebhook: ({ webhookId }) => ({ webhook_id: webhookId }),
+	testWebhook: ({ webhookId }) => ({ webhook_id: webhookId }),
+	listWebhookDeliveries: () => ({}),
+	retryWebhookDeliveries: () => ({}),
 	decide: ({ handle }) => ({
 		agent_id: handle,
 		spot_pools: [{ pool_id: 'c5.large.us-east-1b', instance_type: 'c5.large', az: 'us-east-1b', price: 0.03, is_current: true }],
