@@ -98,7 +98,8 @@ const failover = z.object({
 const notifications = z.object({
 	webhookUrl: webhookUrl()
 		.optional()
-		.describe('told of notifications of every client by signed POST requests; more webhooks: spotctl notifications webhooks'),
+		.describe('told of notifications of every client by signed POST requests; more webhooks: spotctl notifications webhooks')
+		.meta({ secret: true }),
 	webhookSecret: token()
 		.optional()
 		.describe(
