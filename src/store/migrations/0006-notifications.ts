@@ -38,6 +38,7 @@ export const notifications: readonly Step[] = [
 		ddl: () => 'create index notification_client_unread on notification (client_id, is_read, last_at, id)',
 	},
 	{ name: 'notification-severity', ddl: () => 'create index notification_severity on notification (severity, last_at, id)' },
+	{ name: 'notification-type', ddl: () => 'create index notification_type on notification (type, last_at, id)' },
 	{ name: 'event-at', ddl: () => 'create index event_at on event (created_at, id)' },
 	{ name: 'event-severity', ddl: () => 'create index event_severity on event (severity, id)' },
 	{ name: 'event-type', ddl: () => 'create index event_type on event (type, id)' },
