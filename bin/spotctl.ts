@@ -57,7 +57,10 @@ process.exitCode = await main(
 		signal: interrupt.signal,
 		user: () => userInfo().username,
 		isAlive,
-		localApi: async (deps) => (await import('../src/core/local.ts')).localApi(deps),
+		localApi: async (deps) => {
+			const [local, http] = await Promise.all([import('../src/core/local.ts'), import('../src/webhook-http.ts')]);
+			return local.localApi({ ...deps, postWebhook: http.createPostWebhook(deps.clock) });
+		},
 	},
 	[serve],
 );

@@ -27,6 +27,12 @@ export const GROUPS: readonly Group[] = [
 		load: async () => (await import('./savings/index.ts')).savingsCommand,
 	},
 	{ name: 'history', summary: 'What has happened', load: async () => (await import('./history/index.ts')).historyCommand },
+	{ name: 'activity', summary: 'What happened', load: async () => (await import('./activity/index.ts')).activityCommand },
+	{
+		name: 'notifications',
+		summary: 'What people are told, and webhooks',
+		load: async () => (await import('./notifications/index.ts')).notificationsCommand,
+	},
 	{ name: 'jobs', summary: 'Background work of the daemons', load: async () => (await import('./jobs/index.ts')).jobsCommand },
 	{
 		name: 'retention',

@@ -12,6 +12,7 @@ import type { Log } from '../src/log.ts';
 import { createMetrics } from '../src/metrics.ts';
 import { migrate, refuse, schemaState } from '../src/store/migrate.ts';
 import { openStore, type Store } from '../src/store/open.ts';
+import { createPostWebhook } from '../src/webhook-http.ts';
 import { createApp } from './app.ts';
 import { makeStateDir, readAdminToken, removeDaemonRecord, writeAdminToken, writeDaemonRecord } from './state.ts';
 import { createSystemHandlers } from './system.ts';
@@ -166,7 +167,7 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
 			});
 		await first(prepareSchema(store, sqlite || config.database.migrate, log));
 
-		const deps: CoreDeps = { store, clock, ids, settings: coreSettings(config), log };
+		const deps: CoreDeps = { store, clock, ids, settings: coreSettings(config), log, postWebhook: createPostWebhook(clock) };
 		const admin = await prepareAdmin(options, deps, first);
 		const core = parts.createCore(deps);
 		const metrics = createMetrics(version);

@@ -121,6 +121,13 @@ export const trustedProxies = () =>
 		return networks?.every(isNetwork) ? networks : undefined;
 	});
 
+/** Addresses and CIDR ranges, as a list or comma separated. */
+export const networks = () =>
+	field('a list of addresses and CIDR ranges such as 10.0.0.0/8', (input) => {
+		const found = listOf(input);
+		return found?.every(isNetwork) ? found : undefined;
+	});
+
 const originOf = (text: string): string | undefined => {
 	if (text === '*') return text;
 	if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) return undefined;
@@ -144,6 +151,16 @@ export const serverUrl = () =>
 		if (url.username !== '' || url.password !== '') return { problem: 'must not hold a user or password: use client.token' };
 		if (url.search !== '' || url.hash !== '') return { problem: 'must not hold a query or a fragment' };
 		return { value: url.href.replace(/\/+$/, '') };
+	});
+
+/** The http(s) address of a receiver of notifications, without user or fragment. */
+export const webhookUrl = () =>
+	judged((input) => {
+		if (!/^https?:\/\//i.test(input) || !URL.canParse(input)) return { problem: 'must be a URL such as https://hooks.example.com/spot' };
+		const url = new URL(input);
+		if (url.username !== '' || url.password !== '') return { problem: 'must not hold a user or password' };
+		if (url.href.length > 2048) return { problem: 'must not be longer than 2048 characters' };
+		return { value: url.href };
 	});
 
 /** Where the data lives, in the forms {@link readDatabaseUrl} knows. */

@@ -1,8 +1,25 @@
 import { z } from 'zod';
 import * as fields from './fields.ts';
 
-const { adminToken, choice, databaseUrl, duration, flag, host, integer, key, origins, path, serverUrl, size, text, token, trustedProxies } =
-	fields;
+const {
+	adminToken,
+	choice,
+	databaseUrl,
+	duration,
+	flag,
+	host,
+	integer,
+	key,
+	networks,
+	origins,
+	path,
+	serverUrl,
+	size,
+	text,
+	token,
+	trustedProxies,
+	webhookUrl,
+} = fields;
 
 const server = z.object({
 	host: host().prefault('127.0.0.1').describe('address the daemon listens on; 0.0.0.0 for every interface'),
@@ -78,6 +95,27 @@ const failover = z.object({
 	retireSingle: duration('1m', '7d').prefault('2h').describe('the same after the one report of a host that does not repeat it (classic)'),
 });
 
+const notifications = z.object({
+	webhookUrl: webhookUrl()
+		.optional()
+		.describe('told of notifications of every client by signed POST requests; more webhooks: spotctl notifications webhooks')
+		.meta({ secret: true }),
+	webhookSecret: token()
+		.optional()
+		.describe(
+			'what the requests to webhookUrl are signed with; when not set, one is made: spotctl notifications webhooks update configured --rotate-secret',
+		)
+		.meta({ secret: true }),
+	webhookMinSeverity: choice(['info', 'warning', 'error', 'critical'])
+		.prefault('warning')
+		.describe('least severity that webhookUrl is told of'),
+	webhookAllowed: networks()
+		.prefault([])
+		.describe(
+			'addresses and CIDR ranges that webhooks may call although they are link-local or addresses of cloud metadata; a list or comma separated',
+		),
+});
+
 const jobs = z.object({
 	enabled: flag().prefault(true).describe('runs the background jobs inside this daemon'),
 });
@@ -137,6 +175,7 @@ export const configSchema = z.object({
 	commands: commands.prefault({}).describe('Orders to agents'),
 	emergency: emergency.prefault({}).describe('Notices of AWS'),
 	failover: failover.prefault({}).describe('From a notice to the next primary'),
+	notifications: notifications.prefault({}).describe('Telling people'),
 	jobs: jobs.prefault({}).describe('Background work'),
 	retention: retention.prefault({}).describe('What is deleted when it is old'),
 	log: log.prefault({}).describe('Logging of the daemon'),

@@ -24,6 +24,7 @@ export const SEED_NAMES: readonly SeedName[] = [
 	{ name: 'AGENT_HEARTBEAT_TIMEOUT', path: 'agents.heartbeatTimeout' },
 	{ name: 'DEFAULT_TERMINATE_WAIT_SECONDS', path: 'agents.terminateWait' },
 	{ name: 'ENABLE_BACKGROUND_JOBS', path: 'jobs.enabled' },
+	{ name: 'TERMINATION_NOTIFICATION_WEBHOOK', path: 'notifications.webhookUrl' },
 ];
 
 /** The variables that together make the address of a MySQL database. */

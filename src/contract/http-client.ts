@@ -153,7 +153,7 @@ const payloadOf = (server: string, operation: Operation, answer: Answer, hide: (
 const hider =
 	(token: string | null) =>
 	(shown: string): string => {
-		const hidden = shown.replace(/("(?:[a-z_]*_)?token"\s*:\s*")[^"]*"/gi, '$1***"');
+		const hidden = shown.replace(/("(?:[a-z_]*_)?(?:token|secret)"\s*:\s*")[^"]*"/gi, '$1***"');
 		return token === null || token === '' ? hidden : hidden.replaceAll(token, '***');
 	};
 

@@ -1,3 +1,4 @@
+import * as activity from './activity.ts';
 import * as agentDashboard from './agent-dashboard.ts';
 import * as agents from './agents.ts';
 import * as bulk from './bulk.ts';
@@ -7,6 +8,7 @@ import * as emergencies from './emergencies.ts';
 import * as hosts from './hosts.ts';
 import * as instances from './instances.ts';
 import * as jobs from './jobs.ts';
+import * as notifications from './notifications.ts';
 import type { Accepted, Given, Operation, Payload } from './operation.ts';
 import * as poolAnalytics from './pool-analytics.ts';
 import * as priceAlerts from './price-alerts.ts';
@@ -17,6 +19,7 @@ import * as retention from './retention.ts';
 import * as savings from './savings.ts';
 import * as system from './system.ts';
 import * as tokens from './tokens.ts';
+import * as webhooks from './webhooks.ts';
 
 const isOperation = (value: unknown): value is Operation =>
 	typeof value === 'object' && value !== null && 'path' in value && 'access' in value;
@@ -45,6 +48,9 @@ export const operations = {
 	...only(jobs),
 	...only(retention),
 	...only(savings),
+	...only(notifications),
+	...only(activity),
+	...only(webhooks),
 	...only(system),
 } as const;
 

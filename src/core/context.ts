@@ -15,6 +15,8 @@ export type Context = CoreDeps & {
 	readonly directory: Directory;
 	readonly liveness: Liveness;
 	readonly notices: NoticeLoad;
+	/** Aborted when the product stops: what waits for somebody outside waits no longer. */
+	readonly closing: AbortSignal;
 	/** What /metrics counts outside a transaction; inside one, the journal counts. */
 	readonly counters: Counters;
 };

@@ -1,7 +1,9 @@
 import type { Clock, Ids } from '../deps.ts';
 import type { Store } from '../store/open.ts';
 import type { RetentionSetting } from '../store/retention-plan.ts';
+import type { Severity } from '../store/schema.ts';
 import type { FailoverSettings } from './failover-plan.ts';
+import type { PostWebhook } from './webhook-post.ts';
 
 /** What the core needs from outside. */
 export type CoreDeps = {
@@ -10,6 +12,8 @@ export type CoreDeps = {
 	readonly ids: Ids;
 	readonly settings: CoreSettings;
 	readonly log: CoreLog;
+	/** How webhooks are called; without it none is, and what is queued waits. */
+	readonly postWebhook?: PostWebhook;
 };
 
 /** The part of the configuration the core reads; durations in milliseconds. */
@@ -24,6 +28,18 @@ export type CoreSettings = {
 	readonly adminToken: string | null;
 	/** 32 bytes, or null: tokens cannot be shown again. */
 	readonly tokenRevealKey: Buffer | null;
+	/** The webhook of the configuration, and what webhooks may reach; nothing where it is left out. */
+	readonly webhook?: WebhookSettings;
+};
+
+/** What the configuration says of webhooks. */
+export type WebhookSettings = {
+	readonly url: string | null;
+	/** What requests to `url` are signed with; null: a secret made by us. */
+	readonly secret: string | null;
+	readonly minSeverity: Severity;
+	/** Addresses and CIDR ranges that are called although they are refused by default. */
+	readonly allowed: readonly string[];
 };
 
 /** What the core writes to the log: changes of state and trouble, never a token. */

@@ -1,6 +1,7 @@
 import { operations } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
 import { asUnavailable } from '../store/open.ts';
+import { listActivity } from './activity.ts';
 import * as adminTokens from './admin-tokens.ts';
 import * as agentDeletion from './agent-deletion.ts';
 import * as agentSettings from './agent-settings.ts';
@@ -28,6 +29,7 @@ import { JOBS } from './jobs.ts';
 import { createLiveness } from './liveness.ts';
 import { createNoticeLane } from './notice-lane.ts';
 import * as notices from './notices.ts';
+import * as notifications from './notifications.ts';
 import * as poolAnalytics from './pool-analytics.ts';
 import * as priceAlerts from './price-alerts.ts';
 import * as priceHistory from './price-history.ts';
@@ -51,6 +53,9 @@ import { switchReport } from './switch-report.ts';
 import * as terminations from './terminations.ts';
 import * as tokens from './tokens.ts';
 import { createUnit, createUnits } from './unit.ts';
+import { keepConfiguredWebhook } from './webhook-configured.ts';
+import * as deliveries from './webhook-deliveries.ts';
+import * as webhooks from './webhooks.ts';
 
 const SERVING_MS = 1_000;
 const TOUCH_MS = 10_000;
@@ -60,12 +65,24 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 	const { store, clock, ids } = deps;
 	const origin = ids.uuid();
 	const counters = createCounters();
+	const closing = new AbortController();
 	const feed = createFeed(store, clock, origin);
 	const directory = createDirectory(store, feed);
 	const liveness = createLiveness(store, clock);
 	const units = createUnits(store, clock, ids, origin, feed, counters);
 	const unit = createUnit(units);
-	const context: Context = { ...deps, origin, feed, unit, units, directory, liveness, notices: { underWay: 0 }, counters };
+	const context: Context = {
+		...deps,
+		origin,
+		feed,
+		unit,
+		units,
+		directory,
+		liveness,
+		notices: { underWay: 0 },
+		counters,
+		closing: closing.signal,
+	};
 	const auth = createAuth(store, clock, feed, deps.settings.adminToken);
 	const writer = createPriceWriter(store, clock, watchPrices(context));
 	const lane = createNoticeLane(context);
@@ -178,6 +195,17 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		resumeJob: jobHandlers.resumeJob(context, jobs),
 		showRetention: showRetention(context, jobs),
 		runRetention: runRetention(context, jobs),
+		listNotifications: notifications.listNotifications(context),
+		readNotification: notifications.readNotification(context),
+		readAllNotifications: notifications.readAllNotifications(context),
+		listActivity: listActivity(context),
+		listWebhooks: webhooks.listWebhooks(context),
+		createWebhook: webhooks.createWebhook(context),
+		updateWebhook: webhooks.updateWebhook(context),
+		deleteWebhook: webhooks.deleteWebhook(context),
+		testWebhook: webhooks.testWebhook(context),
+		listWebhookDeliveries: deliveries.listWebhookDeliveries(context),
+		retryWebhookDeliveries: deliveries.retryWebhookDeliveries(context),
 	};
 
 	/** Runs a piece of background work again and again; a run that is still under way is not doubled, trouble is logged. */
@@ -211,9 +239,11 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 			await markServing(context);
 			repeat('serving', SERVING_MS, () => markServing(context));
 			repeat('tokens', TOUCH_MS, () => auth.flush());
+			if (withJobs) await keepConfiguredWebhook(context);
 			if (withJobs) await scheduler.start(alone);
 		},
 		stop: async () => {
+			closing.abort();
 			for (const stop of stops.splice(0)) stop();
 			await scheduler.stop();
 			await Promise.allSettled([...running]);

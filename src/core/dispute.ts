@@ -13,11 +13,12 @@ export const disputeGuess = async (tx: Db, journal: Journal, agent: Agent, host:
 	const guess = command.new_handle === null ? undefined : await hostByHandle.first(tx, { handle: command.new_handle });
 	if (guess?.role !== 'primary' || guess.generation !== agent.generation || host.role === 'primary' || host.role === 'terminated') return;
 	await saveHost.later(tx, { ...host, hold: 1, takes_back: 1 });
-	journal.event(
-		'switch_disputed',
-		`${host.instance_id} says its switch failed, but ${guess.instance_id} registered as if it were the new machine; ${host.instance_id} is kept`,
-		{ clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id },
-		{ severity: 'warning', metadata: { command_id: command.id, guessed: guess.instance_id } },
-	);
+	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
+	const message = `${host.instance_id} says its switch failed, but ${guess.instance_id} registered as if it were the new machine; ${host.instance_id} is kept`;
+	journal.event('switch_disputed', message, about, {
+		severity: 'warning',
+		metadata: { command_id: command.id, guessed: guess.instance_id },
+	});
+	journal.notify('switch_disputed', 'A switch is disputed', `${agent.logical_agent_id}: ${message}`, about, 'error');
 	journal.changed('agent', agent.id);
 };

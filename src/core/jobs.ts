@@ -6,6 +6,7 @@ import { sumPriceHours } from './price-hours.ts';
 import { retain } from './retention-job.ts';
 import type { Job } from './scheduler.ts';
 import { sweepCommands, sweepEmergencies, sweepOffline, sweepTerminations } from './sweeps.ts';
+import { pruneDeliveries, sendDue } from './webhook-sender.ts';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -60,6 +61,8 @@ export const JOBS: readonly Job[] = [
 		everyMs: 10 * MINUTE,
 		run: sumPriceHours,
 	},
+	{ name: 'webhooks', summary: 'Sends notifications to the webhooks that want them', everyMs: 2 * SECOND, run: sendDue },
+	{ name: 'deliveries', summary: 'Forgets deliveries to webhooks that arrived a week ago', everyMs: MINUTE, run: pruneDeliveries },
 	{ name: 'changes', summary: 'Forgets old entries of the change log', everyMs: MINUTE, run: ({ feed, store }) => feed.prune(store) },
 	{ name: 'answers', summary: 'Forgets answers that were kept for repeated requests', everyMs: MINUTE, run: pruneAnswers },
 	{

@@ -11,6 +11,7 @@ import { coreSettings } from './core-settings.ts';
 import { createCore } from './create-core.ts';
 import { missingFile } from './database.ts';
 import { atOpening } from './opening.ts';
+import type { PostWebhook } from './webhook-post.ts';
 
 const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -24,6 +25,7 @@ export const localApi = async (deps: {
 	readonly clock: Clock;
 	readonly ids: Ids;
 	readonly user: string;
+	readonly postWebhook?: PostWebhook;
 }): Promise<{
 	readonly api: Api;
 	close(): Promise<void>;
@@ -41,7 +43,14 @@ export const localApi = async (deps: {
 		await store.close();
 		throw atOpening(store, deps.config.database.url, error);
 	}
-	const core = createCore({ store, clock: deps.clock, ids: deps.ids, settings: coreSettings(deps.config), log: QUIET });
+	const core = createCore({
+		store,
+		clock: deps.clock,
+		ids: deps.ids,
+		settings: coreSettings(deps.config),
+		log: QUIET,
+		...(deps.postWebhook === undefined ? {} : { postWebhook: deps.postWebhook }),
+	});
 	const caller: Caller = {
 		principal: { kind: 'local', name: deps.user },
 		requestId: deps.ids.uuid(),

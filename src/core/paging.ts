@@ -1,13 +1,17 @@
 import { SpotError } from '../errors.ts';
 
+/** What a list says of a cursor that is none of its own. */
+export const invalidCursor = (): SpotError =>
+	new SpotError('invalid', 'INVALID_CURSOR', 'the cursor is not one that a list has answered', {
+		hint: 'leave it out to begin at the first page',
+	});
+
 /** Reads a cursor of an earlier page, which is the id its last row had; null for the first. Errors: 400 INVALID_CURSOR. */
 export const readCursor = (cursor: string | undefined): string | null => {
 	if (cursor === undefined || cursor === '') return null;
 	const id = Buffer.from(cursor, 'base64url').toString('utf8');
 	if (!/^[\x21-\x7e]{1,64}$/.test(id) || cursorAfter(id) !== cursor) {
-		throw new SpotError('invalid', 'INVALID_CURSOR', 'the cursor is not one that a list has answered', {
-			hint: 'leave it out to begin at the first page',
-		});
+		throw invalidCursor();
 	}
 	return id;
 };

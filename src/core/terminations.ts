@@ -116,11 +116,14 @@ export const terminationReport =
 				journal.count('instances_terminated_total');
 			} else {
 				await saveHost.later(tx, { ...target, termination_attempted_at: now });
-				journal.event(
+				const message = `${target.instance_id} could not be terminated: ${input.error ?? 'no reason given'}`;
+				journal.event('instance_termination_failed', message, about, { severity: 'error' });
+				journal.notify(
 					'instance_termination_failed',
-					`${target.instance_id} could not be terminated: ${input.error ?? 'no reason given'}`,
+					'A machine could not be terminated',
+					`${agent.logical_agent_id}: ${message}`,
 					about,
-					{ severity: 'error' },
+					'error',
 				);
 			}
 			if (speaksForAgent(caller))

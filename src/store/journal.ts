@@ -3,6 +3,7 @@ import { addFacts, type NewFact } from './ledger.ts';
 import { multiRow } from './multi-row.ts';
 import type { AuditTable, ChangeLogTable, EventTable, NotificationTable } from './schema.ts';
 import { type Db, inList, statement } from './statement.ts';
+import { queueDeliveries, queueDelivery } from './webhook-queue.ts';
 
 /** Repeats of a notification within this time raise its counter instead (spec section 13 "Ours"). */
 const REPEAT_MS = 10 * 60_000;
@@ -170,6 +171,7 @@ const addNotifications = async (tx: Db, notifications: readonly NewNotification[
 		}),
 	);
 	for (const repeat of repeats) await countUp.later(tx, repeat);
+	await queueDeliveries.later(tx, { ids: [...fresh, ...repeats].map(({ id }) => id), created_at: since + REPEAT_MS });
 };
 
 /** What one transaction has to say: written at its end, in this order. */
@@ -192,8 +194,10 @@ export const writeJournal = async (tx: Db, written: Written): Promise<void> => {
 	else for (const event of written.events) await addEvent.later(tx, event);
 	for (const audit of written.audits) await addAudit.later(tx, audit);
 	if (written.notifications.length < SET)
-		for (const notification of written.notifications)
+		for (const notification of written.notifications) {
 			await addNotification.later(tx, { ...notification, since: notification.created_at - REPEAT_MS });
+			await queueDelivery.later(tx, notification);
+		}
 	else await addNotifications(tx, written.notifications);
 	if (written.changes.length > 1)
 		await addChanges(

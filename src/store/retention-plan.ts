@@ -166,6 +166,8 @@ export const RETENTION = {
 	price_hour_state: { kept: 'one row' },
 	price_alert: { kept: 'goes when its client deletes it' },
 	price_watch: { kept: 'goes with its alert' },
+	webhook: { kept: 'goes when an operator deletes it' },
+	webhook_delivery: { kept: 'goes with its notification; what was delivered, after a week by the job that sends' },
 	retention_rule: { kept: 'one row a rule' },
 } as const satisfies { readonly [T in keyof Tables | 'price_raw']: Rule | Kept };
 

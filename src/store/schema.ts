@@ -2,6 +2,7 @@ import type { Generated } from 'kysely';
 import type { CostSegmentTable, LedgerFactTable, LedgerHostTable, LedgerStateTable, LedgerTotalTable } from './tables/ledger.ts';
 import type { PriceAlertTable, PriceHourStateTable, PriceHourTable, PriceWatchTable } from './tables/prices.ts';
 import type { RetentionRuleTable } from './tables/retention.ts';
+import type { WebhookDeliveryTable, WebhookTable } from './tables/webhooks.ts';
 
 /**
  * Every table of the product, once, as types: a statement that names a column which does not exist does not compile (D-39).
@@ -28,6 +29,8 @@ export type Tables = {
 	switch_record: SwitchTable;
 	event: EventTable;
 	notification: NotificationTable;
+	webhook: WebhookTable;
+	webhook_delivery: WebhookDeliveryTable;
 	audit: AuditTable;
 	idempotency: IdempotencyTable;
 	cleanup_log: CleanupLogTable;

@@ -35,6 +35,7 @@ const SEED = {
 	AGENT_HEARTBEAT_TIMEOUT: '90',
 	DEFAULT_TERMINATE_WAIT_SECONDS: '600',
 	ENABLE_BACKGROUND_JOBS: 'False',
+	TERMINATION_NOTIFICATION_WEBHOOK: 'https://hooks.internal/spot',
 };
 
 const expected = (work: string) => ({
@@ -44,6 +45,7 @@ const expected = (work: string) => ({
 	log: { level: 'warn', dir: join(work, 'logs') },
 	agents: { heartbeatTimeout: 90_000, terminateWait: 600_000 },
 	jobs: { enabled: false },
+	notifications: { webhookUrl: SEED.TERMINATION_NOTIFICATION_WEBHOOK, webhookMinSeverity: 'warning' },
 });
 
 describe("the seed's variables", () => {

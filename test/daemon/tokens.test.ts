@@ -158,6 +158,13 @@ const AUDITED: Partial<Record<CoreOperation['name'], Audited>> = {
 	runRetention: created('retention.run'),
 	pauseJob: changed('jobs.pause'),
 	resumeJob: changed('jobs.resume', { prepare: ({ api }) => api.pauseJob({ name: 'answers' }) }),
+	readNotification: changed('notifications.read'),
+	readAllNotifications: changed('notifications.read_all', { input: ({ clientId }) => ({ client_id: clientId }) }),
+	createWebhook: created('webhooks.create'),
+	updateWebhook: changed('webhooks.update'),
+	deleteWebhook: { action: 'webhooks.delete', before: true, after: false },
+	testWebhook: created('webhooks.test'),
+	retryWebhookDeliveries: changed('webhooks.retry'),
 	pricingReport: created('prices.report'),
 	decide: created('prices.report'),
 };
@@ -202,7 +209,7 @@ describeEachDatabase('the audit', ({ freshUrl }) => {
 				headers: { 'x-request-id': `key-${scene.tag}` },
 			});
 			expect(answer.status, answer.text).toBe(each.operation.status);
-			for (const found of answer.text.matchAll(/"token":"([^"]+)"/g)) secrets.add(found[1] ?? '');
+			for (const found of answer.text.matchAll(/"(?:token|secret)":"([^"]+)"/g)) secrets.add(found[1] ?? '');
 			const found = await auditOf(answer.headers['x-request-id']);
 			expect(found).toHaveLength(1);
 			const [row = {}] = found;

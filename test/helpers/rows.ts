@@ -25,6 +25,8 @@ const TABLES = Object.keys({
 	switch_record: 1,
 	event: 1,
 	notification: 1,
+	webhook: 1,
+	webhook_delivery: 1,
 	audit: 1,
 	idempotency: 1,
 	cleanup_log: 1,

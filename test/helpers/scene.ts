@@ -27,6 +27,9 @@ export type Scene = {
 	readonly adminTokenId: string;
 	/** A price alert. */
 	readonly alertId: string;
+	/** A webhook that sends nothing, and a notification that nobody has read. */
+	readonly webhookId: string;
+	readonly notificationId: string;
 	/** For names that must be new. */
 	readonly tag: string;
 };
@@ -50,6 +53,8 @@ export const makeScene = async (test: TestDaemon): Promise<Scene> => {
 	const replica = await agent.createReplica({ agent_id: second.agent_id, instance_id: standbyId, pool_id: 'c5.large.us-east-1a' });
 	const signal = await agent.rebalanceRecommendation({ agent_id: second.agent_id, instance_id: instanceId });
 	const alert = await agent.createPriceAlert({ client_id: client.id, threshold: 1 });
+	const hook = await test.api.createWebhook({ name: `hook-${tag}`, client_id: client.id, url: 'http://127.0.0.1:9/', enabled: false });
+	const [told] = (await agent.listNotifications({ limit: 1 })).items;
 	const extra = await test.api.createAdminToken({ name: `extra-${tag}`, scope: 'read' });
 	return {
 		clientId: client.id,
@@ -66,6 +71,8 @@ export const makeScene = async (test: TestDaemon): Promise<Scene> => {
 		logicalId,
 		adminTokenId: extra.token_id,
 		alertId: String(alert.alert_id),
+		webhookId: hook.webhook.id,
+		notificationId: told?.id ?? '',
 		tag,
 	};
 };
@@ -86,6 +93,8 @@ export const ghostOf = (scene: Scene): Scene => ({
 	logicalId: 'nobody',
 	adminTokenId: '00000000-0000-4000-8000-000000000008',
 	alertId: '999999999',
+	webhookId: '00000000-0000-4000-8000-00000000000c',
+	notificationId: '00000000-0000-4000-8000-00000000000d',
 });
 
 /** A well-formed call of every operation, about the things of a scene. */
@@ -204,6 +213,17 @@ export const INPUTS: { readonly [N in Exclude<Name, DaemonName>]: (scene: Scene)
 	runRetention: () => ({ only: 'event' }),
 	pauseJob: () => ({ name: 'answers' }),
 	resumeJob: () => ({ name: 'answers' }),
+	listNotifications: () => ({}),
+	readNotification: ({ notificationId }) => ({ notif_id: notificationId }),
+	readAllNotifications: () => ({}),
+	listActivity: () => ({}),
+	listWebhooks: () => ({}),
+	createWebhook: ({ tag }) => ({ name: `made-${tag}`, url: 'http://127.0.0.1:9/', enabled: false }),
+	updateWebhook: ({ webhookId }) => ({ webhook_id: webhookId, min_severity: 'error' }),
+	deleteWebhook: ({ webhookId }) => ({ webhook_id: webhookId }),
+	testWebhook: ({ webhookId }) => ({ webhook_id: webhookId }),
+	listWebhookDeliveries: () => ({}),
+	retryWebhookDeliveries: () => ({}),
 	decide: ({ handle }) => ({
 		agent_id: handle,
 		spot_pools: [{ pool_id: 'c5.large.us-east-1b', instance_type: 'c5.large', az: 'us-east-1b', price: 0.03, is_current: true }],

@@ -9,6 +9,7 @@ import type { Caller, CoreName, Handler } from '../../src/core/caller.ts';
 import { type Core, type CoreSettings, createCore } from '../../src/core/index.ts';
 import { JOBS } from '../../src/core/jobs.ts';
 import type { Job } from '../../src/core/scheduler.ts';
+import type { PostWebhook } from '../../src/core/webhook-post.ts';
 import { type Clock, type Ids, systemClock } from '../../src/deps.ts';
 import { SpotError } from '../../src/errors.ts';
 import { type Log, openLog } from '../../src/log.ts';
@@ -119,6 +120,8 @@ export type WorldOptions = {
 	readonly direct?: boolean;
 	/** Background jobs instead of those of the product. */
 	readonly jobs?: readonly Job[];
+	/** How webhooks are called; left out, none is. */
+	readonly postWebhook?: PostWebhook;
 };
 
 const MACHINE = {
@@ -264,7 +267,7 @@ const CONTROL = /^(?:start transaction|commit|rollback|(?:\/\*later\*\/)?set @ke
 /** The real product on a database of the test, with time and ids in the test's hand. */
 export const openWorld = async (
 	url: string,
-	{ settings, start = Date.UTC(2021, 2, 4), direct = false, jobs = JOBS }: WorldOptions = {},
+	{ settings, start = Date.UTC(2021, 2, 4), direct = false, jobs = JOBS, postWebhook }: WorldOptions = {},
 ): Promise<World> => {
 	const core: CoreSettings = { ...CORE_SETTINGS, adminToken: ADMIN, ...settings };
 	const ids = countingIds();
@@ -296,7 +299,7 @@ export const openWorld = async (
 
 	const run = async (store: Store, only: boolean): Promise<Running> => {
 		const { clock, stop: stopTimers, pause, wake } = time.forProgram();
-		const product = createCore({ store, clock, ids, settings: core, log }, jobs);
+		const product = createCore({ store, clock, ids, settings: core, log, ...(postWebhook === undefined ? {} : { postWebhook }) }, jobs);
 		const app = direct ? null : await createFace(product, store, clock, ids, log);
 		await product.start({ jobs: true, alone: only && store.dialect.name === 'sqlite' });
 		return {
