@@ -5,9 +5,13 @@ import * as emergencies from './emergencies.ts';
 import * as hosts from './hosts.ts';
 import * as instances from './instances.ts';
 import * as jobs from './jobs.ts';
+import * as models from './models.ts';
 import type { Accepted, Given, Operation, Payload } from './operation.ts';
+import * as overview from './overview.ts';
 import * as prices from './prices.ts';
 import * as replicas from './replicas.ts';
+import * as search from './search.ts';
+import * as statistics from './statistics.ts';
 import * as system from './system.ts';
 import * as tokens from './tokens.ts';
 
@@ -31,6 +35,10 @@ export const operations = {
 	...only(replicas),
 	...only(emergencies),
 	...only(jobs),
+	...only(overview),
+	...only(statistics),
+	...only(search),
+	...only(models),
 	...only(system),
 } as const;
 

@@ -9,20 +9,24 @@ import {
 	clientById,
 	clientByName,
 	clientCounts,
+	endedHosts,
 	listClientRows,
 	removeClient,
 	saveClient,
 } from '../store/clients.ts';
+import { NO_SUMS } from '../store/savings.ts';
 import { type Caller, clientOf } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
 import { pageOf, readCursor } from './paging.ts';
+import { figuresOf, type SavingsFigures, savingsByClient } from './savings.ts';
+import { dollars, sharesOf } from './savings-shares.ts';
 import { defaultSettings } from './settings.ts';
 import { issueClientToken } from './tokens.ts';
 
 type Row = Output<'listClients'>['items'][number];
 
-const show = (client: Client, counts: Counts): Row => ({
+const show = (client: Client, counts: Counts, savings: SavingsFigures): Row => ({
 	id: client.id,
 	name: client.name,
 	email: client.email,
@@ -30,8 +34,9 @@ const show = (client: Client, counts: Counts): Row => ({
 	agentsOnline: counts.online,
 	agentsTotal: counts.total,
 	instances: counts.active,
-	totalSavings: 0,
-	savingsMeasured: false,
+	totalSavings: dollars(savings.savingsMicros),
+	savingsMeasured: sharesOf(savings) !== null,
+	savingsShares: sharesOf(savings),
 	lastSync: isoOr(client.last_sync_at),
 	createdAt: iso(client.created_at),
 	maxAgents: client.max_agents,
@@ -39,7 +44,16 @@ const show = (client: Client, counts: Counts): Row => ({
 	testClient: client.test_client === 1,
 });
 
-const NONE: Counts = { online: 0, offline: 0, total: 0, active: 0, zombie: 0, terminated: 0 };
+/** Machines and savings of these clients. Four statements. */
+const facts = async (context: Context, ids: readonly string[]): Promise<(id: string) => readonly [Counts, SavingsFigures]> => {
+	const { read } = context.store;
+	const [counts, savings] = await Promise.all([clientCounts(read, ids), savingsByClient(read, ids, context.clock.now())]);
+	return (id) => [counts.get(id) ?? NONE, savings.get(id) ?? NOTHING];
+};
+
+const NOTHING = figuresOf(NO_SUMS);
+
+const NONE: Counts = { online: 0, offline: 0, total: 0, active: 0, zombie: 0 };
 
 /** #2 */
 export const listClients =
@@ -50,14 +64,14 @@ export const listClients =
 			after: readCursor(input.cursor),
 			name: input.name ?? null,
 		});
-		const counts = await clientCounts(
-			context.store.read,
+		const of = await facts(
+			context,
 			rows.map((row) => row.id),
 		);
 		return pageOf(
 			rows,
 			input.limit,
-			(row) => show(row, counts.get(row.id) ?? NONE),
+			(row) => show(row, ...of(row.id)),
 			(row) => row.id,
 		);
 	};
@@ -122,7 +136,7 @@ export const updateClient =
 			journal.changed('client', before.id);
 			return after;
 		});
-		return { success: true, client: show(saved, (await clientCounts(context.store.read, [saved.id])).get(saved.id) ?? NONE) };
+		return { success: true, client: show(saved, ...(await facts(context, [saved.id]))(saved.id)) };
 	};
 
 /** #9: everything below goes with it by foreign keys; the audit row stays. */
@@ -161,13 +175,14 @@ export const showClient =
 	(context: Context) =>
 	async (input: Valid<'showClient'>): Promise<Output<'showClient'>> => {
 		const client = await clientNamed(context.store.read, input.client_id);
-		const counts = (await clientCounts(context.store.read, [client.id])).get(client.id) ?? NONE;
+		const [of, ended] = await Promise.all([facts(context, [client.id]), endedHosts(context.store.read, client.id)]);
+		const [counts, savings] = of(client.id);
 		const defaults = defaultSettings(context.settings.terminateWaitSeconds);
 		return {
-			...show(client, counts),
+			...show(client, counts, savings),
 			clientStatus: client.status,
 			agents: { online: counts.online, offline: counts.offline, total: counts.total },
-			instanceCounts: { active: counts.active, zombie: counts.zombie, terminated: counts.terminated },
+			instanceCounts: { active: counts.active, zombie: counts.zombie, terminated: ended },
 			configuration: {
 				defaultAutoTerminate: defaults.auto_terminate_enabled === 1,
 				defaultTerminateWaitSeconds: defaults.terminate_wait_seconds,

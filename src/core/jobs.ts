@@ -1,4 +1,5 @@
 import { coordinate } from './coordinator.ts';
+import { COUNT_MS, countMachines, LOOK_MS, look } from './growth.ts';
 import { countHeartbeats, HEARTBEAT_MS } from './heartbeats.ts';
 import { pruneAnswers } from './idempotency.ts';
 import { keepLedger } from './ledger.ts';
@@ -52,6 +53,8 @@ export const JOBS: readonly Job[] = [
 		everyMs: MINUTE,
 		run: sweepEmergencies,
 	},
+	{ name: 'overview', summary: 'Counts the clients of the day, and looks which agents are online', everyMs: LOOK_MS, run: look },
+	{ name: 'machines', summary: 'Counts the machines of each client that have ended', everyMs: COUNT_MS, run: countMachines },
 	{ name: 'changes', summary: 'Forgets old entries of the change log', everyMs: MINUTE, run: ({ feed, store }) => feed.prune(store) },
 	{ name: 'answers', summary: 'Forgets answers that were kept for repeated requests', everyMs: MINUTE, run: pruneAnswers },
 ];

@@ -1,5 +1,6 @@
 import type { Generated } from 'kysely';
 import type { CostSegmentTable, LedgerFactTable, LedgerHostTable, LedgerStateTable, LedgerTotalTable } from './tables/ledger.ts';
+import type { ClientDayTable, ClientEndedTable, FleetDayTable, SwitchTallyTable } from './tables/overview.ts';
 
 /**
  * Every table of the product, once, as types: a statement that names a column which does not exist does not compile (D-39).
@@ -36,6 +37,10 @@ export type Tables = {
 	ledger_state: LedgerStateTable;
 	ledger_total: LedgerTotalTable;
 	cost_segment: CostSegmentTable;
+	switch_tally: SwitchTallyTable;
+	fleet_day: FleetDayTable;
+	client_day: ClientDayTable;
+	client_ended: ClientEndedTable;
 };
 
 export type Flag = 0 | 1;

@@ -35,11 +35,16 @@ const TABLES = Object.keys({
 	ledger_state: 1,
 	ledger_total: 1,
 	cost_segment: 1,
+	switch_tally: 1,
+	fleet_day: 1,
+	client_day: 1,
+	client_ended: 1,
 } satisfies Record<keyof Tables, 1>) as (keyof Tables)[];
 
 /** What time alone changes, or a job of its own accord. */
 const RESTLESS = new Set<string>([
 	...['host_liveness', 'service_clock', 'change_log', 'job'],
+	...['fleet_day', 'client_day', 'client_ended'],
 	...['ledger_fact', 'ledger_host', 'ledger_state', 'ledger_total', 'cost_segment'],
 ]);
 
