@@ -5,6 +5,7 @@ import { watchMemory } from './memory.ts';
 import { compare, floorFor, ROUTINES, type Timing } from './pairs.ts';
 import { machine } from './processes.ts';
 import { helpLine, type Line, markdown, memoryLine, notes, routineLines, switchLine } from './report.ts';
+import { measureRetention, type RetentionSize, retentionNotes } from './retention.ts';
 import { type DatabaseName, makeFolder, startDaemon, startDatabase } from './servers.ts';
 import { measureStorm, type StormSize } from './storm.ts';
 import { stormNotes } from './storm-report.ts';
@@ -12,7 +13,7 @@ import { driveSwitches, verifySwitches } from './switches.ts';
 import { AGENTS, CONNECTIONS, populate, type World } from './world.ts';
 
 const USAGE = `npm run bench -- [WORK ...] [options]
-  WORK             heartbeat, poll, pricing, switch, memory, help or storm (all but storm)
+  WORK             heartbeat, poll, pricing, switch, memory, help, storm or retention (all but the last two)
   --only LIST      the same, comma separated
   --database NAME  sqlite, mariadb or both (both)
   --pairs N        pairs of floor and ours, runs of switches and of storms (3)
@@ -20,6 +21,7 @@ const USAGE = `npm run bench -- [WORK ...] [options]
   --warm N         before the first pair; later ones take a quarter (4)
   --memory N       seconds of load at each of two rates (20; the figure of the issue needs 300)
   --agents N       agents of the storm (1000); five times as many are idle
+  --rows N         old rows that retention deletes (100000; the figure of the issue needs 1000000)
   --idle N         seconds in which nothing is sent (30)
   --folder PATH    where the SQLite file goes (the system's temporary folder)
   --node ARGS      for the daemon's Node, such as '--cpu-prof --cpu-prof-dir=/tmp/profiles'
@@ -27,7 +29,7 @@ const USAGE = `npm run bench -- [WORK ...] [options]
 `;
 
 const USUAL = [...ROUTINES, 'switch', 'memory', 'help'] as const;
-const WORK = [...USUAL, 'storm'] as const;
+const WORK = [...USUAL, 'storm', 'retention'] as const;
 
 const { values: given, positionals } = parseArgs({
 	allowPositionals: true,
@@ -40,6 +42,7 @@ const { values: given, positionals } = parseArgs({
 		memory: { type: 'string', default: '20' },
 		agents: { type: 'string', default: '1000' },
 		idle: { type: 'string', default: '30' },
+		rows: { type: 'string', default: '100000' },
 		folder: { type: 'string' },
 		node: { type: 'string', default: '' },
 		check: { type: 'boolean', default: false },
@@ -47,7 +50,7 @@ const { values: given, positionals } = parseArgs({
 	},
 });
 
-const positive = (name: 'pairs' | 'seconds' | 'warm' | 'memory' | 'agents' | 'idle'): number => {
+const positive = (name: 'pairs' | 'seconds' | 'warm' | 'memory' | 'agents' | 'idle' | 'rows'): number => {
 	const value = Number(given[name]);
 	if (!(value > 0)) throw new Error(`--${name} is not a positive number: ${given[name]}`);
 	return value;
@@ -121,6 +124,8 @@ const stormSize = (): StormSize => {
 	};
 };
 
+const retentionSize = (): RetentionSize => ({ rows: Math.ceil(positive('rows')) });
+
 const main = async (): Promise<void> => {
 	if (given.help) {
 		process.stdout.write(USAGE);
@@ -136,7 +141,7 @@ const main = async (): Promise<void> => {
 		folder.remove();
 		process.exit(130);
 	});
-	const loads = [...wanted].some((name) => name !== 'help' && name !== 'storm');
+	const loads = [...wanted].some((name) => !['help', 'storm', 'retention'].includes(name));
 	const lines: Line[] = [];
 	const titles: string[] = [];
 	try {
@@ -149,6 +154,14 @@ const main = async (): Promise<void> => {
 				titles.push(result.title);
 			}
 		}
+		if (wanted.has('retention')) {
+			for (const name of databases) {
+				const { path } = makeFolder(folder.path);
+				const result = await measureRetention(name, path, nodeArgs, retentionSize(), (text) => void say(text));
+				lines.push(...result.lines);
+				titles.push(result.title);
+			}
+		}
 		if (wanted.has('help')) lines.push(helpLine(timeHelp()));
 	} finally {
 		folder.remove();
@@ -156,6 +169,7 @@ const main = async (): Promise<void> => {
 	const about = [
 		...(loads ? [notes(machine(), titles, AGENTS, CONNECTIONS)] : []),
 		...(wanted.has('storm') ? [stormNotes(machine(), titles, stormSize())] : []),
+		...(wanted.has('retention') ? [retentionNotes(machine(), titles, retentionSize())] : []),
 	];
 	process.stdout.write(`\n${markdown(lines)}\n\n${about.join('\n\n')}\n`);
 	if (given.check && lines.some((line) => line.met === false)) process.exitCode = 9;

@@ -5,10 +5,8 @@ import type { Context } from './context.ts';
 type Stats = Awaited<ReturnType<Api['adminStats']>>;
 
 /** How well the time behind a savings figure is known, in one line; nothing where no time is booked. */
-export const sharesText = (shares: Stats['savingsShares']): string | null =>
-	shares === null
-		? null
-		: `${shares.measuredPercent} % measured, ${shares.estimatedPercent} % estimated, ${shares.unknownPercent} % without a price`;
+const sharesText = ({ measured, estimated, unknown, seconds }: Stats['savingsShares']): string | null =>
+	seconds === 0 ? null : `${measured} % measured, ${estimated} % estimated, ${unknown} % without a price`;
 
 export const statsCommand = (context: Context, run = runStats): Command =>
 	new Command('stats')

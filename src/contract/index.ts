@@ -10,6 +10,8 @@ import type { Accepted, Given, Operation, Payload } from './operation.ts';
 import * as overview from './overview.ts';
 import * as prices from './prices.ts';
 import * as replicas from './replicas.ts';
+import * as retention from './retention.ts';
+import * as savings from './savings.ts';
 import * as search from './search.ts';
 import * as statistics from './statistics.ts';
 import * as system from './system.ts';
@@ -39,6 +41,8 @@ export const operations = {
 	...only(statistics),
 	...only(search),
 	...only(models),
+	...only(retention),
+	...only(savings),
 	...only(system),
 } as const;
 

@@ -1,12 +1,10 @@
 import { z } from 'zod';
 import { EmergencyRow } from './emergencies.ts';
-import { id, isoOrNull, isoTime, textOrNull } from './fields.ts';
+import { id, isoOrNull, isoTime, paging, textOrNull } from './fields.ts';
 import { operation } from './operation.ts';
+import { Shares } from './savings.ts';
 
 const count = z.number().int();
-
-/** How much of the time behind a figure was measured, is estimated, and has no price (percent, together 100); null where there is no time. */
-export const SavingsShares = z.object({ measuredPercent: z.number(), estimatedPercent: z.number(), unknownPercent: z.number() }).nullable();
 
 /** A number of a query string within bounds; what is none reads as the default, what is beyond them as the bound (endpoints.md #3). */
 const clamped = (unlessGiven: number, least: number, most: number) =>
@@ -17,9 +15,6 @@ const clamped = (unlessGiven: number, least: number, most: number) =>
 			const value = given === undefined || given === '' ? Number.NaN : Number(given);
 			return Number.isFinite(value) ? Math.min(most, Math.max(least, Math.trunc(value))) : unlessGiven;
 		});
-
-/** `limit` and `cursor` of a list that had no cap. */
-const thousand = { limit: z.coerce.number().int().min(1).max(1000).default(1000), cursor: z.string().max(512).optional() };
 
 /**
  * #1. Agents of every status are in the total, deleted ones too. Switches are all that were ever booked, by what caused them; automatic
@@ -40,7 +35,7 @@ export const adminStats = operation({
 		agentsTotal: count,
 		poolsCovered: count,
 		totalSavings: z.number(),
-		savingsShares: SavingsShares,
+		savingsShares: Shares,
 		totalSwitches: count,
 		manualSwitches: count,
 		modelSwitches: count,
@@ -142,7 +137,7 @@ export const systemHealth = operation({
 const healthSummaryDeclared = {
 	method: 'GET',
 	access: 'read',
-	input: z.object(thousand),
+	input: z.object(paging),
 	output: z.object({
 		total_agents: count,
 		online: count,
@@ -205,7 +200,7 @@ export const operationalMetrics = operation({
 			baseline_cost: z.number(),
 			actual_cost: z.number(),
 			savings_percentage: z.number(),
-			shares: SavingsShares,
+			shares: Shares,
 		}),
 		emergency_stats: z.object({
 			total_emergency_events: count,
@@ -253,7 +248,7 @@ export const emergencyEvents = operation({
 	path: '/api/admin/emergency-events',
 	access: 'read',
 	summary: 'Emergencies of the last days, of all clients, newest first',
-	input: z.object({ ...thousand, days: clamped(30, 1, 365) }),
+	input: z.object({ ...paging, days: clamped(30, 1, 365) }),
 	output: EmergencyRow.extend({ client_name: z.string(), event_type: z.string(), timestamp: isoTime }),
 	rendering: 'list',
 });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { fullPage, id, isoOrNull, isoTime, paging, textOrNull, usdOrNull } from './fields.ts';
+import { fullPage, id, isoOrNull, isoTime, paging, rows, textOrNull, usdOrNull } from './fields.ts';
 import { operation } from './operation.ts';
-import { SavingsShares } from './overview.ts';
+import { Shares } from './savings.ts';
 
 const count = z.number().int();
 
@@ -93,7 +93,7 @@ const statisticsDeclared = {
 			avg_downtime_seconds: count,
 			avg_downtime_known: z.boolean(),
 			total_savings_generated: z.number(),
-			savings_shares: SavingsShares,
+			savings_shares: Shares,
 		}),
 	}),
 } as const;
@@ -125,7 +125,7 @@ export const instanceLogs = operation({
 		instance_id: id,
 		client_id: z.string().max(255).optional(),
 		cursor: paging.cursor,
-		limit: z.coerce.number().int().min(1).max(1000).default(100),
+		limit: rows(100),
 	}),
 	output: z.object({
 		id: count,

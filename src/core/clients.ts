@@ -14,19 +14,17 @@ import {
 	removeClient,
 	saveClient,
 } from '../store/clients.ts';
-import { NO_SUMS } from '../store/savings.ts';
 import { type Caller, clientOf } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
 import { pageOf, readCursor } from './paging.ts';
-import { figuresOf, type SavingsFigures, savingsByClient } from './savings.ts';
-import { dollars, sharesOf } from './savings-shares.ts';
+import { NO_FIGURES, type SavingsFigures, savingsByClient, savingsOf, sharesOf } from './savings.ts';
 import { defaultSettings } from './settings.ts';
 import { issueClientToken } from './tokens.ts';
 
 type Row = Output<'listClients'>['items'][number];
 
-const show = (client: Client, counts: Counts, savings: SavingsFigures): Row => ({
+const show = (client: Client, counts: Counts, saved: SavingsFigures | undefined): Row => ({
 	id: client.id,
 	name: client.name,
 	email: client.email,
@@ -34,24 +32,15 @@ const show = (client: Client, counts: Counts, savings: SavingsFigures): Row => (
 	agentsOnline: counts.online,
 	agentsTotal: counts.total,
 	instances: counts.active,
-	totalSavings: dollars(savings.savingsMicros),
-	savingsMeasured: sharesOf(savings) !== null,
-	savingsShares: sharesOf(savings),
+	totalSavings: (saved?.savingsMicros ?? 0) / 1_000_000,
+	savingsMeasured: saved !== undefined && saved.measuredMs > 0,
+	savingsShares: sharesOf(saved ?? NO_FIGURES),
 	lastSync: isoOr(client.last_sync_at),
 	createdAt: iso(client.created_at),
 	maxAgents: client.max_agents,
 	maxInstances: client.max_instances,
 	testClient: client.test_client === 1,
 });
-
-/** Machines and savings of these clients. Four statements. */
-const facts = async (context: Context, ids: readonly string[]): Promise<(id: string) => readonly [Counts, SavingsFigures]> => {
-	const { read } = context.store;
-	const [counts, savings] = await Promise.all([clientCounts(read, ids), savingsByClient(read, ids, context.clock.now())]);
-	return (id) => [counts.get(id) ?? NONE, savings.get(id) ?? NOTHING];
-};
-
-const NOTHING = figuresOf(NO_SUMS);
 
 const NONE: Counts = { online: 0, offline: 0, total: 0, active: 0, zombie: 0 };
 
@@ -64,14 +53,19 @@ export const listClients =
 			after: readCursor(input.cursor),
 			name: input.name ?? null,
 		});
-		const of = await facts(
-			context,
+		const counts = await clientCounts(
+			context.store.read,
 			rows.map((row) => row.id),
+		);
+		const saved = await savingsByClient(
+			context.store.read,
+			rows.map((row) => row.id),
+			context.clock.now(),
 		);
 		return pageOf(
 			rows,
 			input.limit,
-			(row) => show(row, ...of(row.id)),
+			(row) => show(row, counts.get(row.id) ?? NONE, saved.get(row.id)),
 			(row) => row.id,
 		);
 	};
@@ -136,7 +130,8 @@ export const updateClient =
 			journal.changed('client', before.id);
 			return after;
 		});
-		return { success: true, client: show(saved, ...(await facts(context, [saved.id]))(saved.id)) };
+		const counts = (await clientCounts(context.store.read, [saved.id])).get(saved.id) ?? NONE;
+		return { success: true, client: show(saved, counts, await savingsOf(context.store.read, { clientId: saved.id }, context.clock.now())) };
 	};
 
 /** #9: everything below goes with it by foreign keys; the audit row stays. */
@@ -175,11 +170,16 @@ export const showClient =
 	(context: Context) =>
 	async (input: Valid<'showClient'>): Promise<Output<'showClient'>> => {
 		const client = await clientNamed(context.store.read, input.client_id);
-		const [of, ended] = await Promise.all([facts(context, [client.id]), endedHosts(context.store.read, client.id)]);
-		const [counts, savings] = of(client.id);
+		const { read } = context.store;
+		const [found, ended, saved] = await Promise.all([
+			clientCounts(read, [client.id]),
+			endedHosts(read, client.id),
+			savingsOf(read, { clientId: client.id }, context.clock.now()),
+		]);
+		const counts = found.get(client.id) ?? NONE;
 		const defaults = defaultSettings(context.settings.terminateWaitSeconds);
 		return {
-			...show(client, counts, savings),
+			...show(client, counts, saved),
 			clientStatus: client.status,
 			agents: { online: counts.online, offline: counts.offline, total: counts.total },
 			instanceCounts: { active: counts.active, zombie: counts.zombie, terminated: ended },

@@ -32,13 +32,16 @@ import * as overview from './overview.ts';
 import { createPriceWriter } from './price-writer.ts';
 import * as prices from './prices.ts';
 import { promoteInstance } from './promote-instance.ts';
+import { recomputeSavings } from './recompute.ts';
 import { registerHost } from './register.ts';
 import { attachReplica } from './replica-attach.ts';
 import { createReplica } from './replica-create.ts';
 import { listHostReplicas, replicaConfig } from './replica-polls.ts';
 import { replicaStatus, replicaSync } from './replica-status.ts';
 import * as replicas from './replicas.ts';
+import { runRetention, showRetention } from './retention.ts';
 import * as routine from './routine.ts';
+import * as savings from './savings-routes.ts';
 import { createScheduler, type Job } from './scheduler.ts';
 import { search } from './search.ts';
 import * as statistics from './statistics.ts';
@@ -142,6 +145,13 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		emergencyStatus: emergencies.emergencyStatus(context),
 		listEmergencies: emergencies.listEmergencies(context),
 		showEmergency: emergencies.showEmergency(context),
+		clientSavings: savings.clientSavings(context),
+		clientCharts: savings.clientCharts(context),
+		showSavings: savings.showSavings(context),
+		fleetSavings: savings.fleetSavings(context),
+		explainSavings: savings.explainSavings(context),
+		reconcileSavings: savings.reconcileSavings(context),
+		recomputeSavings: recomputeSavings(context),
 		listJobs: jobHandlers.listJobs(context, jobs),
 		runJob: jobHandlers.runJob(context, jobs),
 		pauseJob: jobHandlers.pauseJob(context, jobs),
@@ -169,6 +179,8 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		activateModel: models.withoutEngine,
 		fallbackModel: models.withoutEngine,
 		listModelSessions: models.listModelSessions,
+		showRetention: showRetention(context, jobs),
+		runRetention: runRetention(context, jobs),
 	};
 
 	/** Runs a piece of background work again and again; a run that is still under way is not doubled, trouble is logged. */
@@ -214,7 +226,7 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		},
 		counters: () =>
 			new Map([...counters.all(), ['agent_heartbeat_received_total', liveness.received()], ['host_cache_size', directory.cache.size]]),
-		figures: [...counters.histograms, ...createFleetGauges(store, clock)],
+		figures: [...counters.histograms, counters.deletedRows, ...createFleetGauges(store, clock)],
 		lastFreshAt: () => feed.lastFreshAt(),
 	};
 };

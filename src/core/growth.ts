@@ -15,7 +15,7 @@ import {
 import type { FleetDayTable } from '../store/tables/overview.ts';
 import { type Caller, clientOf } from './caller.ts';
 import type { Context } from './context.ts';
-import { percentOf } from './savings-shares.ts';
+import { percentOf } from './percent.ts';
 
 /** How often the clients are counted and the agents looked at. */
 export const LOOK_MS = 5 * 60_000;

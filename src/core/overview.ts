@@ -22,8 +22,8 @@ import type { Context } from './context.ts';
 import { shown } from './emergencies.ts';
 import { jobState } from './job-handlers.ts';
 import { pageOf, readCursor, readPair } from './paging.ts';
-import { savingsOf } from './savings.ts';
-import { dollars, percentOf, sharesOf } from './savings-shares.ts';
+import { dollars, percentOf } from './percent.ts';
+import { savingsOf, sharesOf } from './savings.ts';
 import type { Job } from './scheduler.ts';
 
 const EVERYBODY = { clientId: null };

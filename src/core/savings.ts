@@ -33,13 +33,38 @@ export const figuresOf = (sums: Sums): SavingsFigures => {
 	};
 };
 
-/** The figures of everybody, a client, an agent or a machine, up to `now`; `since` is the begin of a UTC day. Two statements. */
-export const savingsOf = async (db: Db, scope: Scope, now: number): Promise<SavingsFigures> =>
-	figuresOf(addSums(await closedSums(db, scope), await openSums(db, scope, now)));
+export const NO_FIGURES: SavingsFigures = figuresOf(NO_SUMS);
 
-/** The figures of several clients, up to `now`. Two statements. */
-export const savingsByClient = async (db: Db, clientIds: readonly string[], now: number): Promise<Map<string, SavingsFigures>> => {
+const share = (part: number, whole: number): number => (whole === 0 ? 0 : Math.round((10_000 * part) / whole) / 100);
+
+/** The shares of a figure on the wire. */
+export const sharesOf = ({ measuredMs, estimatedMs, unknownMs }: SavingsFigures) => {
+	const whole = measuredMs + estimatedMs + unknownMs;
+	return {
+		measured: share(measuredMs, whole),
+		estimated: share(estimatedMs, whole),
+		unknown: share(unknownMs, whole),
+		seconds: whole / 1000,
+	};
+};
+
+/**
+ * The figures of everybody, a client, an agent or a machine, up to `now`; `since` and `until` are begins of UTC days. `present`: whether the
+ * open segments, which are of today, belong to it. Two statements.
+ */
+export const savingsOf = async (db: Db, scope: Scope, now: number, present = true): Promise<SavingsFigures> =>
+	figuresOf(addSums(await closedSums(db, scope), present ? await openSums(db, scope, now) : NO_SUMS));
+
+/** The figures of several clients, up to `now`, of a month or day or of all time. Two statements. */
+export const savingsByClient = async (
+	db: Db,
+	clientIds: readonly string[],
+	now: number,
+	period = 'all',
+	present = true,
+): Promise<Map<string, SavingsFigures>> => {
 	if (clientIds.length === 0) return new Map();
-	const [closed, open] = [await closedSumsByClient(db, clientIds), await openSumsByClient(db, clientIds, now)];
+	const closed = await closedSumsByClient(db, clientIds, period);
+	const open = present ? await openSumsByClient(db, clientIds, now) : new Map<string, Sums>();
 	return new Map(clientIds.map((id) => [id, figuresOf(addSums(closed.get(id) ?? NO_SUMS, open.get(id) ?? NO_SUMS))]));
 };

@@ -7,10 +7,10 @@ import type { Caller } from './caller.ts';
 import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';
 import { pageOf, readNumber } from './paging.ts';
+import { dollars } from './percent.ts';
 import { bucketOf } from './price-points.ts';
 import { usd } from './report.ts';
-import { savingsOf } from './savings.ts';
-import { dollars, sharesOf } from './savings-shares.ts';
+import { savingsOf, sharesOf } from './savings.ts';
 
 /** X2. Four statements, one more for a handle that is not the agent's own id. */
 export const agentStatistics =

@@ -70,6 +70,11 @@ export const markBooked = async (tx: Db, ids: readonly number[]): Promise<void> 
 
 export const ledgerState = statement<Record<string, never>>()((db) => db.selectFrom('ledger_state').selectAll().where('id', '=', 1));
 
+/** The same, held until the end of the transaction: whoever changes the books does it one after the other. */
+export const lockLedger = statement<Record<string, never>>()((db, _, dialect) =>
+	db.selectFrom('ledger_state').selectAll().where('id', '=', 1).modifyEnd(dialect.forUpdate),
+);
+
 export const beginLedger = statement<LedgerState>()((db, v) =>
 	db.insertInto('ledger_state').values({
 		id: v('id'),

@@ -6,6 +6,7 @@ import { settings } from './migrations/0003-settings.ts';
 import { priceReports } from './migrations/0004-price-reports.ts';
 import { ledger } from './migrations/0005-ledger.ts';
 import { overview } from './migrations/0008-overview.ts';
+import { retention } from './migrations/0010-retention.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
@@ -25,6 +26,7 @@ const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0004', priceReports],
 	['0005', ledger],
 	['0008', overview],
+	['0010', retention],
 ];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>

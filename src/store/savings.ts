@@ -2,6 +2,7 @@ import { type SelectQueryBuilder, sql } from 'kysely';
 import { dialectOf } from './dialect.ts';
 import type { Tables } from './schema.ts';
 import type { Db } from './statement.ts';
+import type { CostSegmentTable, LedgerHostTable } from './tables/ledger.ts';
 
 /** Sums of the books, as they are stored: integers of micro-dollars and milliseconds. */
 export type Sums = {
@@ -120,9 +121,9 @@ export const closedSums = async (db: Db, scope: Scope): Promise<Sums> => {
 	return readSums(await query.executeTakeFirst());
 };
 
-/** `all`, of clients. */
-export const closedSumsByClient = async (db: Db, clientIds: readonly string[]): Promise<Map<string, Sums>> => {
-	const rows = await db.selectFrom('ledger_total').selectAll().where('client_id', 'in', clientIds).where('period', '=', 'all').execute();
+/** Sums of clients: of a period as `ledger_total` names it. */
+export const closedSumsByClient = async (db: Db, clientIds: readonly string[], period: string): Promise<Map<string, Sums>> => {
+	const rows = await db.selectFrom('ledger_total').selectAll().where('client_id', 'in', clientIds).where('period', '=', period).execute();
 	return new Map(rows.map((row) => [row.client_id, readSums(row)]));
 };
 
@@ -146,3 +147,117 @@ export const periodSums = async (
 };
 
 const dayOf = (at: number): string => new Date(at).toISOString().slice(0, 10);
+
+export type StoredSegment = CostSegmentTable & { id: number };
+
+/** Segments of an agent that began in a time, in order of time and id, after a position. */
+export const agentSegments = async (
+	db: Db,
+	agentId: string,
+	from: number,
+	to: number,
+	after: { readonly at: number; readonly id: number } | null,
+	limit: number,
+): Promise<StoredSegment[]> => {
+	let query = db
+		.selectFrom('cost_segment')
+		.selectAll()
+		.where('agent_id', '=', agentId)
+		.where('start_at', '>=', after?.at ?? from)
+		.where('start_at', '<', to);
+	if (after !== null)
+		query = query.where((eb) => eb.or([eb('start_at', '>', after.at), eb.and([eb('start_at', '=', after.at), eb('id', '>', after.id)])]));
+	return (await query
+		.orderBy('start_at')
+		.orderBy('id')
+		.limit(sql.lit(limit + 1))
+		.execute()) as StoredSegment[];
+};
+
+/** The machines of an agent whose books are open. */
+export const openOfAgent = (db: Db, agentId: string): Promise<LedgerHostTable[]> =>
+	db.selectFrom('ledger_host').selectAll().where('agent_id', '=', agentId).orderBy('start_at').limit(sql.lit(500)).execute();
+
+/** Segments of machines that overlap a time, by machine. */
+export const segmentsOfInstances = async (
+	db: Db,
+	clientId: string | null,
+	instanceIds: readonly string[],
+	from: number,
+	to: number,
+): Promise<StoredSegment[]> => {
+	if (instanceIds.length === 0) return [];
+	let query = db
+		.selectFrom('cost_segment')
+		.selectAll()
+		.where('instance_id', 'in', instanceIds)
+		// A segment is at most a day long.
+		.where('start_at', '>', from - DAY_MS)
+		.where('start_at', '<', to);
+	if (clientId !== null) query = query.where('client_id', '=', clientId);
+	return (await query.orderBy('instance_id').orderBy('start_at').limit(sql.lit(200_000)).execute()) as StoredSegment[];
+};
+
+/** When each of these machines entered the books, and how each that is open stands. */
+export const firstFacts = async (db: Db, instanceIds: readonly string[]): Promise<Map<string, number>> => {
+	if (instanceIds.length === 0) return new Map();
+	const rows = await db
+		.selectFrom('host as h')
+		.innerJoin('ledger_fact as f', 'f.handle', 'h.handle')
+		.select((eb) => ['h.instance_id', eb.fn.min('f.at').as('first')])
+		.where('h.instance_id', 'in', instanceIds)
+		.groupBy('h.instance_id')
+		.execute();
+	return new Map(rows.map(({ instance_id, first }) => [instance_id, Number(first)]));
+};
+
+/** Open machines by instance id. */
+export const openOfInstances = async (db: Db, instanceIds: readonly string[]): Promise<LedgerHostTable[]> =>
+	instanceIds.length === 0
+		? []
+		: db
+				.selectFrom('ledger_host as l')
+				.innerJoin('host as h', 'h.handle', 'l.handle')
+				.selectAll('l')
+				.where('h.instance_id', 'in', instanceIds)
+				.execute();
+
+/** Live machines of a client by mode. */
+export const modesOf = async (db: Db, clientId: string): Promise<{ mode: string | null; count: number }[]> =>
+	(
+		await db
+			.selectFrom('host')
+			.select((eb) => ['mode', eb.fn.countAll<number>().as('count')])
+			.where('client_id', '=', clientId)
+			.where('role', 'in', ['primary', 'replica', 'candidate', 'named'])
+			.groupBy('mode')
+			.orderBy('mode')
+			.execute()
+	).map(({ mode, count }) => ({ mode, count: Number(count) }));
+
+/** Successful switches of a client by UTC day since a time, oldest first. */
+export const switchesByDay = async (db: Db, clientId: string, since: number): Promise<{ day: number; count: number }[]> => {
+	const day = sql<number>`created_at - created_at % ${sql.lit(DAY_MS)}`;
+	const rows = await db
+		.selectFrom('switch_record')
+		.select((eb) => [day.as('day'), eb.fn.countAll<number>().as('count')])
+		.where('client_id', '=', clientId)
+		.where('created_at', '>=', since)
+		.groupBy(day)
+		.orderBy(day)
+		.execute();
+	return rows.map((row) => ({ day: Number(row.day), count: Number(row.count) }));
+};
+
+/** Machines after a handle, of a client or an agent where named. */
+export const machinesAfter = async (
+	db: Db,
+	{ clientId, agentId }: Pick<Scope, 'clientId' | 'agentId'>,
+	after: string,
+	limit: number,
+): Promise<string[]> => {
+	let query = db.selectFrom('host').select('handle').where('handle', '>', after);
+	if (clientId != null) query = query.where('client_id', '=', clientId);
+	if (agentId != null) query = query.where('agent_id', '=', agentId);
+	return (await query.orderBy('handle').limit(sql.lit(limit)).execute()).map(({ handle }) => handle);
+};

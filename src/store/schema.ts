@@ -1,6 +1,7 @@
 import type { Generated } from 'kysely';
 import type { CostSegmentTable, LedgerFactTable, LedgerHostTable, LedgerStateTable, LedgerTotalTable } from './tables/ledger.ts';
 import type { ClientDayTable, ClientEndedTable, FleetDayTable, SwitchTallyTable } from './tables/overview.ts';
+import type { RetentionRuleTable } from './tables/retention.ts';
 
 /**
  * Every table of the product, once, as types: a statement that names a column which does not exist does not compile (D-39).
@@ -41,6 +42,7 @@ export type Tables = {
 	fleet_day: FleetDayTable;
 	client_day: ClientDayTable;
 	client_ended: ClientEndedTable;
+	retention_rule: RetentionRuleTable;
 };
 
 export type Flag = 0 | 1;

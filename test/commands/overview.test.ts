@@ -13,7 +13,7 @@ const stats = (over: Partial<Answer<'adminStats'>> = {}): Answer<'adminStats'> =
 	agentsTotal: 12,
 	poolsCovered: 40,
 	totalSavings: 12.5,
-	savingsShares: { measuredPercent: 96, estimatedPercent: 3.5, unknownPercent: 0.5 },
+	savingsShares: { measured: 96, estimated: 3.5, unknown: 0.5, seconds: 90 },
 	totalSwitches: 70,
 	manualSwitches: 20,
 	modelSwitches: 0,
@@ -77,7 +77,7 @@ describe('stats', () => {
 	});
 
 	test('without anything booked, and as JSON', async ({ expect }) => {
-		const nothing = stats({ totalSavings: 0, savingsShares: null });
+		const nothing = stats({ totalSavings: 0, savingsShares: { measured: 0, estimated: 0, unknown: 0, seconds: 0 } });
 		expect((await cli('stats', { script: { adminStats: () => nothing }, tty: true })).out).toMatch(/Of the time: +-\n/);
 		expect(JSON.parse((await cli('stats -o json', { script: { adminStats: () => nothing } })).out)).toEqual(nothing);
 	});

@@ -3,7 +3,7 @@ import type { Name } from '../../src/contract/index.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
 import type { Actor, World } from '../helpers/world.ts';
-import { heartbeatsFor, joinAgent, makeAgent, newMachine, orderSwitch, rowsOf } from './agent-scene.ts';
+import { joinAgent, makeAgent, newMachine, orderSwitch, rowsOf } from './agent-scene.ts';
 import { imminent, pollingAgent } from './replica-scene.ts';
 
 const MINUTE = 60_000;
@@ -33,7 +33,13 @@ describeEachDatabase('the overview of a fleet without anything', ({ freshUrl }) 
 		const stats = await asked(world.admin, 'adminStats', {});
 		for (const key of ['totalAccounts', 'agentsOnline', 'agentsTotal', 'totalSavings', 'totalSwitches', 'manualSwitches', 'modelSwitches'])
 			expect([key, stats[key as never]]).toEqual([key, 0]);
-		expect(stats).toMatchObject({ total_clients: 0, agents_offline: 0, total_savings: 0, automatic_switches: 0, savingsShares: null });
+		expect(stats).toMatchObject({
+			total_clients: 0,
+			agents_offline: 0,
+			total_savings: 0,
+			automatic_switches: 0,
+			savingsShares: { seconds: 0 },
+		});
 		expect(stats).toMatchObject({ backendHealth: 'Decision Engine Not Loaded', decisionEngineLoaded: false, ml_model_active: false });
 		expect(await asked(world.admin, 'healthSummary', {})).toMatchObject({
 			total_agents: 0,
@@ -44,7 +50,7 @@ describeEachDatabase('the overview of a fleet without anything', ({ freshUrl }) 
 		expect(await asked(world.admin, 'operationalMetrics', {})).toMatchObject({
 			agent_uptime: { uptime_percentage: 0, known: false },
 			switch_downtime: { avg_downtime_seconds: 0, stddev_downtime_seconds: 0, p95_downtime_seconds: 0, switches_measured: 0 },
-			savings: { total_savings: 0, baseline_cost: 0, savings_percentage: 0, shares: null },
+			savings: { total_savings: 0, baseline_cost: 0, savings_percentage: 0, shares: { seconds: 0 } },
 			data_cleaner: { last_run_at: null, installed: false },
 		});
 		expect((await asked(world.admin, 'emergencyEvents', {})).data).toEqual([]);
@@ -74,6 +80,9 @@ describeEachDatabase('the overview of a fleet without anything', ({ freshUrl }) 
 describeEachDatabase('the overview of a fleet', ({ freshUrl }) => {
 	const world = shareWorld(freshUrl);
 
+	/** As the sweep books it, without the minutes that it takes. */
+	const fallSilent = (id: string) => world.store.ddl.updateTable('agent').set({ status: 'offline' }).where('id', '=', id).execute();
+
 	describe('in numbers', () => {
 		it('D-35: counts the savings of a client with many agents once, and each agent and switch once', async () => {
 			const before = await asked(world.admin, 'adminStats', {});
@@ -94,7 +103,7 @@ describeEachDatabase('the overview of a fleet', ({ freshUrl }) => {
 				6,
 			);
 			expect(details.totalSavings).not.toBe(0);
-			expect(details.savingsShares).not.toBeNull();
+			expect(details.savingsShares.seconds).toBeGreaterThan(0);
 			expect(stats.total_savings).toBe(stats.totalSavings);
 		});
 
@@ -197,9 +206,10 @@ describeEachDatabase('the overview of a fleet', ({ freshUrl }) => {
 			const one = await makeAgent(world);
 			const two = await makeAgent(world, one.client);
 			await two.client.toggle(two.id, false);
-			await heartbeatsFor(world, 10 * MINUTE, one.client, [one.id]);
+			await world.advance(5 * MINUTE, MINUTE);
 			expect(await asked(one.client, 'uptimeStats', {})).toMatchObject({ uptime_percentage: 100, reason: null, sample_seconds: 300 });
-			await world.advance(20 * MINUTE, 10_000);
+			await fallSilent(one.id);
+			await world.advance(5 * MINUTE, MINUTE);
 			const { uptime_percentage: share } = await asked(world.admin, 'uptimeStats', { client_id: one.client.id });
 			expect(share).toBeGreaterThan(0);
 			expect(share).toBeLessThan(100);
@@ -256,7 +266,9 @@ describeEachDatabase('the overview of a fleet', ({ freshUrl }) => {
 			const one = await switchedOnce(world);
 			const silent = await makeAgent(world, one.client);
 			const third = await makeAgent(world, one.client);
-			await heartbeatsFor(world, 4 * MINUTE, one.client, [one.next.handle, third.id]);
+			await fallSilent(silent.id);
+			for (const handle of [one.next.handle, third.id]) await one.client.heartbeat(handle);
+			await world.advance(4000, 4000);
 			await one.client.prices(one.next.handle, { 'us-east-1a': 0.04 });
 			const rows = (await asked(one.client, 'agentDecisions', { client_id: one.client.id })).data as unknown as {
 				agentId: string;

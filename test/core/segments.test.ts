@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { totalsOf } from '../../src/core/ledger.ts';
+import { totalsOf } from '../../src/core/ledger-book.ts';
 import {
 	amount,
 	apply,

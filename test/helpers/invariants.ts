@@ -17,12 +17,13 @@ const HIDDEN_MS = 300_000;
 export const brokenInvariants = async (world: World, daemon: WorldDaemon): Promise<string[]> => {
 	const { read } = world.store;
 	const now = world.now();
-	const [hosts, agents, commands, switches, promoted] = await Promise.all([
+	const [hosts, agents, commands, switches, promoted, entered] = await Promise.all([
 		read.selectFrom('host').selectAll().execute(),
 		read.selectFrom('agent').selectAll().execute(),
 		read.selectFrom('command').select(['id', 'agent_id', 'status', 'open_switch_of', 'handle', 'generation']).execute(),
 		read.selectFrom('switch_record').selectAll().orderBy('created_at').orderBy('generation').execute(),
 		read.selectFrom('replica').selectAll().where('status', '=', 'promoted').execute(),
+		read.selectFrom('ledger_fact').selectAll().where('kind', '=', 'state').orderBy('id').execute(),
 	]);
 	const problems: string[] = [];
 	const must = (holds: boolean, problem: string): void => {
@@ -33,6 +34,16 @@ export const brokenInvariants = async (world: World, daemon: WorldDaemon): Promi
 	must(byInstance.size === hosts.length, 'a machine has two rows');
 	for (const { client, instanceId, handle } of world.given) {
 		must(byInstance.get(`${client.id} ${instanceId}`)?.handle === handle, `${instanceId} lost its handle`);
+	}
+	const lastEntered = new Map(entered.map((fact) => [fact.handle, fact]));
+	const deleted = new Set(agents.filter(({ status }) => status === 'deleted').map(({ id }) => id));
+	for (const { handle, instance_id, role, agent_id, mode, pool_id, registered_at } of hosts) {
+		const fact = lastEntered.get(handle);
+		const expected = [role === 'primary' && deleted.has(agent_id) ? 'left' : role, agent_id, mode, pool_id, registered_at === null ? 0 : 1];
+		const found = [fact?.role, fact?.agent_id, fact?.mode, fact?.pool_id, fact?.registered];
+		// What became of it later does not matter to the books, which end with it.
+		if (role !== 'terminated' || fact?.role !== 'terminated')
+			must(`${found}` === `${expected}`, `${instance_id} is ${expected} and in the books as ${found}`);
 	}
 	for (const agent of agents) {
 		const own = hosts.filter((host) => host.agent_id === agent.id);

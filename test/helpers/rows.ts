@@ -39,12 +39,13 @@ const TABLES = Object.keys({
 	fleet_day: 1,
 	client_day: 1,
 	client_ended: 1,
+	retention_rule: 1,
 } satisfies Record<keyof Tables, 1>) as (keyof Tables)[];
 
 /** What time alone changes, or a job of its own accord. */
 const RESTLESS = new Set<string>([
-	...['host_liveness', 'service_clock', 'change_log', 'job'],
 	...['fleet_day', 'client_day', 'client_ended'],
+	...['host_liveness', 'service_clock', 'change_log', 'job', 'retention_rule'],
 	...['ledger_fact', 'ledger_host', 'ledger_state', 'ledger_total', 'cost_segment'],
 ]);
 

@@ -25,6 +25,7 @@ export const ledger: readonly Step[] = [
 	},
 	{ name: 'ledger-host-client', ddl: () => 'create index ledger_host_client on ledger_host (client_id, agent_id)' },
 	{ name: 'ledger-host-agent', ddl: () => 'create index ledger_host_agent on ledger_host (agent_id)' },
+	{ name: 'ledger-host-instance', ddl: () => 'create index ledger_host_instance on ledger_host (instance_id)' },
 	{ name: 'ledger-host-silent', ddl: () => 'create index ledger_host_silent on ledger_host (silent_at)' },
 	{ name: 'ledger-host-start', ddl: () => 'create index ledger_host_start on ledger_host (start_at)' },
 	{
@@ -51,6 +52,7 @@ export const ledger: readonly Step[] = [
 			foreign key (client_id) references client (id) on delete cascade)${t.end}`,
 	},
 	{ name: 'ledger-total-period', ddl: () => 'create index ledger_total_period on ledger_total (period)' },
+	{ name: 'switch-client-time', ddl: () => 'create index switch_client_time on switch_record (client_id, created_at)' },
 	{
 		name: 'ledger-state',
 		ddl: (t) => `create table if not exists ledger_state (

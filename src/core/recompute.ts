@@ -1,0 +1,96 @@
+import type { Output, Valid } from '../contract/index.ts';
+import {
+	addSegments,
+	addTotals,
+	deleteSegments,
+	dropLedgerHosts,
+	factsOf,
+	ledgerHosts,
+	lockLedger,
+	saveLedgerHosts,
+	segmentsOf,
+} from '../store/ledger.ts';
+import { machinesAfter } from '../store/savings.ts';
+import type { Db } from '../store/statement.ts';
+import { agentOf } from './agent-id.ts';
+import type { Caller } from './caller.ts';
+import { clientNamed } from './client-named.ts';
+import type { Context } from './context.ts';
+import { midnightOf, rowOf, totalsOf } from './ledger-book.ts';
+import { pageOf, readCursor } from './paging.ts';
+import { bookAll, type Segment, valuation } from './segments.ts';
+
+/** How many machines a call books anew. */
+const PAGE = 100;
+
+type Difference = Output<'recomputeSavings'>['differences'][number];
+
+const same = (a: readonly Segment[], b: readonly Segment[]): boolean =>
+	a.length === b.length &&
+	a.every((one, index) => {
+		const other = b[index];
+		return other !== undefined && (Object.keys(one) as (keyof Segment)[]).every((key) => one[key] === other[key]);
+	});
+
+/**
+ * Books machines anew from the facts that are booked, and mends what differs; what is pending stays for the ledger job, which waits meanwhile.
+ * A page of machines a call. Errors: 404 for an agent or client that is not there.
+ */
+export const recomputeSavings =
+	(context: Context) =>
+	(input: Valid<'recomputeSavings'>, caller: Caller): Promise<Output<'recomputeSavings'>> =>
+		context.unit(caller, async (tx, journal) => {
+			const clientId = input.client_id == null ? null : (await clientNamed(tx, input.client_id)).id;
+			const agentId = input.agent_id == null ? null : (await agentOf(tx, input.agent_id, caller)).id;
+			await lockLedger.first(tx, {});
+			const dryRun = input.dry_run === true;
+			const handles = await machinesAfter(tx, { clientId, agentId }, readCursor(input.cursor ?? undefined) ?? '', PAGE + 1);
+			const page = pageOf(
+				handles,
+				PAGE,
+				(handle) => handle,
+				(handle) => handle,
+			);
+			const differences = await again(context, tx, page.items, dryRun);
+			if (!dryRun && differences.length > 0)
+				journal.audit('savings.recompute', 'ledger', clientId ?? 'all', clientId, null, { differences });
+			return {
+				machines: page.items.length,
+				changed: differences.length,
+				dry_run: dryRun,
+				differences,
+				next_cursor: page.nextCursor,
+			};
+		});
+
+const again = async (context: Context, tx: Db, handles: readonly string[], dryRun: boolean): Promise<Difference[]> => {
+	const midnight = midnightOf(context.clock.now());
+	const facts = await factsOf(tx, handles);
+	const open = await ledgerHosts(tx, handles);
+	const differences: Difference[] = [];
+	for (const handle of handles) {
+		const known = (facts.get(handle) ?? []).filter(({ pending }) => pending === null);
+		const result = bookAll(known, midnight);
+		if (result === null) continue;
+		const stored = await segmentsOf.all(tx, { handle });
+		const before = stored.map(({ id: _, ...segment }) => segment);
+		if (same(before, result.segments)) continue;
+		const sum = (segments: readonly Segment[], of: 'cost_micros' | 'baseline_micros') =>
+			segments.reduce((total, segment) => total + segment[of], 0) / 1_000_000;
+		differences.push({
+			instanceId: result.machine.instanceId,
+			agentId: result.machine.agentId,
+			costBefore: sum(before, 'cost_micros'),
+			costAfter: sum(result.segments, 'cost_micros'),
+			baselineBefore: sum(before, 'baseline_micros'),
+			baselineAfter: sum(result.segments, 'baseline_micros'),
+		});
+		if (dryRun) continue;
+		await deleteSegments.run(tx, { handle });
+		await addSegments(tx, result.segments);
+		await addTotals(tx, totalsOf(result.segments, before));
+		if (valuation(result.machine).line === null) await dropLedgerHosts(tx, [handle]);
+		else await saveLedgerHosts(tx, [rowOf(result.machine, open.get(handle)?.priced_at ?? null)]);
+	}
+	return differences;
+};

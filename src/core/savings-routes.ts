@@ -1,0 +1,337 @@
+import type { Output, Valid } from '../contract/index.ts';
+import { iso, isoOr } from '../contract/instant.ts';
+import { SpotError } from '../errors.ts';
+import { listClientRows } from '../store/clients.ts';
+import {
+	addSums,
+	agentSegments,
+	firstFacts,
+	modesOf,
+	NO_SUMS,
+	openOfAgent,
+	openOfInstances,
+	openSums,
+	periodSums,
+	type StoredSegment,
+	type Sums,
+	segmentsOfInstances,
+	switchesByDay,
+} from '../store/savings.ts';
+import type { LedgerHostTable } from '../store/tables/ledger.ts';
+import { agentOf } from './agent-id.ts';
+import { type Booked, compare } from './bill.ts';
+import { type Caller, clientScope } from './caller.ts';
+import { clientNamed } from './client-named.ts';
+import type { Context } from './context.ts';
+import { pageOf, readCursor } from './paging.ts';
+import { figuresOf, type SavingsFigures, savingsByClient, savingsOf, sharesOf } from './savings.ts';
+import { amount, DAY_MS, type Machine, valuation } from './segments.ts';
+
+const usd = (micros: number): number => micros / 1_000_000;
+
+/** Figures on the wire: USD. */
+export const showFigures = (figures: SavingsFigures) => ({
+	savings: usd(figures.savingsMicros),
+	baseline: usd(figures.baselineMicros),
+	actual: usd(figures.actualMicros),
+	primaryCost: usd(figures.primaryMicros),
+	replicaCost: usd(figures.replicaMicros),
+	zombieCost: usd(figures.zombieMicros),
+	shares: sharesOf(figures),
+});
+
+const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December'];
+const monthName = (period: string): string => MONTHS[Number(period.slice(5, 7)) - 1] ?? period;
+
+const dayOf = (at: number): string => iso(at).slice(0, 10);
+const monthOf = (at: number): string => iso(at).slice(0, 7);
+
+/** From the begin of a month to that of the next. */
+const monthBounds = (month: string): { from: number; to: number } => {
+	const [year = 1970, number = 1] = month.split('-').map(Number);
+	return { from: Date.UTC(year, number - 1), to: Date.UTC(year, number) };
+};
+
+type Period = Sums & { readonly period: string };
+
+/** Sums of periods, the open segments in the present one: oldest first. */
+const periods = async (context: Context, clientId: string | null, unit: 'month' | 'day', from: string): Promise<Period[]> => {
+	const { read } = context.store;
+	const now = context.clock.now();
+	const present = unit === 'month' ? monthOf(now) : dayOf(now);
+	const [closed, open] = [await periodSums(read, clientId, unit, from, present), await openSums(read, { clientId }, now)];
+	const others = closed.filter(({ period }) => period !== present);
+	const last = addSums(closed.find(({ period }) => period === present) ?? NO_SUMS, open);
+	const empty = Object.values(last).every((value) => value === 0);
+	return empty ? others : [...others, { period: present, ...last }];
+};
+
+/** Sums periods that `key` calls the same. */
+const grouped = (rows: readonly Period[], key: (period: string) => string): Period[] => {
+	const sums = new Map<string, Sums>();
+	for (const { period, ...row } of rows) sums.set(key(period), addSums(sums.get(key(period)) ?? NO_SUMS, row));
+	return [...sums].map(([period, row]) => ({ period, ...row }));
+};
+
+/** The Monday of a day's week. */
+const weekOf = (day: string): string => {
+	const at = Date.parse(`${day}T00:00:00Z`);
+	return dayOf(at - ((new Date(at).getUTCDay() + 6) % 7) * DAY_MS);
+};
+
+const firstOfMonths = (now: number, back: number): string => {
+	const date = new Date(now);
+	return monthOf(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() - back));
+};
+
+/** The periods of a range, oldest first; null: no such range. */
+const rangeOf = async (context: Context, clientId: string, range: string): Promise<Period[] | null> => {
+	const now = context.clock.now();
+	switch (range) {
+		case 'monthly':
+			return periods(context, clientId, 'month', firstOfMonths(now, 11));
+		case 'daily':
+			return periods(context, clientId, 'day', dayOf(now - 89 * DAY_MS));
+		case 'weekly':
+			return grouped(await periods(context, clientId, 'day', weekOf(dayOf(now - 25 * 7 * DAY_MS))), weekOf);
+		case 'yearly':
+			return grouped(await periods(context, clientId, 'month', '1970-01'), (period) => period.slice(0, 4));
+		default:
+			return null;
+	}
+};
+
+/** #35 */
+export const clientSavings =
+	(context: Context) =>
+	async (input: Valid<'clientSavings'>): Promise<Output<'clientSavings'>> => {
+		const client = await clientNamed(context.store.read, input.client_id);
+		const rows = (await rangeOf(context, client.id, input.range)) ?? [];
+		const items = rows.map((row) => {
+			const figures = showFigures(figuresOf(row));
+			return {
+				...figures,
+				period: row.period,
+				name: input.range === 'monthly' ? monthName(row.period) : row.period,
+				onDemandCost: figures.baseline,
+				modelCost: figures.actual,
+			};
+		});
+		return { items, nextCursor: null };
+	};
+
+/** #37 */
+export const clientCharts =
+	(context: Context) =>
+	async (input: Valid<'clientCharts'>): Promise<Output<'clientCharts'>> => {
+		const client = await clientNamed(context.store.read, input.client_id);
+		const now = context.clock.now();
+		const trend = await periods(context, client.id, 'month', firstOfMonths(now, 11));
+		const modes = await modesOf(context.store.read, client.id);
+		const switches = await switchesByDay(context.store.read, client.id, Date.parse(`${dayOf(now - 29 * DAY_MS)}T00:00:00Z`));
+		return {
+			savingsTrend: trend.map((row) => {
+				const { savings, baseline, actual, shares } = showFigures(figuresOf(row));
+				return { month: monthName(row.period), period: row.period, savings, baseline, actual, shares };
+			}),
+			modeDistribution: modes.map(({ mode, count }) => ({ mode: mode ?? 'unknown', count })),
+			switchFrequency: switches.map(({ day, count }) => ({ date: dayOf(day), switches: count })),
+		};
+	};
+
+/** Figures of a month, or of all time where none is named. */
+const figuresIn = (
+	context: Context,
+	scope: { readonly clientId?: string | null; readonly agentId?: string | null },
+	month: string | undefined,
+): Promise<SavingsFigures> => {
+	const now = context.clock.now();
+	if (month === undefined) return savingsOf(context.store.read, scope, now);
+	const { from, to } = monthBounds(month);
+	return savingsOf(context.store.read, { ...scope, since: from, until: to }, now, month === monthOf(now));
+};
+
+export const showSavings =
+	(context: Context) =>
+	async (input: Valid<'showSavings'>): Promise<Output<'showSavings'>> => {
+		const client = await clientNamed(context.store.read, input.client_id);
+		const figures = await figuresIn(context, { clientId: client.id }, input.month);
+		return {
+			...showFigures(figures),
+			clientId: client.id,
+			clientName: client.name,
+			month: input.month ?? null,
+			until: iso(context.clock.now()),
+		};
+	};
+
+export const fleetSavings =
+	(context: Context) =>
+	async (input: Valid<'fleetSavings'>): Promise<Output<'fleetSavings'>> => {
+		const { read } = context.store;
+		const rows = await listClientRows(read, { limit: input.limit, after: readCursor(input.cursor), name: null });
+		const figures = await savingsByClientIn(context, rows.slice(0, input.limit), input.month);
+		return pageOf(
+			rows,
+			input.limit,
+			(row) => ({ ...showFigures(figures.get(row.id) ?? figuresOf(NO_SUMS)), clientId: row.id, clientName: row.name }),
+			(row) => row.id,
+		);
+	};
+
+const savingsByClientIn = (context: Context, clients: ReadonlyArray<{ readonly id: string }>, month: string | undefined) => {
+	const now = context.clock.now();
+	const period = month ?? 'all';
+	return savingsByClient(
+		context.store.read,
+		clients.map(({ id }) => id),
+		now,
+		period,
+		month === undefined || month === monthOf(now),
+	);
+};
+
+const showSegment = (segment: StoredSegment): Output<'explainSavings'>['segments'][number] => ({
+	instanceId: segment.instance_id,
+	line: segment.line,
+	role: segment.role,
+	mode: segment.mode,
+	poolId: segment.pool_id,
+	start: iso(segment.start_at),
+	end: iso(segment.end_at),
+	seconds: (segment.end_at - segment.start_at) / 1000,
+	price: segment.price_micros === null ? null : usd(segment.price_micros),
+	priceSource: segment.price_source,
+	pricedAt: isoOr(segment.priced_at),
+	onDemandPrice: segment.ondemand_micros === null ? null : usd(segment.ondemand_micros),
+	quality: segment.quality,
+	cost: usd(segment.cost_micros),
+	baseline: usd(segment.baseline_micros),
+	closedBy: segment.closed_by,
+});
+
+/** The open segment of a machine as it would be if it ended now. */
+const showOpen = (row: LedgerHostTable, now: number): Output<'explainSavings'>['segments'][number] => {
+	const machine = JSON.parse(row.state) as Machine;
+	const { price, source, pricedAt, onDemand } = valuation(machine);
+	const end = Math.max(row.start_at, Math.min(now, (Math.floor(row.start_at / DAY_MS) + 1) * DAY_MS));
+	const ms = end - row.start_at;
+	return {
+		instanceId: row.instance_id,
+		line: row.line,
+		role: machine.role,
+		mode: row.mode,
+		poolId: row.pool_id,
+		start: iso(row.start_at),
+		end: iso(end),
+		seconds: ms / 1000,
+		price: price === null ? null : usd(price),
+		priceSource: source,
+		pricedAt: isoOr(pricedAt),
+		onDemandPrice: onDemand === null ? null : usd(onDemand),
+		quality: row.quality,
+		cost: usd(amount(row.price_micros ?? 0, ms)),
+		baseline: usd(amount(row.baseline_micros ?? 0, ms)),
+		closedBy: 'open',
+	};
+};
+
+const positionOf = (cursor: string | undefined): { at: number; id: number } | null => {
+	const text = readCursor(cursor);
+	if (text === null) return null;
+	const [at, id] = text.split(':').map(Number);
+	if (at === undefined || id === undefined || !Number.isSafeInteger(at) || !Number.isSafeInteger(id))
+		throw new SpotError('invalid', 'INVALID_CURSOR', 'the cursor is not one that this list has answered', {
+			hint: 'leave it out to begin at the first page',
+		});
+	return { at, id };
+};
+
+export const explainSavings =
+	(context: Context) =>
+	async (input: Valid<'explainSavings'>, caller: Caller): Promise<Output<'explainSavings'>> => {
+		const { read } = context.store;
+		const now = context.clock.now();
+		const agent = await agentOf(read, input.agent_id, caller);
+		const month = input.month ?? monthOf(now);
+		const { from, to } = monthBounds(month);
+		const rows = await agentSegments(read, agent.id, from, to, positionOf(input.cursor), input.limit);
+		const page = pageOf(rows, input.limit, showSegment, (row) => `${row.start_at}:${row.id}`);
+		const open = page.nextCursor === null && month === monthOf(now) ? await openOfAgent(read, agent.id) : [];
+		return {
+			agentId: agent.id,
+			month,
+			figures: showFigures(await figuresIn(context, { agentId: agent.id }, month)),
+			segments: [...page.items, ...open.map((row) => showOpen(row, now))],
+			next_cursor: page.nextCursor,
+		};
+	};
+
+const closedStretch = (segment: StoredSegment): Booked => ({
+	instanceId: segment.instance_id,
+	start: segment.start_at,
+	end: segment.end_at,
+	priceMicros: segment.price_micros,
+	quality: segment.quality,
+	source: segment.price_source,
+});
+
+const openStretch = (row: LedgerHostTable, now: number): Booked => ({
+	instanceId: row.instance_id,
+	start: row.start_at,
+	end: now,
+	priceMicros: row.price_micros,
+	quality: row.quality,
+	source: 'open',
+});
+
+/** Compares lines of a bill with the books, at most 1,000 a call. */
+export const reconcileSavings =
+	(context: Context) =>
+	async (input: Valid<'reconcileSavings'>, caller: Caller): Promise<Output<'reconcileSavings'>> => {
+		const { read } = context.store;
+		const now = context.clock.now();
+		for (const { instance_id, start, end } of input.lines)
+			if (end <= start)
+				throw new SpotError('invalid', 'VALIDATION_ERROR', `lines: the line of ${instance_id.slice(0, 80)} ends before it begins`, {
+					extras: { details: { lines: ['ends before it begins'] } },
+				});
+		const lines = input.lines.map((line) => ({
+			instanceId: line.instance_id,
+			start: line.start,
+			end: line.end,
+			costMicros: Math.round(line.cost * 1_000_000),
+		}));
+		const ids = [...new Set(lines.map(({ instanceId }) => instanceId))];
+		const [from, to] = [Math.min(...lines.map(({ start }) => start)), Math.max(...lines.map(({ end }) => end))];
+		const scope = clientScope(caller) ?? input.client_id ?? null;
+		const closed = lines.length === 0 ? [] : await segmentsOfInstances(read, scope, ids, from, to);
+		const open = (await openOfInstances(read, ids)).filter(({ client_id }) => scope === null || client_id === scope);
+		const first = await firstFacts(read, ids);
+		const booked = new Map<string, Booked[]>();
+		for (const stretch of [...closed.map(closedStretch), ...open.map((row) => openStretch(row, now))])
+			booked.set(stretch.instanceId, [...(booked.get(stretch.instanceId) ?? []), stretch]);
+		const compared = lines.map((line) => compare(line, booked.get(line.instanceId) ?? [], first.get(line.instanceId) ?? null));
+		const causes = new Map<string, { lines: number; difference: number }>();
+		for (const { line, bookedMicros, cause } of compared) {
+			const sum = causes.get(cause) ?? { lines: 0, difference: 0 };
+			causes.set(cause, { lines: sum.lines + 1, difference: sum.difference + line.costMicros - bookedMicros });
+		}
+		const total = (of: (one: (typeof compared)[number]) => number) => compared.reduce((sum, one) => sum + of(one), 0);
+		const [billed, bookedMicros] = [total(({ line }) => line.costMicros), total((one) => one.bookedMicros)];
+		return {
+			lines: compared.map(({ line, bookedMicros: micros, bookedMs, cause }) => ({
+				instanceId: line.instanceId,
+				billed: usd(line.costMicros),
+				booked: usd(micros),
+				difference: usd(line.costMicros - micros),
+				billedSeconds: (line.end - line.start) / 1000,
+				bookedSeconds: bookedMs / 1000,
+				cause,
+			})),
+			billed: usd(billed),
+			booked: usd(bookedMicros),
+			difference: usd(billed - bookedMicros),
+			byCause: [...causes].map(([cause, sum]) => ({ cause, lines: sum.lines, difference: usd(sum.difference) })),
+		};
+	};

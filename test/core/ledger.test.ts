@@ -1,0 +1,293 @@
+import { describe, expect, it } from 'vitest';
+import { iso } from '../../src/contract/index.ts';
+import { describeEachDatabase } from '../helpers/databases.ts';
+import { brokenInvariants } from '../helpers/invariants.ts';
+import { shareWorld } from '../helpers/shared-world.ts';
+import type { ClientActor } from '../helpers/world.ts';
+import { type AgentScene, joinAgent, makeAgent, orderSwitch } from './agent-scene.ts';
+import { imminent, readyReplica } from './replica-scene.ts';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+describeEachDatabase('the books', ({ freshUrl }) => {
+	const world = shareWorld(freshUrl, { must: [brokenInvariants] });
+
+	/** Lets a time pass in which these machines call, often enough to be heard. */
+	const alive = async (ms: number, { heartbeat }: ClientActor, handles: readonly string[]) => {
+		for (let left = ms; left > 0; left -= 100 * SECOND) {
+			await world.advance(Math.min(100 * SECOND, left), 20 * SECOND);
+			for (const handle of handles) await heartbeat(handle);
+		}
+	};
+	/** A machine says what it costs itself, USD per hour. */
+	const costs = async ({ client }: Pick<AgentScene, 'client'>, handle: string, zone: string, spot: number | null, onDemand = 0.085) => {
+		const { status } = await client.call('pricingReport', {
+			agent_id: handle,
+			instance: {
+				instance_type: 'c5.large',
+				region: 'us-east-1',
+				mode: spot === null ? 'ondemand' : 'spot',
+				pool_id: spot === null ? null : `c5.large.us-east-1${zone}`,
+			},
+			pricing: {
+				on_demand_price: onDemand,
+				current_spot_price: spot,
+				spot_pools: spot === null ? [] : [{ pool_id: `c5.large.us-east-1${zone}`, az: `us-east-1${zone}`, price: spot }],
+			},
+		});
+		expect(status).toBe(200);
+	};
+	/** Lets the ledger job read what is there. */
+	const settle = () => world.advance(30 * SECOND, 10 * SECOND);
+	const summary = async (client: { readonly id: string }, month?: string) =>
+		(await world.admin.call('showSavings', { client_id: client.id, ...(month === undefined ? {} : { month }) })).body;
+	const explained = async (agentId: string, month?: string) =>
+		(await world.admin.call('explainSavings', { agent_id: agentId, ...(month === undefined ? {} : { month }) })).body;
+	const recomputed = async (client: { readonly id: string }) =>
+		(await world.admin.call('recomputeSavings', { client_id: client.id, dry_run: true })).body;
+	const micros = (usd: number): number => Math.round(usd * 1_000_000);
+	const amountOf = (usdPerHour: number, seconds: number): number =>
+		Math.floor((micros(usdPerHour) * seconds * 1000 + 1_800_000) / 3_600_000);
+
+	it('count a stay without a switch at its true figure, measured (D-34, D-36)', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.03);
+		const priced = world.now();
+		await settle();
+		await alive(HOUR, agent.client, [agent.id]);
+		const figures = await summary(agent.client);
+		const seconds = (world.now() - priced) / 1000;
+		expect(micros(figures.baseline)).toBeCloseTo(amountOf(0.085, seconds), -1);
+		expect(micros(figures.actual)).toBeCloseTo(amountOf(0.03, seconds), -1);
+		expect(figures.savings).toBeCloseTo(figures.baseline - figures.actual, 9);
+		expect(figures.shares).toMatchObject({ estimated: 0 });
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('hold each second of each machine of a switch once, the overlap as a line of its own', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		const [from, t0] = [world.now(), world.now()];
+		await alive(20 * MINUTE, agent.client, [agent.id]);
+		await costs(agent, agent.id, 'a', 0.05);
+		const t1 = world.now();
+		await alive(10 * MINUTE, agent.client, [agent.id]);
+		await costs(agent, agent.id, 'a', 0.05);
+		await agent.client.poll(agent.id);
+		await orderSwitch(agent.client, agent.instanceId, agent.id, 'ondemand');
+		const t2 = world.now();
+		const next = await joinAgent(agent, 'b', { mode: 'ondemand' });
+		await costs(agent, next.handle, 'b', null);
+		await alive(10 * MINUTE, agent.client, [next.handle]);
+		const t3 = world.now();
+		expect((await agent.client.terminated(next.handle, agent.instanceId)).status).toBe(200);
+		await alive(5 * MINUTE, agent.client, [next.handle]);
+		await settle();
+		const { segments } = await explained(agent.id, iso(from).slice(0, 7));
+		const rows = segments.map(({ instanceId, line, quality, start, end, cost, baseline, priceSource, closedBy }) => [
+			instanceId === agent.instanceId ? 'old' : 'new',
+			line,
+			quality,
+			Date.parse(start),
+			closedBy === 'open' ? 'now' : Date.parse(end),
+			micros(cost),
+			micros(baseline),
+			priceSource,
+		]);
+		const spent = (usd: number, a: number, b: number) => amountOf(usd, (b - a) / 1000);
+		expect(rows.slice(0, 3)).toEqual([
+			['old', 'primary', 'measured', t0, t1, spent(0.04, t0, t1), spent(0.085, t0, t1), 'own'],
+			['old', 'primary', 'measured', t1, t2, spent(0.05, t1, t2), spent(0.085, t1, t2), 'own'],
+			['old', 'zombie', 'estimated', t2, t3, spent(0.05, t2, t3), 0, 'last'],
+		]);
+		expect(rows.slice(3).map((row) => [row[0], row[1], row[2], row[7]])).toEqual([['new', 'primary', 'measured', 'own']]);
+		const figures = await summary(agent.client);
+		const sum = (of: (segment: (typeof segments)[number]) => number) => segments.reduce((total, segment) => total + micros(of(segment)), 0);
+		expect(micros(figures.actual)).toBe(sum(({ cost }) => cost));
+		expect(micros(figures.baseline)).toBe(sum(({ baseline }) => baseline));
+		expect(micros(figures.zombieCost)).toBe(spent(0.05, t2, t3));
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('leave the time of a silent primary unknown, and go on when it calls', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await agent.client.heartbeat(agent.id);
+		const heard = world.now();
+		await world.advance(10 * MINUTE, 2 * SECOND);
+		await agent.client.heartbeat(agent.id);
+		const back = world.now();
+		await settle();
+		const { segments } = await explained(agent.id);
+		expect(segments.map(({ quality, end, closedBy, cost }) => [quality, closedBy === 'open' ? null : Date.parse(end), cost > 0])).toEqual([
+			['measured', heard + 2 * MINUTE, true],
+			['unknown', back, false],
+			['measured', null, true],
+		]);
+		expect((await summary(agent.client)).shares.unknown).toBeGreaterThan(50);
+	});
+
+	it('vouch for nobody while no daemon listened, even where every machine calls at once afterwards', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await alive(5 * MINUTE, agent.client, [agent.id]);
+		await settle();
+		const before = world.now();
+		await world.stop(0, 'kill');
+		await world.advance(HOUR, MINUTE);
+		await world.restart(0);
+		await agent.client.heartbeat(agent.id);
+		await settle();
+		await agent.client.heartbeat(agent.id);
+		await settle();
+		const { figures, segments } = await explained(agent.id);
+		const unknown = segments.filter(({ quality }) => quality === 'unknown');
+		expect(unknown).toHaveLength(1);
+		expect(Date.parse(unknown[0]?.start ?? '')).toBeGreaterThan(before - 2 * MINUTE);
+		expect(unknown[0]?.seconds).toBeGreaterThan(3400 - 120);
+		expect(figures.shares.unknown).toBeGreaterThan(80);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('cost nothing for a machine that AWS took back in its first hour, and say so', async () => {
+		const { agent, replica } = await readyReplica(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await alive(5 * MINUTE, agent.client, [agent.id, replica.handle]);
+		await imminent(world, agent, agent.id);
+		await alive(5 * MINUTE, agent.client, [replica.handle]);
+		await settle();
+		const { segments } = await explained(agent.id);
+		const old = segments.filter(({ instanceId }) => instanceId === agent.instanceId);
+		expect(old.length).toBeGreaterThan(0);
+		expect(
+			old.filter(({ quality }) => quality !== 'unknown').every(({ cost, priceSource }) => cost === 0 && priceSource === 'aws-first-hour'),
+		).toBe(true);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('end with the deletion of the agent and begin again with its restoration', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await alive(5 * MINUTE, agent.client, [agent.id]);
+		expect((await agent.client.remove(agent.id)).status).toBe(200);
+		await settle();
+		const ended = await summary(agent.client);
+		await world.advance(HOUR, MINUTE);
+		const later = await summary(agent.client);
+		expect([later.actual, later.baseline, later.shares]).toEqual([ended.actual, ended.baseline, ended.shares]);
+		expect((await world.admin.restore(agent.id)).status).toBe(200);
+		await agent.client.heartbeat(agent.id);
+		await costs(agent, agent.id, 'a', 0.04);
+		await alive(5 * MINUTE, agent.client, [agent.id]);
+		await settle();
+		expect((await summary(agent.client)).actual).toBeGreaterThan(ended.actual);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('agree in every view across midnight: days, months, agents, machines and the total', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.0333);
+		await alive(10 * MINUTE, agent.client, [agent.id]);
+		// Most of the day nobody listens; it calls again before midnight and over it.
+		const midnight = Math.ceil(world.now() / DAY) * DAY;
+		await world.stop(0);
+		await world.advance(midnight - 30 * MINUTE - world.now(), HOUR);
+		await world.restart(0);
+		for (let half = 0; half < 3; half++) {
+			await costs(agent, agent.id, 'a', 0.0333 + half / 1000);
+			await alive(20 * MINUTE, agent.client, [agent.id]);
+		}
+		await settle();
+		const total = await summary(agent.client);
+		const series = async (range: string) => (await world.admin.call('clientSavings', { client_id: agent.client.id, range })).body.data;
+		for (const range of ['daily', 'weekly', 'monthly', 'yearly']) {
+			const rows = (await series(range)) as unknown as readonly { onDemandCost: number; modelCost: number; savings: number }[];
+			expect(rows.reduce((sum, row) => sum + micros(row.onDemandCost), 0)).toBe(micros(total.baseline));
+			expect(rows.reduce((sum, row) => sum + micros(row.modelCost), 0)).toBe(micros(total.actual));
+			expect(rows.reduce((sum, row) => sum + micros(row.savings), 0)).toBe(micros(total.savings));
+		}
+		expect(((await series('daily')) as unknown as readonly unknown[]).length).toBeGreaterThan(1);
+		expect((await series('hourly')) as unknown).toEqual([]);
+		const charts = (await world.admin.call('clientCharts', { client_id: agent.client.id })).body;
+		expect(charts.savingsTrend.reduce((sum, { actual }) => sum + micros(actual), 0)).toBe(micros(total.actual));
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('are mended by a recomputation where somebody changed them by hand, totals too', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await alive(10 * MINUTE, agent.client, [agent.id]);
+		await costs(agent, agent.id, 'a', 0.05);
+		await settle();
+		const right = await explained(agent.id);
+		await world.store.transact((tx) => tx.updateTable('cost_segment').set({ cost_micros: 1 }).where('agent_id', '=', agent.id).execute());
+		const found = (await world.admin.call('recomputeSavings', { agent_id: agent.id, dry_run: true })).body;
+		expect(found).toMatchObject({ machines: 1, changed: 1, dry_run: true, differences: [{ instanceId: agent.instanceId }] });
+		expect((await world.admin.call('recomputeSavings', { agent_id: agent.id })).body).toMatchObject({ changed: 1, dry_run: false });
+		expect((await explained(agent.id)).segments.map(({ cost }) => cost).slice(0, -1)).toEqual(
+			right.segments.map(({ cost }) => cost).slice(0, -1),
+		);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('are the same when the daemon is killed in the middle, and with two daemons', async () => {
+		const second = await world.addDaemon();
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await alive(4 * MINUTE, agent.client, [agent.id]);
+		await world.restart(0, 'kill');
+		await costs(agent, agent.id, 'a', 0.05);
+		await alive(4 * MINUTE, agent.client, [agent.id]);
+		await settle();
+		expect(second.store).toBeDefined();
+		const figures = await summary(agent.client);
+		expect(figures.actual).toBeGreaterThan(0);
+		const { segments } = await explained(agent.id);
+		expect(micros(figures.actual)).toBe(segments.reduce((sum, { cost }) => sum + micros(cost), 0));
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	describe('of somebody else', () => {
+		it('are told to nobody, and bad months, cursors and bills are refused', async () => {
+			const [one, other] = [await makeAgent(world), await world.client()];
+			const status = async (name: 'showSavings' | 'clientSavings' | 'clientCharts') =>
+				(await other.call(name, { client_id: one.client.id })).status;
+			expect([await status('showSavings'), await status('clientSavings'), await status('clientCharts')]).toEqual([403, 403, 403]);
+			expect((await other.call('explainSavings', { agent_id: one.id })).status).toBe(404);
+			expect((await world.admin.call('showSavings', { client_id: 'nobody' })).status).toBe(404);
+			for (const month of ['2026-13', '2026', 'x', '2026-1'])
+				expect((await world.admin.call('showSavings', { client_id: one.client.id, month })).body.code).toBe('VALIDATION_ERROR');
+			for (const cursor of ['x', Buffer.from('1:x').toString('base64url'), Buffer.from('abc').toString('base64url')])
+				expect((await world.admin.call('explainSavings', { agent_id: one.id, cursor })).body.code).toBe('INVALID_CURSOR');
+			const line = { instance_id: one.instanceId, start: 10, end: 10, cost: 1 };
+			expect((await world.admin.call('reconcileSavings', { lines: [line] })).body.code).toBe('VALIDATION_ERROR');
+			expect((await world.admin.call('reconcileSavings', { lines: Array.from({ length: 1001 }, () => line) })).body.code).toBe(
+				'VALIDATION_ERROR',
+			);
+		});
+	});
+
+	it('are set against a bill, each difference with its cause', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		const from = world.now();
+		await alive(HOUR, agent.client, [agent.id]);
+		await costs(agent, agent.id, 'a', 0.05);
+		await settle();
+		const bill = (cost: number, more: object = {}) => ({ instance_id: agent.instanceId, start: from, end: from + HOUR, cost, ...more });
+		const lines = [
+			bill(0.04),
+			bill(0.06),
+			bill(0.08, { start: from - HOUR }),
+			{ instance_id: 'i-0stranger', start: from, end: from + HOUR, cost: 0.01 },
+		];
+		expect((await agent.client.call('reconcileSavings', { lines })).status).toBe(403);
+		const { body } = await world.admin.call('reconcileSavings', { client_id: agent.client.id, lines });
+		expect(body.lines.map(({ cause }) => cause)).toEqual(['agrees', 'price', 'before-books', 'not-booked']);
+		expect(micros(body.difference)).toBe(micros(body.billed) - micros(body.booked));
+		expect(body.byCause.map(({ cause }) => cause)).toEqual(['agrees', 'price', 'before-books', 'not-booked']);
+	});
+});
