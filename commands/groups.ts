@@ -21,12 +21,12 @@ export const GROUPS: readonly Group[] = [
 		load: async () => (await import('./emergencies/index.ts')).emergenciesCommand,
 	},
 	{ name: 'commands', summary: 'Orders to agents', load: async () => (await import('./commands/index.ts')).commandsCommand },
+	{ name: 'history', summary: 'What has happened', load: async () => (await import('./history/index.ts')).historyCommand },
 	{
 		name: 'savings',
 		summary: 'What was saved, and how it is known',
 		load: async () => (await import('./savings/index.ts')).savingsCommand,
 	},
-	{ name: 'history', summary: 'What has happened', load: async () => (await import('./history/index.ts')).historyCommand },
 	{ name: 'activity', summary: 'What happened', load: async () => (await import('./activity/index.ts')).activityCommand },
 	{
 		name: 'notifications',

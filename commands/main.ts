@@ -6,6 +6,8 @@ import { GROUPS } from './groups.ts';
 import { healthCommand } from './health.ts';
 import { helpCommand } from './help.ts';
 import { report } from './report.ts';
+import { searchCommand } from './search.ts';
+import { statsCommand } from './stats.ts';
 import { readVersion } from './version.ts';
 
 /** A command that another face of the program brings along. */
@@ -89,6 +91,8 @@ export const main = async (argv: readonly string[], host: Host, attachments: rea
 		for (const attach of attachments) program.addCommand(attach(context));
 		await addGroups(program, context, new Set(argv));
 		program.addCommand(healthCommand(context));
+		program.addCommand(statsCommand(context));
+		program.addCommand(searchCommand(context));
 		program.addCommand(helpCommand(context, (words) => showHelp(program, words)));
 		dress(program, host);
 		if (argv.length === 0) program.outputHelp();

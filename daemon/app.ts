@@ -170,13 +170,34 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 	return app;
 };
 
+/** Routes that read no body: what is sent, whatever it is and however long, is dropped as it comes, so that whoever sends it hears the answer. */
+const UNREAD: ReadonlySet<string> = new Set(
+	Object.values<Operation>(operations).flatMap(({ ignoresBody, method, path }) => (ignoresBody ? `${method} ${path}` : [])),
+);
+
+const dropBodies = (app: FastifyInstance): void => {
+	app.removeAllContentTypeParsers();
+	app.addContentTypeParser('*', (_, body, done) => {
+		body.once('end', () => done(null, undefined));
+		body.once('error', (error) => done(error));
+		body.resume();
+	});
+};
+
 const registerRoutes = (app: FastifyInstance, routes: ReadonlyMap<string, Route>, corsOrigins: readonly string[]): void => {
 	const known = new Map<string, HTTPMethods[]>();
 	for (const [key, handler] of routes) {
 		const [method = 'GET', path = '/'] = key.split(' ') as [HTTPMethods, string];
 		known.set(path, [...(known.get(path) ?? []), method]);
 		// A HEAD on a route of the agents could claim a command.
-		app.route({ method, url: colons(path), exposeHeadRoute: !path.startsWith('/api/agents'), handler });
+		const route = { method, url: colons(path), exposeHeadRoute: !path.startsWith('/api/agents'), handler };
+		if (UNREAD.has(key)) {
+			app.register((within, _, done) => {
+				dropBodies(within);
+				within.route(route);
+				done();
+			});
+		} else app.route(route);
 	}
 	const everything = corsOrigins.includes('*');
 	if (corsOrigins.length > 0) {

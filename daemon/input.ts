@@ -56,7 +56,7 @@ const isEmpty = (query: object): boolean => {
 export const createMerge = (operation: Operation): ((request: FastifyRequest) => object) => {
 	const inPath = pathParameters(operation.path);
 	const elsewhere = Object.keys(operation.input.shape).filter((key) => !inPath.includes(key));
-	const takesBody = operation.method !== 'GET' && operation.method !== 'DELETE';
+	const takesBody = operation.method !== 'GET' && operation.method !== 'DELETE' && !operation.ignoresBody;
 
 	return (request) => {
 		const body = takesBody ? request.body : undefined;

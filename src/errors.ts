@@ -13,6 +13,7 @@ export type Kind =
 	| 'method'
 	| 'limited'
 	| 'unavailable'
+	| 'unimplemented'
 	| 'pending'
 	| 'ended_badly'
 	| 'schema'
@@ -31,6 +32,7 @@ export const KINDS: Readonly<Record<Kind, { status: number; exit: number }>> = {
 	method: { status: 405, exit: 2 },
 	limited: { status: 429, exit: 7 },
 	unavailable: { status: 503, exit: 7 },
+	unimplemented: { status: 501, exit: 1 },
 	pending: { status: 202, exit: 8 },
 	ended_badly: { status: 500, exit: 9 },
 	schema: { status: 503, exit: 10 },

@@ -13,10 +13,14 @@ import type { Accepted, Given, Operation, Payload } from './operation.ts';
 import * as poolAnalytics from './pool-analytics.ts';
 import * as priceAlerts from './price-alerts.ts';
 import * as priceHistory from './price-history.ts';
+import * as models from './models.ts';
+import * as overview from './overview.ts';
 import * as prices from './prices.ts';
 import * as replicas from './replicas.ts';
 import * as retention from './retention.ts';
 import * as savings from './savings.ts';
+import * as search from './search.ts';
+import * as statistics from './statistics.ts';
 import * as system from './system.ts';
 import * as tokens from './tokens.ts';
 import * as webhooks from './webhooks.ts';
@@ -46,6 +50,10 @@ export const operations = {
 	...only(replicas),
 	...only(emergencies),
 	...only(jobs),
+	...only(overview),
+	...only(statistics),
+	...only(search),
+	...only(models),
 	...only(retention),
 	...only(savings),
 	...only(notifications),

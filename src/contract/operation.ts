@@ -43,6 +43,8 @@ export type Operation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
 	readonly routine: boolean;
 	/** Honours X-Request-ID as an idempotency key (endpoints.md section B). */
 	readonly idempotent: boolean;
+	/** Whatever body is sent, of any media type, is read and dropped. */
+	readonly ignoresBody: boolean;
 	/** Only read its answer, never run it in process: health and metrics speak about the daemon. */
 	readonly daemonOnly: boolean;
 };
@@ -50,7 +52,9 @@ export type Operation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
 type Declared<I extends z.ZodObject, O extends z.ZodType, R extends Rendering> = Pick<
 	Operation<I, O>,
 	'id' | 'method' | 'path' | 'access' | 'summary' | 'input' | 'output'
-> & { rendering?: R } & Partial<Pick<Operation, 'status' | 'statusOf' | 'legacyBare' | 'routine' | 'idempotent' | 'daemonOnly'>>;
+> & { rendering?: R } & Partial<
+		Pick<Operation, 'status' | 'statusOf' | 'legacyBare' | 'routine' | 'idempotent' | 'daemonOnly' | 'ignoresBody'>
+	>;
 
 /** Declares an operation once; the defaults are an object answer with status 200. */
 export const operation = <I extends z.ZodObject, O extends z.ZodType, const R extends Rendering = 'object'>(
@@ -61,6 +65,7 @@ export const operation = <I extends z.ZodObject, O extends z.ZodType, const R ex
 	routine: false,
 	idempotent: false,
 	daemonOnly: false,
+	ignoresBody: false,
 	...declared,
 	rendering: (declared.rendering ?? 'object') as R,
 });

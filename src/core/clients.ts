@@ -9,6 +9,7 @@ import {
 	clientById,
 	clientByName,
 	clientCounts,
+	endedHosts,
 	listClientRows,
 	removeClient,
 	saveClient,
@@ -41,7 +42,7 @@ const show = (client: Client, counts: Counts, saved: SavingsFigures | undefined)
 	testClient: client.test_client === 1,
 });
 
-const NONE: Counts = { online: 0, offline: 0, total: 0, active: 0, zombie: 0, terminated: 0 };
+const NONE: Counts = { online: 0, offline: 0, total: 0, active: 0, zombie: 0 };
 
 /** #2 */
 export const listClients =
@@ -169,13 +170,19 @@ export const showClient =
 	(context: Context) =>
 	async (input: Valid<'showClient'>): Promise<Output<'showClient'>> => {
 		const client = await clientNamed(context.store.read, input.client_id);
-		const counts = (await clientCounts(context.store.read, [client.id])).get(client.id) ?? NONE;
+		const { read } = context.store;
+		const [found, ended, saved] = await Promise.all([
+			clientCounts(read, [client.id]),
+			endedHosts(read, client.id),
+			savingsOf(read, { clientId: client.id }, context.clock.now()),
+		]);
+		const counts = found.get(client.id) ?? NONE;
 		const defaults = defaultSettings(context.settings.terminateWaitSeconds);
 		return {
-			...show(client, counts, await savingsOf(context.store.read, { clientId: client.id }, context.clock.now())),
+			...show(client, counts, saved),
 			clientStatus: client.status,
 			agents: { online: counts.online, offline: counts.offline, total: counts.total },
-			instanceCounts: { active: counts.active, zombie: counts.zombie, terminated: counts.terminated },
+			instanceCounts: { active: counts.active, zombie: counts.zombie, terminated: ended },
 			configuration: {
 				defaultAutoTerminate: defaults.auto_terminate_enabled === 1,
 				defaultTerminateWaitSeconds: defaults.terminate_wait_seconds,

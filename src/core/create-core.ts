@@ -3,6 +3,7 @@ import { SpotError } from '../errors.ts';
 import { asUnavailable } from '../store/open.ts';
 import { listActivity } from './activity.ts';
 import * as adminTokens from './admin-tokens.ts';
+import { agentDecisions } from './agent-decisions.ts';
 import * as agentDeletion from './agent-deletion.ts';
 import * as agentSettings from './agent-settings.ts';
 import * as agentSwitches from './agent-switches.ts';
@@ -20,6 +21,7 @@ import * as emergencies from './emergencies.ts';
 import { createFeed } from './feed.ts';
 import { createFleetGauges } from './fleet-gauges.ts';
 import { forceSwitch } from './force-switch.ts';
+import * as growth from './growth.ts';
 import { idempotent } from './idempotency.ts';
 import type { Core } from './index.ts';
 import { instanceMetrics } from './instance-metrics.ts';
@@ -27,6 +29,7 @@ import * as instances from './instances.ts';
 import * as jobHandlers from './job-handlers.ts';
 import { JOBS } from './jobs.ts';
 import { createLiveness } from './liveness.ts';
+import * as models from './models.ts';
 import { createNoticeLane } from './notice-lane.ts';
 import * as notices from './notices.ts';
 import * as notifications from './notifications.ts';
@@ -34,6 +37,7 @@ import * as poolAnalytics from './pool-analytics.ts';
 import * as priceAlerts from './price-alerts.ts';
 import * as priceHistory from './price-history.ts';
 import { watchPrices } from './price-watch.ts';
+import * as overview from './overview.ts';
 import { createPriceWriter } from './price-writer.ts';
 import * as prices from './prices.ts';
 import { promoteInstance } from './promote-instance.ts';
@@ -48,6 +52,8 @@ import { runRetention, showRetention } from './retention.ts';
 import * as routine from './routine.ts';
 import * as savings from './savings-routes.ts';
 import { createScheduler, type Job } from './scheduler.ts';
+import { search } from './search.ts';
+import * as statistics from './statistics.ts';
 import { markServing } from './sweeps.ts';
 import { switchReport } from './switch-report.ts';
 import * as terminations from './terminations.ts';
@@ -193,6 +199,29 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		runJob: jobHandlers.runJob(context, jobs),
 		pauseJob: jobHandlers.pauseJob(context, jobs),
 		resumeJob: jobHandlers.resumeJob(context, jobs),
+		adminStats: overview.adminStats(context),
+		clientsGrowth: growth.clientsGrowth(context),
+		systemHealth: overview.systemHealth(context, jobs),
+		healthSummary: overview.healthSummary(context),
+		healthSummaryOld: overview.healthSummary(context),
+		operationalMetrics: overview.operationalMetrics(context),
+		consolidationJobs: overview.consolidationJobs(context, jobs),
+		emergencyEvents: overview.emergencyEvents(context),
+		agentStats: overview.agentStats(context),
+		uptimeStats: growth.uptimeStats(context),
+		agentDecisions: agentDecisions(context),
+		agentStatistics: statistics.agentStatistics(context),
+		agentStatisticsOld: statistics.agentStatistics(context),
+		instanceLogs: statistics.instanceLogs(context),
+		poolStatistics: statistics.poolStatistics(context),
+		poolStatisticsOld: statistics.poolStatistics(context),
+		search: search(context),
+		searchOld: search(context),
+		uploadEngine: models.withoutEngine,
+		uploadModel: models.withoutEngine,
+		activateModel: models.withoutEngine,
+		fallbackModel: models.withoutEngine,
+		listModelSessions: models.listModelSessions,
 		showRetention: showRetention(context, jobs),
 		runRetention: runRetention(context, jobs),
 		listNotifications: notifications.listNotifications(context),

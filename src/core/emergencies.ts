@@ -17,7 +17,7 @@ const DAY = 86_400_000;
 const planOf = ({ plan }: Emergency): readonly PlanEntry[] => JSON.parse(plan) as PlanEntry[];
 
 /** An emergency as operators see it. */
-const shown = (row: Emergency & { logical_agent_id: string }): Output<'showEmergency'> => ({
+export const shown = (row: Emergency & { logical_agent_id: string }): Output<'showEmergency'> => ({
 	id: row.id,
 	client_id: row.client_id,
 	agent_id: row.agent_id,

@@ -9,11 +9,14 @@ import { type Job, TICK_MS } from './scheduler.ts';
 
 type Row = Output<'listJobs'>['items'][number];
 
+/** Running while somebody has its lease; a row is made when a daemon first runs jobs. */
+export const jobState = (row: JobRow | undefined): Row['state'] => (row?.paused === 1 ? 'paused' : row?.held === 1 ? 'running' : 'waiting');
+
 const show = (job: Job, row: JobRow | undefined): Row => ({
 	name: job.name,
 	summary: job.summary,
 	every_seconds: job.everyMs / 1000,
-	state: row?.paused === 1 ? 'paused' : row?.held === 1 ? 'running' : 'waiting',
+	state: jobState(row),
 	owner: row?.held === 1 ? row.owner : null,
 	token: row?.token ?? 0,
 	last_started_at: isoOr(row?.started_at ?? null),

@@ -1,4 +1,5 @@
 import { coordinate } from './coordinator.ts';
+import { COUNT_MS, countMachines, LOOK_MS, look } from './growth.ts';
 import { countHeartbeats, HEARTBEAT_MS } from './heartbeats.ts';
 import { pruneAnswers } from './idempotency.ts';
 import { keepLedger } from './ledger.ts';
@@ -63,6 +64,8 @@ export const JOBS: readonly Job[] = [
 	},
 	{ name: 'webhooks', summary: 'Sends notifications to the webhooks that want them', everyMs: 2 * SECOND, run: sendDue },
 	{ name: 'deliveries', summary: 'Forgets deliveries to webhooks that arrived a week ago', everyMs: MINUTE, run: pruneDeliveries },
+	{ name: 'overview', summary: 'Counts the clients of the day, and looks which agents are online', everyMs: LOOK_MS, run: look },
+	{ name: 'machines', summary: 'Counts the machines of each client that have ended', everyMs: COUNT_MS, run: countMachines },
 	{ name: 'changes', summary: 'Forgets old entries of the change log', everyMs: MINUTE, run: ({ feed, store }) => feed.prune(store) },
 	{ name: 'answers', summary: 'Forgets answers that were kept for repeated requests', everyMs: MINUTE, run: pruneAnswers },
 	{

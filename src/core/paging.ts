@@ -30,3 +30,25 @@ export const pageOf = <R, T>(
 	const last = shown.at(-1);
 	return { items: shown.map(show), nextCursor: rows.length > limit && last !== undefined ? cursorAfter(id(last)) : null };
 };
+
+const invalid = (): SpotError =>
+	new SpotError('invalid', 'INVALID_CURSOR', 'the cursor is not one that this list has answered', {
+		hint: 'leave it out to begin at the first page',
+	});
+
+/** As {@link readCursor}, of a list whose rows have numbers for ids. */
+export const readNumber = (cursor: string | undefined): number | null => {
+	const id = readCursor(cursor);
+	if (id === null) return null;
+	if (!/^\d{1,15}$/.test(id)) throw invalid();
+	return Number(id);
+};
+
+/** As {@link readCursor}, of a list that is sorted by a number before the id: the last row's id was `number:id`. */
+export const readPair = (cursor: string | undefined): { readonly first: number; readonly id: string } | null => {
+	const given = readCursor(cursor);
+	if (given === null) return null;
+	const [, first, id] = /^(\d{1,15}):(.+)$/.exec(given) ?? [];
+	if (first === undefined || id === undefined) throw invalid();
+	return { first: Number(first), id };
+};

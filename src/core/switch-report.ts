@@ -5,7 +5,7 @@ import { addHost, type Host, hostByHandle, hostNamedBy, primaryOf, saveHost } fr
 import { hostPrice } from '../store/prices.ts';
 import { confirmEnd } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
-import { addSwitch, type SwitchRecord, saveSwitch, switchOf, switchOfCommand } from '../store/switches.ts';
+import { addSwitches, type SwitchRecord, saveSwitch, switchOf, switchOfCommand } from '../store/switches.ts';
 import type { Caller } from './caller.ts';
 import { callingHostWith, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
@@ -176,7 +176,7 @@ const corrected = async (work: Work, guess: Host, machine: Host, command: Comman
 	const { context, tx, journal, agent, host, report, now, isNew = false } = work;
 	const wrong = await switchOfCommand.first(tx, { agent_id: agent.id, command_id: command.id });
 	if (wrong !== undefined)
-		await saveSwitch.later(tx, {
+		await saveSwitch(tx, wrong, {
 			...wrong,
 			command_id: null,
 			success: 0,
@@ -235,7 +235,7 @@ const filled = async (work: Work, earlier: SwitchRecord, command: Command | null
 		impact_micros: impactOf(merged.old_spot_micros, merged.new_spot_micros, merged.ondemand_micros, merged.old_mode, merged.new_mode),
 		evidence: 'report',
 	};
-	await saveSwitch.later(tx, record);
+	await saveSwitch(tx, earlier, record);
 	noteDowntime(journal, earlier, record);
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	if (command !== null && command.reported_at === null && command.status === 'completed') {
@@ -280,7 +280,7 @@ const takenOver = async (work: Work, machine: Host, command: Command | null): Pr
 		generation: agent.generation,
 		created_at: now,
 	};
-	await addSwitch.later(tx, record);
+	await addSwitches(tx, [record]);
 	noteDowntime(journal, null, record);
 	if (command !== null) await nameMachine.later(tx, { id: command.id, instance_id: machine.instance_id });
 	if (report.oldTerminatedAt !== null) await ended(work, host);

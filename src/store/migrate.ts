@@ -7,6 +7,7 @@ import { priceReports } from './migrations/0004-price-reports.ts';
 import { ledger } from './migrations/0005-ledger.ts';
 import { notifications } from './migrations/0006-notifications.ts';
 import { alerts } from './migrations/0009-alerts.ts';
+import { overview } from './migrations/0008-overview.ts';
 import { retention } from './migrations/0010-retention.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
@@ -27,6 +28,7 @@ const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0004', priceReports],
 	['0005', ledger],
 	['0006', notifications],
+	['0008', overview],
 	['0009', alerts],
 	['0010', retention],
 ];

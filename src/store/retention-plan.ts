@@ -168,7 +168,15 @@ export const RETENTION = {
 	price_watch: { kept: 'goes with its alert' },
 	webhook: { kept: 'goes when an operator deletes it' },
 	webhook_delivery: { kept: 'goes with its notification; what was delivered, after a week by the job that sends' },
+	switch_tally: { kept: 'one row an agent and cause, goes with the agent' },
+	fleet_day: { kept: 'one row a day' },
+	client_day: { kept: 'one row a client and day' },
+	client_ended: { kept: 'one row a client' },
 	retention_rule: { kept: 'one row a rule' },
+	switch_tally: { kept: 'one row an agent and cause, goes with the agent' },
+	fleet_day: { kept: 'one row a day' },
+	client_day: { kept: 'one row a client and day; the job "overview" forgets them after 400 days' },
+	client_ended: { kept: 'one row a client, goes with it' },
 } as const satisfies { readonly [T in keyof Tables | 'price_raw']: Rule | Kept };
 
 type Plan = typeof RETENTION;

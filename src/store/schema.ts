@@ -1,6 +1,7 @@
 import type { Generated } from 'kysely';
 import type { CostSegmentTable, LedgerFactTable, LedgerHostTable, LedgerStateTable, LedgerTotalTable } from './tables/ledger.ts';
 import type { PriceAlertTable, PriceHourStateTable, PriceHourTable, PriceWatchTable } from './tables/prices.ts';
+import type { ClientDayTable, ClientEndedTable, FleetDayTable, SwitchTallyTable } from './tables/overview.ts';
 import type { RetentionRuleTable } from './tables/retention.ts';
 import type { WebhookDeliveryTable, WebhookTable } from './tables/webhooks.ts';
 
@@ -41,6 +42,10 @@ export type Tables = {
 	ledger_state: LedgerStateTable;
 	ledger_total: LedgerTotalTable;
 	cost_segment: CostSegmentTable;
+	switch_tally: SwitchTallyTable;
+	fleet_day: FleetDayTable;
+	client_day: ClientDayTable;
+	client_ended: ClientEndedTable;
 	retention_rule: RetentionRuleTable;
 	price_hour: PriceHourTable;
 	price_hour_state: PriceHourStateTable;

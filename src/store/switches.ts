@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { multiRow } from './multi-row.ts';
 import type { SwitchTable } from './schema.ts';
 import { type Db, statement } from './statement.ts';
+import { tallySwitches } from './switch-tally.ts';
 
 export type SwitchRecord = SwitchTable;
 
@@ -54,7 +55,7 @@ const switchColumns = [
 	'generation',
 ] as const satisfies ReadonlyArray<keyof SwitchTable>;
 
-export const addSwitch = statement<SwitchRecord>()((db, v) =>
+const addSwitch = statement<SwitchRecord>()((db, v) =>
 	db.insertInto('switch_record').values({
 		id: v('id'),
 		client_id: v('client_id'),
@@ -64,21 +65,28 @@ export const addSwitch = statement<SwitchRecord>()((db, v) =>
 	}),
 );
 
-/** Adds switch records: one statement for several. */
+/** Adds switch records, and counts them: two statements for any number. */
 export const addSwitches = async (tx: Db, records: readonly SwitchRecord[]): Promise<void> => {
 	const [first] = records;
-	if (records.length === 1 && first !== undefined) return addSwitch.later(tx, first);
-	await addManySwitches(
-		tx,
-		records.map((record) => SWITCH.map((column) => record[column])),
-	);
+	if (records.length === 1 && first !== undefined) await addSwitch.later(tx, first);
+	else
+		await addManySwitches(
+			tx,
+			records.map((record) => SWITCH.map((column) => record[column])),
+		);
+	await tallySwitches(tx, records, []);
 };
 
 const SWITCH = ['id', 'client_id', 'agent_id', 'created_at', ...switchColumns] as const;
 const addManySwitches = multiRow('switch_record', SWITCH, '');
 
 /** Rewrites a switch record: a report that fills what a registration had to leave open. */
-export const saveSwitch = statement<SwitchRecord>()((db, v) =>
+export const saveSwitch = async (tx: Db, before: SwitchRecord, after: SwitchRecord): Promise<void> => {
+	await rewriteSwitch.later(tx, after);
+	await tallySwitches(tx, [after], [before]);
+};
+
+const rewriteSwitch = statement<SwitchRecord>()((db, v) =>
 	db.updateTable('switch_record').set(pick(switchColumns, v)).where('id', '=', v('id')),
 );
 

@@ -6,7 +6,7 @@ import { imminent, readyReplica } from './replica-scene.ts';
 
 /**
  * Whoever changes one of these changes what a switch costs on every machine: see `npm run bench`. What changes a role enters it into the books by
- * one of them, and each notification is queued for the webhooks by another; neither waits for an answer.
+ * one of them, each notification is queued for the webhooks by another, and a switch is counted by a third; none waits for an answer.
  */
 const EXPECTED = {
 	registerNew: 13,
@@ -19,12 +19,12 @@ const EXPECTED = {
 	ack: 6,
 	/** The command's own row says whose it is. */
 	ackAfterReport: 2,
-	registerOrdered: 24,
-	report: 18,
+	registerOrdered: 25,
+	report: 19,
 	/** One more reads what the host said of its own price. */
-	reportWithoutPrice: 19,
+	reportWithoutPrice: 20,
 	/** Notices are decided in sets: the same for one and for sixty-four, but for what each writes. */
-	notice: 25,
+	notice: 26,
 	repeatedNotice: 10,
 };
 

@@ -37,6 +37,10 @@ const TABLES = Object.keys({
 	ledger_state: 1,
 	ledger_total: 1,
 	cost_segment: 1,
+	switch_tally: 1,
+	fleet_day: 1,
+	client_day: 1,
+	client_ended: 1,
 	retention_rule: 1,
 	price_hour: 1,
 	price_hour_state: 1,
@@ -46,6 +50,7 @@ const TABLES = Object.keys({
 
 /** What time alone changes, or a job of its own accord. */
 const RESTLESS = new Set<string>([
+	...['fleet_day', 'client_day', 'client_ended'],
 	...['host_liveness', 'service_clock', 'change_log', 'job', 'retention_rule'],
 	...['ledger_fact', 'ledger_host', 'ledger_state', 'ledger_total', 'cost_segment'],
 	...['price_hour', 'price_hour_state'],
