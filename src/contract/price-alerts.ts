@@ -49,7 +49,10 @@ export const createPriceAlert = operation({
 	status: 201,
 });
 
-const one = { client_id: id, alert_id: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER) };
+/** In a path anything is accepted: what is no number of an alert names none. */
+const number = z.union([z.string(), z.number()]).transform((given) => (/^[1-9]\d{0,14}$/.test(String(given)) ? Number(given) : 0));
+
+const one = { client_id: id, alert_id: number };
 
 /** Turns an alert on or off; one that is turned on begins with the side the price is on then. Errors: 404. */
 export const setPriceAlert = operation({

@@ -20,7 +20,7 @@ import { poolQuotes } from '../store/prices.ts';
 import type { Db } from '../store/statement.ts';
 import type { Direction } from '../store/tables/prices.ts';
 import { actorOf, type Caller } from './caller.ts';
-import { clientNamed, noClient } from './client-named.ts';
+import { noClient } from './client-named.ts';
 import type { Context } from './context.ts';
 import { pageOf, readCursor } from './paging.ts';
 import { dollars, micros } from './report.ts';
@@ -60,7 +60,6 @@ export const listPriceAlerts =
 	(context: Context) =>
 	async (input: Valid<'listPriceAlerts'>): Promise<Output<'listPriceAlerts'>> => {
 		const db = context.store.read;
-		await clientNamed(db, input.client_id);
 		const cursor = readCursor(input.cursor);
 		const after = cursor === null ? null : Number(cursor);
 		if (after !== null && !Number.isSafeInteger(after)) {

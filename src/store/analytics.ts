@@ -44,7 +44,7 @@ const downtimeGroups = statement<{ client_id: string; since: number }>()((db, v)
 		])
 		.where('client_id', '=', v('client_id'))
 		.where('created_at', '>=', v('since'))
-		.groupBy(['trigger_type', 'success', 'seconds']),
+		.groupBy(['seconds', 'trigger_type', 'success']),
 );
 
 /** How long switches of a client took its traffic down since a time, in groups; milliseconds. One statement, on the index alone. */

@@ -54,7 +54,7 @@ const fromClean = statement<Range>()((db, v, dialect) =>
 			sql<number>`count(*)`.as('points'),
 			sql<number>`sum(case when data_source = 'interpolated' then 1 else 0 end)`.as('synthetic'),
 			sql<number>`sum(spot_micros)`.as('spot_sum'),
-			sql<number>`sum(spot_micros * 1.0 * spot_micros)`.as('square_sum'),
+			sql<number>`sum(spot_micros * 1e0 * spot_micros)`.as('square_sum'),
 			sql<number>`coalesce(sum(ondemand_micros), 0)`.as('ondemand_sum'),
 			sql<number>`count(ondemand_micros)`.as('ondemand_points'),
 		])

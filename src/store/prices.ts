@@ -160,8 +160,11 @@ export const poolQuotes = statement<{ one: string; other: string }>()((db, v) =>
 			join.onRef('c.pool_id', '=', 'p.id').on('c.bucket', '=', (eb) =>
 				eb
 					.selectFrom('price_clean as n')
-					.select((row) => row.fn.max('n.bucket').as('newest'))
-					.whereRef('n.pool_id', '=', 'p.id'),
+					.select('n.bucket')
+					.whereRef('n.pool_id', '=', 'p.id')
+					// Not max(): MariaDB would read every price of the pool for it.
+					.orderBy('n.bucket', 'desc')
+					.limit(sql.lit(1)),
 			),
 		)
 		.selectAll('p')

@@ -201,7 +201,7 @@ export const INPUTS: { readonly [N in Exclude<Name, DaemonName>]: (scene: Scene)
 	setPriceAlert: ({ clientId, alertId }) => ({ client_id: clientId, alert_id: alertId, enabled: true }),
 	deletePriceAlert: ({ clientId, alertId }) => ({ client_id: clientId, alert_id: alertId }),
 	switchRecommendation: ({ agentId }) => ({ agent_id: agentId }),
-	issueSwitchCommand: ({ agentId }) => ({ agent_id: agentId, target_pool: 'c5.large.us-east-1b' }),
+	issueSwitchCommand: ({ agentId }) => ({ agent_id: agentId, target_pool: 'c5.large.us-east-1a' }),
 	flipAgent: ({ agentId }) => ({ agent_id: agentId }),
 	putSettings: ({ agentId }) => ({ agent_id: agentId, auto_terminate_enabled: false }),
 	agentSwitch: ({ agentId }) => ({ agent_id: agentId, target_mode: 'ondemand' }),
