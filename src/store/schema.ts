@@ -1,7 +1,7 @@
 import type { Generated } from 'kysely';
 import type { CostSegmentTable, LedgerFactTable, LedgerHostTable, LedgerStateTable, LedgerTotalTable } from './tables/ledger.ts';
-import type { PriceAlertTable, PriceHourStateTable, PriceHourTable, PriceWatchTable } from './tables/prices.ts';
 import type { ClientDayTable, ClientEndedTable, FleetDayTable, SwitchTallyTable } from './tables/overview.ts';
+import type { PriceAlertTable, PriceHourStateTable, PriceHourTable, PriceWatchTable } from './tables/prices.ts';
 import type { RetentionRuleTable } from './tables/retention.ts';
 import type { WebhookDeliveryTable, WebhookTable } from './tables/webhooks.ts';
 
