@@ -65,6 +65,14 @@ export const webhookNamed = async (db: Db, id: string): Promise<Webhook> => {
 	return row;
 };
 
+/** Errors: 409 TOO_MANY_WEBHOOKS where as many are enabled as may be. */
+const checkRoom = async (tx: Db): Promise<void> => {
+	if ((await countWebhooks(tx)) < MOST_WEBHOOKS) return;
+	throw new SpotError('conflict', 'TOO_MANY_WEBHOOKS', `${MOST_WEBHOOKS} webhooks are enabled already`, {
+		hint: 'turn one off: spotctl notifications webhooks update ID --enabled off',
+	});
+};
+
 export const listWebhooks =
 	(context: Context) =>
 	async (input: Valid<'listWebhooks'>): Promise<Output<'listWebhooks'>> => {
@@ -83,10 +91,7 @@ export const createWebhook =
 		context.unit(caller, async (tx, journal) => {
 			const url = guarded(context, input.url);
 			const client = input.client_id === null || input.client_id === undefined ? null : await clientNamed(tx, input.client_id);
-			if ((await countWebhooks(tx)) >= MOST_WEBHOOKS)
-				throw new SpotError('conflict', 'TOO_MANY_WEBHOOKS', `there are ${MOST_WEBHOOKS} webhooks already`, {
-					hint: 'delete one: spotctl notifications webhooks delete ID',
-				});
+			if (input.enabled !== false) await checkRoom(tx);
 			const id = context.ids.uuid();
 			const { secret, kept } = makeSecret(context, id);
 			const now = context.clock.now();
@@ -115,6 +120,7 @@ export const updateWebhook =
 	(input: Valid<'updateWebhook'>, caller: Caller): Promise<Output<'updateWebhook'>> =>
 		context.unit(caller, async (tx, journal) => {
 			const before = await webhookNamed(tx, input.webhook_id);
+			if (input.enabled === true && before.enabled === 0) await checkRoom(tx);
 			const fresh = input.rotate_secret === true ? makeSecret(context, before.id) : null;
 			const after: Webhook = {
 				...before,

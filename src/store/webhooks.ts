@@ -28,18 +28,17 @@ export const webhookById = statement<{ id: string }>()((db, v) => db.selectFrom(
 /** Those that are sent to. There are few: {@link MOST_WEBHOOKS}. */
 export const enabledWebhooks = statement<object>()((db) => db.selectFrom('webhook').selectAll().where('enabled', '=', 1));
 
-/** How many there may be: each has a lane of its own. */
+/** How many may be enabled: each has a lane of its own. */
 export const MOST_WEBHOOKS = 100;
 
-export const countWebhooks = async (db: Db): Promise<number> =>
-	Number(
-		(
-			await db
-				.selectFrom('webhook')
-				.select((eb) => eb.fn.countAll<number>().as('count'))
-				.executeTakeFirst()
-		)?.count ?? 0,
-	);
+export const countWebhooks = async (db: Db): Promise<number> => {
+	const row = await db
+		.selectFrom('webhook')
+		.select((eb) => eb.fn.countAll<number>().as('count'))
+		.where('enabled', '=', 1)
+		.executeTakeFirst();
+	return Number(row?.count ?? 0);
+};
 
 const COLUMNS = [
 	'id',

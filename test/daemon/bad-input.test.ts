@@ -215,6 +215,8 @@ describeEachDatabase('bad input', ({ kind, freshUrl }) => {
 	it('as an id in a path is nobody, whatever it is made of', () =>
 		allRefused(async () => {
 			for (const each of coreOperations) {
+				// Nobody's notification is answered as one that is read already (endpoints.md #66).
+				if (each.name === 'readNotification') continue;
 				const input = INPUTS[each.name](scene) as Record<string, unknown>;
 				for (const parameter of pathParameters(each.operation.path)) {
 					for (const id of STRANGE_IDS(String(input[parameter])).filter((strange) => strange !== input[parameter])) {
