@@ -2,6 +2,8 @@ import * as agents from './agents.ts';
 import * as clients from './clients.ts';
 import * as commands from './commands.ts';
 import * as emergencies from './emergencies.ts';
+import * as events from './events.ts';
+import * as exports from './exports.ts';
 import * as hosts from './hosts.ts';
 import * as instances from './instances.ts';
 import * as jobs from './jobs.ts';
@@ -30,6 +32,8 @@ export const operations = {
 	...only(prices),
 	...only(replicas),
 	...only(emergencies),
+	...only(events),
+	...only(exports),
 	...only(jobs),
 	...only(system),
 } as const;

@@ -14,6 +14,10 @@ import type { CoreDeps } from './core-deps.ts';
 import { createCounters } from './counters.ts';
 import { createDirectory } from './directory.ts';
 import * as emergencies from './emergencies.ts';
+import { createEventStreams } from './event-stream.ts';
+import { createEventTail } from './event-tail.ts';
+import { listEvents } from './events.ts';
+import * as exportHandlers from './exports.ts';
 import { createFeed } from './feed.ts';
 import { createFleetGauges } from './fleet-gauges.ts';
 import { forceSwitch } from './force-switch.ts';
@@ -60,6 +64,8 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 	const writer = createPriceWriter(store, clock);
 	const lane = createNoticeLane(context);
 	const scheduler = createScheduler(context, jobs);
+	const tail = createEventTail(store, clock);
+	const streams = createEventStreams(context, tail);
 	const stops: Array<() => void> = [];
 	const running = new Set<Promise<unknown>>();
 
@@ -136,6 +142,10 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		emergencyStatus: emergencies.emergencyStatus(context),
 		listEmergencies: emergencies.listEmergencies(context),
 		showEmergency: emergencies.showEmergency(context),
+		streamEvents: streams.handler,
+		listEvents: listEvents(context),
+		exportStats: exportHandlers.exportStats(context),
+		exportSwitches: exportHandlers.exportSwitches(context),
 		listJobs: jobHandlers.listJobs(context, jobs),
 		runJob: jobHandlers.runJob(context, jobs),
 		pauseJob: jobHandlers.pauseJob(context, jobs),
@@ -177,6 +187,7 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		},
 		stop: async () => {
 			for (const stop of stops.splice(0)) stop();
+			tail.stop();
 			await scheduler.stop();
 			await Promise.allSettled([...running]);
 			await writer.idle();

@@ -164,6 +164,10 @@ export const INPUTS: { readonly [N in Exclude<Name, DaemonName>]: (scene: Scene)
 	listEmergencies: () => ({}),
 	showEmergency: ({ emergencyId }) => ({ emergency_id: emergencyId }),
 	simulateNotice: ({ agentId }) => ({ agent_id: agentId, kind: 'rebalance' }),
+	streamEvents: () => ({}),
+	listEvents: ({ agentId }) => ({ agent_id: agentId }),
+	exportStats: () => ({}),
+	exportSwitches: ({ clientId }) => ({ client_id: clientId }),
 	listJobs: () => ({}),
 	runJob: () => ({ name: 'offline' }),
 	pauseJob: () => ({ name: 'answers' }),
@@ -178,11 +182,10 @@ export const INPUTS: { readonly [N in Exclude<Name, DaemonName>]: (scene: Scene)
 
 export type CoreOperation = { readonly name: keyof typeof INPUTS; readonly operation: Operation };
 
-/** Every operation the core answers. */
-export const coreOperations: readonly CoreOperation[] = (Object.keys(INPUTS) as (keyof typeof INPUTS)[]).map((name) => ({
-	name,
-	operation: operations[name] as unknown as Operation,
-}));
+/** Every operation the core answers, but for event streams, which have no end (test/daemon/event-stream.test.ts). */
+export const coreOperations: readonly CoreOperation[] = (Object.keys(INPUTS) as (keyof typeof INPUTS)[])
+	.map((name) => ({ name, operation: operations[name] as unknown as Operation }))
+	.filter(({ operation }) => operation.rendering !== 'sse');
 
 export const namesIn = ({ path }: Operation, ...names: readonly string[]): boolean =>
 	pathParameters(path).some((each) => names.includes(each));
