@@ -21,6 +21,8 @@ export const GROUPS: readonly Group[] = [
 		load: async () => (await import('./emergencies/index.ts')).emergenciesCommand,
 	},
 	{ name: 'commands', summary: 'Orders to agents', load: async () => (await import('./commands/index.ts')).commandsCommand },
+	{ name: 'events', summary: 'What happened, and what happens', load: async () => (await import('./events/index.ts')).eventsCommand },
+	{ name: 'export', summary: 'CSV files of switches and figures', load: async () => (await import('./export/index.ts')).exportCommand },
 	{ name: 'jobs', summary: 'Background work of the daemons', load: async () => (await import('./jobs/index.ts')).jobsCommand },
 	{ name: 'config', summary: 'The configuration in force', load: async () => (await import('./config/index.ts')).configCommand },
 	{ name: 'db', summary: 'The database: schema and integrity', load: async () => (await import('./db/index.ts')).dbCommand },

@@ -165,12 +165,12 @@ type Received = {
 };
 
 /** Sends a request; `silenceMs` is how long a body that has begun may be silent, 0 for ever. */
-const open = async (request: Request, token: string | null, signal: AbortSignal, silenceMs: number): Promise<Received> => {
+const open = async (request: Request, token: string | null, signal: AbortSignal, accept: string, silenceMs: number): Promise<Received> => {
 	const { request: undici } = await import('undici');
 	const { statusCode, headers, body } = await undici(request.url, {
 		method: request.method,
 		headers: {
-			accept: 'application/json, text/csv, text/event-stream',
+			accept,
 			// A proxy that injects a token may ask for bare answers; this client reads the envelope.
 			'x-response-format': 'envelope',
 			...(token === null ? {} : { authorization: `Bearer ${token}` }),
@@ -259,8 +259,9 @@ export const httpApi = (server: string, token: string | null, options: HttpOptio
 		};
 		let goesOn = false;
 		try {
-			const received = await open(request, token, running.signal, silenceOf(operation, timeoutMs));
 			const media = MEDIA[operation.rendering];
+			const accept = media === undefined ? 'application/json' : `${media}, application/json`;
+			const received = await open(request, token, running.signal, accept, silenceOf(operation, timeoutMs));
 			if (media !== undefined && received.status === 200 && received.header('content-type')?.startsWith(media)) {
 				cancel();
 				goesOn = true;

@@ -45,7 +45,8 @@ const readBlock = (block: string): StreamEvent | null => {
 export const readEvents = async function* (chunks: AsyncIterable<string>): AsyncGenerator<StreamEvent> {
 	let rest = '';
 	for await (const chunk of chunks) {
-		rest += chunk.replaceAll('\r\n', '\n');
+		// A line end may be cut in two.
+		rest = (rest + chunk).replaceAll('\r\n', '\n');
 		if (rest.length > LONGEST) throw new Error('an event of the stream is too long');
 		for (let end = rest.indexOf('\n\n'); end !== -1; end = rest.indexOf('\n\n')) {
 			const event = readBlock(rest.slice(0, end));
