@@ -60,7 +60,7 @@ describe('a CSV answer', () => {
 	it('that fails before its first row is an error answer as any other (D-49)', async () => {
 		const { send, answer } = await appWorld();
 		const failing = async function* (): AsyncGenerator<string[][]> {
-			throw new SpotError('missing', 'NOT_FOUND', 'no client "acme"');
+			yield await Promise.reject(new SpotError('missing', 'NOT_FOUND', 'no client "acme"'));
 		};
 		answer('exportSwitches', () => csvDownload('x.csv', ['a'], failing()));
 		const { status, headers, body } = await send({ ...EXPORT, token: 'acme' });
