@@ -11,8 +11,10 @@ import type { Context } from './context.ts';
 import { usd } from './report.ts';
 import { savingsByClient } from './savings.ts';
 
-/** Rows of one read: some milliseconds of the database, and of memory what a page of a list takes. */
+/** Clients of one read. */
 const PAGE = 1_000;
+/** Switches of one read. Reading and writing a thousand at once kept the daemon from everything else for 70 ms on a busy machine. */
+const SWITCHES_PAGE = 200;
 
 const STATS = ['Client ID', 'Name', 'Email', 'Total Savings ($)', 'Active Instances', 'Active Agents', 'Created At'];
 
@@ -100,7 +102,7 @@ const switchLine = (record: SwitchRecord): CsvCell[] => [
 	perHour(record.impact_micros),
 ];
 
-/** #39. One statement for each thousand switches. Errors: 404. */
+/** #39. One statement for the client, and one for each 200 switches. Errors: 404. */
 export const exportSwitches =
 	(context: Context) =>
 	({ client_id }: Valid<'exportSwitches'>): Download =>
@@ -111,10 +113,15 @@ export const exportSwitches =
 				const { read } = context.store;
 				const client = await clientNamed(read, client_id);
 				for (let after: string | null = null; ; ) {
-					const rows: SwitchRecord[] = await listSwitchRows(read, { clientId: client.id, instanceId: null, limit: PAGE - 1, after });
+					const rows: SwitchRecord[] = await listSwitchRows(read, {
+						clientId: client.id,
+						instanceId: null,
+						limit: SWITCHES_PAGE - 1,
+						after,
+					});
 					yield rows.map(switchLine);
 					const last = rows.at(-1);
-					if (rows.length < PAGE || last === undefined) return;
+					if (rows.length < SWITCHES_PAGE || last === undefined) return;
 					after = last.id;
 				}
 			})(),

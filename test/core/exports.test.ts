@@ -50,7 +50,7 @@ describeEachDatabase('the export of switches', ({ freshUrl }) => {
 		generation: 1,
 	});
 
-	it('has every one of them once, newest first, a thousand a statement (D-43)', async () => {
+	it('has every one of them once, newest first, 200 a statement (D-43)', async () => {
 		const agent = await makeAgent(world);
 		const all = Array.from({ length: MANY }, (_, n) => record(agent.client.id, agent.id, n));
 		await world.store.transact((tx) => addSwitches(tx, all));
@@ -65,6 +65,6 @@ describeEachDatabase('the export of switches', ({ freshUrl }) => {
 		expect(lines.map((line) => line.split(',')[1])).toEqual(all.map(({ old_instance_id }) => old_instance_id).reverse());
 		expect(lines.at(-2)).toMatch(/Z,i-1,i-2,spot,ondemand,N\/A,c5\.large\.us-east-1a,manual,0\.085000,-0\.001250$/);
 		expect(lines.at(-1)).toMatch(/,manual,0\.031250,N\/A$/);
-		expect(sent.length).toBe(4);
+		expect(sent.length).toBe(12);
 	});
 });
