@@ -33,6 +33,8 @@ export const GROUPS: readonly Group[] = [
 		summary: 'What people are told, and webhooks',
 		load: async () => (await import('./notifications/index.ts')).notificationsCommand,
 	},
+	{ name: 'events', summary: 'What happened, and what happens', load: async () => (await import('./events/index.ts')).eventsCommand },
+	{ name: 'export', summary: 'CSV files of switches and figures', load: async () => (await import('./export/index.ts')).exportCommand },
 	{ name: 'jobs', summary: 'Background work of the daemons', load: async () => (await import('./jobs/index.ts')).jobsCommand },
 	{
 		name: 'retention',

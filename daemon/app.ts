@@ -13,12 +13,14 @@ import type { Metrics } from '../src/metrics.ts';
 import { createFailureLimiter } from './auth.ts';
 import { asProblem, createFailureLog, sendProblem } from './failures.ts';
 import { readBody } from './input.ts';
+import type { OpenDashboard } from './open-dashboard.ts';
 import { type AnyHandler, createRoute, type RawAnswer, type Route, type RouteDeps } from './route.ts';
+import { createStreams } from './streams.ts';
 
 /** What of the configuration the HTTP face needs. */
 export type AppSettings = {
 	readonly trustProxy: boolean | readonly string[];
-	readonly openDashboard: boolean;
+	readonly openDashboard: OpenDashboard;
 	readonly corsOrigins: readonly string[];
 	/** Bytes. */
 	readonly bodyLimit: number;
@@ -49,7 +51,9 @@ const JSON_MEDIA = 'application/json';
 
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ \t]*(?:;|$)/;
 
-const CORS_HEADERS = ['Content-Type', 'Authorization', 'X-Request-ID', 'X-Response-Format', 'X-Client-ID'];
+const CORS_HEADERS = ['Content-Type', 'Authorization', 'X-Request-ID', 'X-Response-Format', 'X-Client-ID', 'Last-Event-ID'];
+
+const EXPOSED_HEADERS = ['X-Request-Id', 'Retry-After', 'X-Next-Cursor', 'Content-Disposition'];
 
 const colons = (path: string): string => path.replaceAll(/\{([a-z_]+)\}/g, ':$1');
 
@@ -123,6 +127,7 @@ const createServer = (options: AppOptions, badUrl: (request: FastifyRequest, rep
 /** The daemon's HTTP face: every operation of the contract, and the refusals that belong to none of them. */
 export const createApp = (options: AppOptions): FastifyInstance => {
 	const { core, clock, log, metrics, settings, daemonHandlers } = options;
+	const streams = createStreams();
 	const deps: RouteDeps = {
 		core,
 		clock,
@@ -132,6 +137,8 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 		failures: createFailureLog(log, clock),
 		countFailedLogin: metrics.counter('spotctl_failed_logins_total', 'Requests without a valid token'),
 		openDashboard: settings.openDashboard,
+		corsOrigins: settings.corsOrigins,
+		streams,
 	};
 	const handlers: Handlers<CoreName> & DaemonHandlers = { ...core.handlers, ...daemonHandlers };
 	const routes = new Map<string, Route>();
@@ -150,6 +157,8 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 		}
 		sendProblem(reply, new SpotError('invalid', 'BAD_REQUEST', 'the address has a broken percent-encoding'), request.id);
 	});
+	// Event streams never end by themselves, and the server closes when its last connection does.
+	app.addHook('preClose', async () => streams.end());
 	registerRoutes(app, routes, settings.corsOrigins);
 
 	app.setNotFoundHandler((request, reply) => {
@@ -205,7 +214,7 @@ const registerRoutes = (app: FastifyInstance, routes: ReadonlyMap<string, Route>
 			origin: everything ? '*' : [...corsOrigins],
 			methods: [...METHODS],
 			allowedHeaders: CORS_HEADERS,
-			exposedHeaders: ['X-Request-Id', 'Retry-After'],
+			exposedHeaders: EXPOSED_HEADERS,
 			maxAge: 600,
 			strictPreflight: false,
 		});

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import type { Operation } from '../src/contract/operation.ts';
+import { isStreamed, type Operation } from '../src/contract/operation.ts';
 import type { Clock } from '../src/deps.ts';
 import { SpotError } from '../src/errors.ts';
 
@@ -36,13 +36,22 @@ const tokenOfBody = (body: unknown): string | null => {
 	return typeof token === 'string' && token !== '' ? token : null;
 };
 
-/** The credential of a request, or null; the header wins over the body, which counts on agent and client operations only. */
+const tokenOfQuery = (query: unknown): string | null => {
+	const { token } = query as { token?: unknown };
+	return typeof token === 'string' && token !== '' ? token : null;
+};
+
+/**
+ * The credential of a request, or null; the header wins over the body, which counts on agent and client operations only, and over
+ * `?token=`, which counts on event streams and downloads only: a browser opens those without headers (endpoints.md section B).
+ */
 export const credentialOf = (request: FastifyRequest, operation: Operation): string | null => {
 	const { authorization } = request.headers;
 	if (authorization !== undefined) {
 		const token = tokenOfHeader(authorization);
 		if (token !== null) return token;
 	}
+	if (isStreamed(operation)) return tokenOfQuery(request.query);
 	return operation.access === 'agent' || operation.access === 'client' ? tokenOfBody(request.body) : null;
 };
 

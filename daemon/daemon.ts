@@ -14,6 +14,7 @@ import { migrate, refuse, schemaState } from '../src/store/migrate.ts';
 import { openStore, type Store } from '../src/store/open.ts';
 import { createPostWebhook } from '../src/webhook-http.ts';
 import { createApp } from './app.ts';
+import { checkOpenDashboard, openWarning } from './open-dashboard.ts';
 import { makeStateDir, readAdminToken, removeDaemonRecord, writeAdminToken, writeDaemonRecord } from './state.ts';
 import { createSystemHandlers } from './system.ts';
 
@@ -154,6 +155,7 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
 	};
 
 	try {
+		checkOpenDashboard(config.server.openDashboard, config.server.corsOrigins);
 		makeStateDir(config.stateDir);
 		const { url } = config.database;
 		const sqlite = url.startsWith('sqlite:');
@@ -193,6 +195,8 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
 		writeDaemonRecord(config.stateDir, record);
 		undo.unshift(() => removeDaemonRecord(config.stateDir, record));
 		log.info({ url: address, version, database: store.dialect.name, environment: config.server.environment }, 'listening');
+		const open = openWarning(config.server.openDashboard);
+		if (open !== null) log.warn({ host: config.server.host, origins: config.server.corsOrigins }, open);
 		if (!isLoopback(config.server.host)) {
 			log.warn(
 				{ host: config.server.host },

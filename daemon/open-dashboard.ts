@@ -1,19 +1,68 @@
 import type { Operation } from '../src/contract/operation.ts';
 import type { Principal } from '../src/core/caller.ts';
+import { SpotError } from '../src/errors.ts';
 
-/** Who reads without a token while `server.openDashboard` is on. */
-export const OPEN_DASHBOARD: Principal = { kind: 'admin', scope: 'read', tokenId: null, name: 'open-dashboard' };
+/** `server.openDashboard`: what somebody without any token may do. */
+export type OpenDashboard = 'off' | 'read' | 'full';
 
-/** What the old dashboard reads beside the 14 operations that have a bare form (contract/clients.md section 4). */
-export const DASHBOARD_READS: ReadonlySet<string> = new Set([
-	'stats.show',
-	'system.status',
-	'agents.list',
-	'instances.list',
-	'instances.pricing',
-	'instances.options',
-]);
+/** Whoever has no token while the dashboard is open: an admin of the scope that the operation needs. */
+export const openPrincipal = ({ access, method }: Operation): Principal => ({
+	kind: 'admin',
+	scope: access === 'admin' ? 'admin' : method === 'GET' ? 'read' : 'operate',
+	tokenId: null,
+	name: 'open-dashboard',
+});
 
-/** Whether open-dashboard mode answers this operation to somebody without a token: only what that page shows, nothing that changes anything. */
-export const isOpen = ({ id, method, legacyBare, access }: Operation): boolean =>
-	method === 'GET' && (access === 'read' || access === 'client') && (legacyBare || DASHBOARD_READS.has(id));
+/** #8 and #10: the two answers with a token that the dashboard shows. */
+const SHOWS_TOKEN: ReadonlySet<string> = new Set(['clients.create', 'tokens.regenerate']);
+
+/** Routes about tokens, by their path: #11, the list of a client's tokens and all that makes one. */
+const ABOUT_TOKENS = /\/(?:tokens?|validate)(?:\/|$)/;
+
+/** #58 to #62: what the dashboard calls among the routes of agents. */
+const REPLICAS = /^\/api\/agents\/\{agent_id\}\/replicas(?:\/\{replica_id\}(?:\/promote)?)?$/;
+
+/** The routes of the dashboard: those of admins, clients and notifications, and #58 to #62. */
+const isDashboards = (path: string): boolean => /^\/api\/(?:admin|client|notifications)(?:\/|$)/.test(path) || REPLICAS.test(path);
+
+/**
+ * Whether open-dashboard mode answers this operation to somebody without a token, whoever declares it: `read` only what changes nothing.
+ * No answer has a token in it but those of #8 and #10, and no event stream is open: the dashboard has none.
+ */
+export const isOpen = ({ id, method, path, access, rendering }: Operation, mode: OpenDashboard): boolean => {
+	if (mode === 'off' || access === 'public' || access === 'metrics' || rendering === 'sse') return false;
+	if (mode === 'read' && method !== 'GET') return false;
+	if (!isDashboards(path)) return false;
+	return SHOWS_TOKEN.has(id) || !ABOUT_TOKENS.test(path);
+};
+
+/**
+ * Refuses to open the dashboard to pages nobody named: without a list of origins every page that a browser in this network shows could use
+ * it. Errors: CONFIG_INVALID.
+ */
+export const checkOpenDashboard = (mode: OpenDashboard, origins: readonly string[]): void => {
+	if (mode === 'off' || (origins.length > 0 && !origins.includes('*'))) return;
+	throw new SpotError(
+		'invalid',
+		'CONFIG_INVALID',
+		`server.openDashboard is ${mode}, which lets everybody in without a token, and server.corsOrigins ${origins.length === 0 ? 'names no page' : 'allows every page'}`,
+		{ hint: 'name the origin of the dashboard: SPOTCTL_SERVER_CORS_ORIGINS=https://dashboard.example.com (or set openDashboard to off)' },
+	);
+};
+
+/** Refuses a page that is not listed and has no token: a browser lets it send, and would only keep the answer from it. Errors: 403 ORIGIN_NOT_ALLOWED. */
+export const checkOrigin = (origin: string | undefined, origins: readonly string[]): void => {
+	if (origin === undefined || origins.includes(origin)) return;
+	throw new SpotError('forbidden', 'ORIGIN_NOT_ALLOWED', 'pages of this origin may not call the API without a token', {
+		hint: 'add it to server.corsOrigins, or send a token',
+	});
+};
+
+const MEANS = {
+	read: 'anybody who reaches this port reads everything of every client without a token',
+	full: 'anybody who reaches this port reads and changes everything of every client without a token, and can make tokens',
+} as const;
+
+/** What the log and the start text say while the dashboard is open. */
+export const openWarning = (mode: OpenDashboard): string | null =>
+	mode === 'off' ? null : `OPEN DASHBOARD (server.openDashboard: ${mode}): ${MEANS[mode]}`;

@@ -1,7 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { renderSuccess } from '../src/contract/envelope.ts';
 import { checkInput } from '../src/contract/invalid-input.ts';
-import type { Operation } from '../src/contract/operation.ts';
+import { type Download, isStreamed, type Operation, type Page } from '../src/contract/operation.ts';
+import type { EventStream, StreamEvent } from '../src/contract/sse.ts';
 import { actorOf, type Caller, checkAccess, checkOwnClient, type Principal } from '../src/core/caller.ts';
 import type { Core } from '../src/core/index.ts';
 import type { Clock } from '../src/deps.ts';
@@ -11,7 +12,8 @@ import type { Metrics } from '../src/metrics.ts';
 import { credentialOf, type FailureLimiter, isLocal, requireCredential, tooManyFailures } from './auth.ts';
 import { asProblem, type FailureLog, sendProblem, setHeaders } from './failures.ts';
 import { createMerge } from './input.ts';
-import { isOpen, OPEN_DASHBOARD } from './open-dashboard.ts';
+import { checkOrigin, isOpen, type OpenDashboard, openPrincipal } from './open-dashboard.ts';
+import { type Begun, begin, closing, eventTexts, type Streams, setDownloadHeaders, setStreamHeaders, streamOf } from './streams.ts';
 
 /** What every route needs. */
 export type RouteDeps = {
@@ -22,7 +24,9 @@ export type RouteDeps = {
 	readonly limiter: FailureLimiter;
 	readonly failures: FailureLog;
 	readonly countFailedLogin: () => void;
-	readonly openDashboard: boolean;
+	readonly openDashboard: OpenDashboard;
+	readonly corsOrigins: readonly string[];
+	readonly streams: Streams;
 };
 
 /** A ready answer of a raw operation: metrics, or health with a status of its own. */
@@ -64,6 +68,11 @@ class Call implements Caller {
 		this.startedAt = startedAt;
 	}
 
+	get lastEventId(): string | null {
+		const id = this.request.headers['last-event-id'];
+		return typeof id === 'string' && id !== '' ? id : null;
+	}
+
 	gone(): boolean {
 		const { destroyed, socket } = this.reply.raw;
 		return destroyed || socket?.destroyed === true || socket?.writable === false;
@@ -87,7 +96,9 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 	const merge = createMerge(operation);
 	const meter = deps.metrics.route(id);
 	const validates = id === 'clients.validate';
-	const open = deps.openDashboard && isOpen(operation);
+	const isStream = isStreamed(operation);
+	const open = isOpen(operation, deps.openDashboard);
+	const nobody = openPrincipal(operation);
 	const level = routine || operation.method === 'GET' ? 'debug' : 'info';
 
 	const identify = (call: Call): Principal | null | Promise<Principal> => {
@@ -95,7 +106,8 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 		if (access === 'public') return null;
 		if ((open || access === 'metrics') && credentialOf(request, operation) === null) {
 			call.open = open || isLocal(request);
-			if (call.open) return open ? OPEN_DASHBOARD : null;
+			if (call.open && open) checkOrigin(request.headers.origin, deps.corsOrigins);
+			if (call.open) return open ? nobody : null;
 		}
 		return core.authenticate(requireCredential(request, operation));
 	};
@@ -142,10 +154,65 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 	const bodyOf = (call: Call, payload: unknown): string => {
 		const asked = legacyBare ? call.request.headers['x-response-format'] : undefined;
 		const bare = legacyBare && (asked === 'bare' || (call.open && asked !== 'envelope'));
+		// A bare list has no place for it.
+		const next = bare && rendering === 'list' ? (payload as Page<unknown>).nextCursor : null;
+		if (next !== null) call.reply.header('x-next-cursor', next);
 		return renderSuccess(rendering, payload as object, bare);
 	};
 
+	/** What an event stream ends with when its token is no longer accepted: it is asked about as often as a heartbeat is sent. */
+	const recheck = async (call: Call): Promise<StreamEvent | null> => {
+		const token = credentialOf(call.request, operation);
+		if (token === null) return null;
+		try {
+			await core.authenticate(token);
+			return null;
+		} catch (error) {
+			const problem = asProblem(core.explain(error));
+			// A database that does not answer says nothing about the token.
+			return problem.kind === 'unauthenticated' || problem.kind === 'forbidden' ? closing(problem.code, problem.message) : null;
+		}
+	};
+
+	/** Sends what goes on: nothing is sent before its first part is there, so that an error before that is an answer. */
+	const stream = (call: Call, payload: unknown): void => {
+		const { reply } = call;
+		const events = rendering === 'sse' ? eventTexts(payload as EventStream, () => recheck(call)) : null;
+		const texts = events ?? (payload as Download).chunks;
+		const send = (begun: Begun): void => {
+			let forget = (): void => undefined;
+			try {
+				if (call.gone() || call.request.method === 'HEAD') void begun.rest.return?.()?.catch(() => undefined);
+				setHeaders(reply, call.requestId);
+				if (rendering === 'csv') setDownloadHeaders(reply, payload as Download);
+				else setStreamHeaders(reply);
+				reply.code(status);
+				if (call.request.method === 'HEAD') {
+					reply.send('');
+					note(call, status);
+					return;
+				}
+				const body = streamOf(begun, (error) => {
+					forget();
+					if (error !== null)
+						deps.failures(asProblem(core.explain(error)), { operation: id, request_id: call.requestId, actor: actorOf(call) });
+					note(call, status);
+				});
+				if (events !== null) forget = deps.streams.add(() => events.stop(closing('STOPPING', 'the daemon is about to stop')));
+				reply.send(body);
+			} catch (error) {
+				forget();
+				fail(call, error);
+			}
+		};
+		begin(texts).then(send, (error: unknown) => fail(call, error));
+	};
+
 	const finish = (call: Call, payload: unknown): void => {
+		if (isStream) {
+			stream(call, payload);
+			return;
+		}
 		let answered = operation.statusOf?.(payload as never) ?? status;
 		try {
 			const { reply } = call;
@@ -169,6 +236,7 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 		try {
 			call.principal = principal;
 			if (principal !== null || !call.open) checkAccess(operation, principal);
+			if (isStream) deps.streams.check();
 			if (idempotent) call.idempotencyKey = keyOf(call.request);
 			const input = checkInput(operation.input, merge(call.request));
 			checkOwnClient(operation, principal, input);

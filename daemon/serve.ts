@@ -4,6 +4,7 @@ import type { Loaded } from '../src/config/origin.ts';
 import { maskUrl } from '../src/config/show.ts';
 import { openLog } from '../src/log.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from './daemon.ts';
+import { openWarning } from './open-dashboard.ts';
 import { adminTokenFile } from './state.ts';
 
 /** What `serve` needs of the process it runs in. */
@@ -49,6 +50,7 @@ export const startText = (daemon: Daemon, loaded: Loaded, version: string, termi
 	const [first = '', ...rest] = adminLines(daemon, loaded, terminal);
 	const passed = passedBy(daemon, loaded);
 	const where = passed?.dotenv ? `in ${cwd} (its .env has ${passed.variable})` : `where ${passed?.variable} is set too`;
+	const open = openWarning(config.server.openDashboard);
 	const program = named === null ? 'bin/spotctl' : `bin/spotctl --config ${quoted(named)}`;
 	return [
 		`spotctl ${version} serves at ${daemon.url}`,
@@ -56,6 +58,7 @@ export const startText = (daemon: Daemon, loaded: Loaded, version: string, termi
 		`  configuration  ${files.length === 0 ? 'defaults and environment' : files.join(', ')}`,
 		`  admin token    ${first}`,
 		...rest.map((line) => `                 ${line}`),
+		...(open === null ? [] : ['', `  !!! ${open}`]),
 		'',
 		passed === null ? 'In another terminal:' : `In another terminal, ${where}, or with SPOTCTL_TOKEN=… before each:`,
 		`  ${program} health`,

@@ -80,6 +80,16 @@ export const choice = <const W extends string>(words: readonly W[], aliases: Rea
 		return words.find((word) => word === text) ?? (Object.hasOwn(aliases, text) ? aliases[text] : undefined);
 	});
 
+/** off, read or full; the true and false of files of before are read and off. */
+export const dashboard = () =>
+	field('one of off, read, full', (input): 'off' | 'read' | 'full' | undefined => {
+		if (typeof input === 'object') return undefined;
+		const text = String(input).toLowerCase();
+		if (text === 'read' || text === 'full') return text;
+		if (TRUE.has(text)) return 'read';
+		return FALSE.has(text) ? 'off' : undefined;
+	});
+
 /** Text of 1 to `longest` characters on one line. */
 export const text = (longest: number) =>
 	field(`text of 1 to ${longest} characters on one line`, (input) =>

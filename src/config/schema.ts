@@ -4,6 +4,7 @@ import * as fields from './fields.ts';
 const {
 	adminToken,
 	choice,
+	dashboard,
 	databaseUrl,
 	duration,
 	flag,
@@ -27,9 +28,11 @@ const server = z.object({
 	trustProxy: trustedProxies()
 		.prefault(false)
 		.describe('whose X-Forwarded-For is believed: false, true (everybody), or a list of addresses and CIDR ranges of your load balancers'),
-	openDashboard: flag()
-		.prefault(false)
-		.describe('lets the old web dashboard in without a token and answers it in its bare format; for closed networks only'),
+	openDashboard: dashboard()
+		.prefault('off')
+		.describe(
+			'lets the old web dashboard in without a token and answers it in its bare format: off, read (it may look), full (it may change things too); needs corsOrigins; for closed networks only',
+		),
 	corsOrigins: origins()
 		.prefault([])
 		.describe('browser origins that may call the API, such as https://fleet.example.com; * allows every one; a list or comma separated'),

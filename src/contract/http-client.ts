@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from '../deps.ts';
 import { kindOfStatus, SpotError } from '../errors.ts';
 import { type Api, operations } from './index.ts';
-import type { Operation } from './operation.ts';
+import { isStreamed, type Operation } from './operation.ts';
+import { readEvents } from './sse.ts';
 
 /** What a client over HTTP may be told. */
 export type HttpOptions = {
@@ -70,7 +71,7 @@ const unreachable = (server: string, error: unknown): unknown => {
 	if (isForeignProtocol(error)) return notDaemon(server, 'it does not speak HTTP as asked', error);
 	const code = codeOf(error);
 	if (code === '') return error;
-	if (/^(UND_ERR_SOCKET|ECONNRESET|EPIPE)$/.test(code)) {
+	if (/^(UND_ERR_SOCKET|UND_ERR_BODY_TIMEOUT|ECONNRESET|EPIPE)$/.test(code)) {
 		return new SpotError('unavailable', 'CONNECTION_LOST', `the connection to ${server} broke before an answer came`, {
 			hint: 'what was asked may have happened all the same: look before you repeat it',
 			cause: error,
@@ -130,7 +131,7 @@ const payloadOf = (server: string, operation: Operation, answer: Answer, hide: (
 		const body = json ?? answer.text;
 		// An unhealthy daemon answers its report with 503: that is the answer, not a failure to answer.
 		if ((good || answer.status === 503) && operation.output.safeParse(body).success) return body;
-	} else if (good && isObject(json) && json['status'] === 'success' && 'data' in json) {
+	} else if (!isStreamed(operation) && good && isObject(json) && json['status'] === 'success' && 'data' in json) {
 		if (operation.rendering === 'object') return json['data'];
 		if (Array.isArray(json['data'])) return { items: json['data'], nextCursor: text(json['next_cursor']) ?? null };
 	}
@@ -157,12 +158,19 @@ const hider =
 		return token === null || token === '' ? hidden : hidden.replaceAll(token, '***');
 	};
 
-const send = async (request: Request, token: string | null, signal: AbortSignal): Promise<Answer> => {
+type Received = {
+	readonly status: number;
+	header(name: string): string | undefined;
+	readonly body: AsyncIterable<Uint8Array> & { text(): Promise<string> };
+};
+
+/** Sends a request; `silenceMs` is how long a body that has begun may be silent, 0 for ever. */
+const open = async (request: Request, token: string | null, signal: AbortSignal, accept: string, silenceMs: number): Promise<Received> => {
 	const { request: undici } = await import('undici');
 	const { statusCode, headers, body } = await undici(request.url, {
 		method: request.method,
 		headers: {
-			accept: 'application/json',
+			accept,
 			// A proxy that injects a token may ask for bare answers; this client reads the envelope.
 			'x-response-format': 'envelope',
 			...(token === null ? {} : { authorization: `Bearer ${token}` }),
@@ -171,11 +179,34 @@ const send = async (request: Request, token: string | null, signal: AbortSignal)
 		...(request.body === undefined ? {} : { body: request.body }),
 		signal,
 		headersTimeout: 0,
-		bodyTimeout: 0,
+		bodyTimeout: silenceMs,
 	});
-	const header = (name: string): string | undefined => [headers[name]].flat()[0];
-	return { status: statusCode, requestId: header('x-request-id'), retryAfter: header('retry-after'), text: await body.text() };
+	return { status: statusCode, header: (name) => [headers[name]].flat()[0], body };
 };
+
+const read = async ({ status, header, body }: Received): Promise<Answer> => ({
+	status,
+	requestId: header('x-request-id'),
+	retryAfter: header('retry-after'),
+	text: await body.text(),
+});
+
+const MEDIA: Readonly<Record<string, string>> = { csv: 'text/csv', sse: 'text/event-stream' };
+
+/** Streams are silent for at most the time between two heartbeats of the daemon. */
+const QUIET_STREAM_MS = 90_000;
+
+const silenceOf = ({ rendering }: Operation, timeoutMs: number): number =>
+	rendering === 'sse' ? QUIET_STREAM_MS : rendering === 'csv' ? timeoutMs : 0;
+
+const textOf = async function* (body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+	const decoder = new TextDecoder();
+	for await (const chunk of body) yield decoder.decode(chunk, { stream: true });
+	const rest = decoder.decode();
+	if (rest !== '') yield rest;
+};
+
+const fileNameOf = (disposition: string | undefined): string => /filename="?([\w.-]+)"?/.exec(disposition ?? '')?.[1] ?? 'export.csv';
 
 /**
  * The product over HTTP: one function per operation, against the daemon at `server` (`http://host:port`, also with a path before its
@@ -206,21 +237,49 @@ export const httpApi = (server: string, token: string | null, options: HttpOptio
 		const cancel = clock.after(timeoutMs, () => running.abort(late));
 		const started = clock.elapsed();
 		trace?.(hide(`> ${request.method} ${request.url}${request.body === undefined ? '' : ` ${request.body}`}`));
+		const settle = (): void => {
+			cancel();
+			for (const signal of signals) signal.removeEventListener('abort', abort);
+		};
+		const explained = (error: unknown): unknown => {
+			if (running.signal.aborted) return running.signal.reason;
+			if (error instanceof SpotError) return error;
+			trace?.(hide(`! ${error instanceof Error ? error.message : String(error)}`));
+			return unreachable(base, error);
+		};
+		/** The rest of an answer that goes on; what it holds is let go of when it ends, and when nobody reads it any more. */
+		const followed = async function* (body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+			try {
+				yield* textOf(body);
+			} catch (error) {
+				throw explained(error);
+			} finally {
+				settle();
+			}
+		};
+		let goesOn = false;
 		try {
-			const answer = await send(request, token, running.signal);
+			const media = MEDIA[operation.rendering];
+			const accept = media === undefined ? 'application/json' : `${media}, application/json`;
+			const received = await open(request, token, running.signal, accept, silenceOf(operation, timeoutMs));
+			if (media !== undefined && received.status === 200 && received.header('content-type')?.startsWith(media)) {
+				cancel();
+				goesOn = true;
+				trace?.(`< 200 after ${Math.round(clock.elapsed() - started)} ms, ${media}`);
+				const text = followed(received.body);
+				if (operation.rendering === 'sse') return readEvents(text);
+				return { fileName: fileNameOf(received.header('content-disposition')), chunks: text };
+			}
+			const answer = await read(received);
 			const took = Math.round(clock.elapsed() - started);
 			trace?.(
 				`< ${answer.status} in ${took} ms${answer.requestId ? `, request ${answer.requestId}` : ''} ${hide(answer.text).slice(0, 4000)}`,
 			);
 			return payloadOf(base, operation, answer, hide);
 		} catch (error) {
-			if (running.signal.aborted) throw running.signal.reason;
-			if (error instanceof SpotError) throw error;
-			trace?.(hide(`! ${error instanceof Error ? error.message : String(error)}`));
-			throw unreachable(base, error);
+			throw explained(error);
 		} finally {
-			cancel();
-			for (const signal of signals) signal.removeEventListener('abort', abort);
+			if (!goesOn) settle();
 		}
 	};
 

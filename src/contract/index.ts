@@ -5,6 +5,8 @@ import * as bulk from './bulk.ts';
 import * as clients from './clients.ts';
 import * as commands from './commands.ts';
 import * as emergencies from './emergencies.ts';
+import * as events from './events.ts';
+import * as exports from './exports.ts';
 import * as hosts from './hosts.ts';
 import * as instances from './instances.ts';
 import * as jobs from './jobs.ts';
@@ -49,6 +51,8 @@ export const operations = {
 	...only(bulk),
 	...only(replicas),
 	...only(emergencies),
+	...only(events),
+	...only(exports),
 	...only(jobs),
 	...only(overview),
 	...only(statistics),

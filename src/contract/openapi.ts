@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { RESERVED } from './envelope.ts';
-import type { Operation } from './operation.ts';
-import { pathParameters } from './operation.ts';
+import { isStreamed, type Operation, pathParameters } from './operation.ts';
 
 type Json = { readonly [key: string]: unknown };
 type ObjectSchema = Json & { readonly properties?: { readonly [key: string]: Json }; readonly required?: readonly string[] };
@@ -48,7 +47,8 @@ const inputOf = (operation: Operation): Json => {
 			required: rest.required?.includes(name) ?? false,
 			schema: each,
 		}));
-		return { parameters: [...path, ...query, ...key, ...bare] };
+		const token = isStreamed(operation) ? [{ $ref: '#/components/parameters/QueryToken' }] : [];
+		return { parameters: [...path, ...query, ...token, ...key, ...bare] };
 	}
 	const body =
 		Object.keys(rest.properties ?? {}).length === 0
@@ -65,6 +65,8 @@ const envelope = (data: Json, copied: ObjectSchema): Json => ({
 
 const successOf = (operation: Operation): Json => {
 	const payload = schemaOf(operation.output);
+	if (isStreamed(operation))
+		return { content: { [operation.rendering === 'csv' ? 'text/csv' : 'text/event-stream']: { schema: payload } } };
 	if (operation.rendering === 'raw')
 		return { content: { [payload['type'] === 'string' ? 'text/plain' : 'application/json']: { schema: payload } } };
 	const paged: ObjectSchema = {
@@ -109,6 +111,13 @@ const components: Json = {
 			required: false,
 			description: 'A repeated call with the same key is answered, not done again',
 			schema: { type: 'string', maxLength: 128 },
+		},
+		QueryToken: {
+			name: 'token',
+			in: 'query',
+			required: false,
+			description: 'The token, where no Authorization header can be sent: browsers open event streams and downloads without one',
+			schema: { type: 'string' },
 		},
 		ResponseFormat: { name: 'X-Response-Format', in: 'header', required: false, schema: { type: 'string', enum: ['bare', 'envelope'] } },
 	},

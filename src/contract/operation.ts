@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { EventStream } from './sse.ts';
 
 /**
  * Who may call an operation (contract/endpoints.md section B, "target" column).
@@ -15,9 +16,10 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /**
  * How the payload is rendered (endpoints.md section A): `object` copies its keys to the top level (R1), `list` goes in `data` with
- * `count` and `next_cursor` (R2), `raw` is sent as it is (R4).
+ * `count` and `next_cursor` (R2), `raw` is sent as it is (R4), and so are `csv`, a file that is sent while it is read, and `sse`, events for
+ * as long as somebody listens. The last two also take their token from the query, since browsers send no header with them.
  */
-export type Rendering = 'object' | 'list' | 'raw';
+export type Rendering = 'object' | 'list' | 'raw' | 'csv' | 'sse';
 
 /** One operation of the contract: everything the daemon, the HTTP client, OpenAPI and the metrics know about it. */
 export type Operation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = {
@@ -30,7 +32,7 @@ export type Operation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
 	readonly summary: string;
 	/** Path parameters, query and body merged; a path parameter wins over a body key of the same name. */
 	readonly input: I;
-	/** The payload. For a `list` it is the item. */
+	/** The payload. For a `list` it is the item, for `csv` the text of the file, for `sse` the data of an event. */
 	readonly output: O;
 	readonly rendering: Rendering;
 	/** Status of a success; 200 unless stated. */
@@ -73,12 +75,22 @@ export const operation = <I extends z.ZodObject, O extends z.ZodType, const R ex
 /** A page of a list. `nextCursor` is opaque and null on the last page. */
 export type Page<T> = { readonly items: readonly T[]; readonly nextCursor: string | null };
 
+/** A file that is sent while it is read. Ending `chunks` early (`return`) ends the reading. */
+export type Download = { readonly fileName: string; readonly chunks: AsyncIterable<string> };
+
+/** Whether an answer goes on after its handler has returned. */
+export const isStreamed = ({ rendering }: Pick<Operation, 'rendering'>): boolean => rendering === 'csv' || rendering === 'sse';
+
 /** What a handler returns for an operation. */
 export type Payload<Op> = Op extends { readonly rendering: 'list'; readonly output: infer O extends z.ZodType }
 	? Page<z.input<O>>
-	: Op extends { readonly output: infer O extends z.ZodType }
-		? z.input<O>
-		: never;
+	: Op extends { readonly rendering: 'csv' }
+		? Download
+		: Op extends { readonly rendering: 'sse' }
+			? EventStream
+			: Op extends { readonly output: infer O extends z.ZodType }
+				? z.input<O>
+				: never;
 
 /** What a caller hands in, before validation. */
 export type Given<Op> = Op extends { readonly input: infer I extends z.ZodType } ? z.input<I> : never;

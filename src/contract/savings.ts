@@ -41,6 +41,35 @@ export const clientSavings = operation({
 	legacyBare: true,
 });
 
+/** #38. Newest month first. `shares` adds how much of each figure is measured, estimated and unknown. */
+export const exportSavings = operation({
+	id: 'exports.savings',
+	method: 'GET',
+	path: '/api/client/{client_id}/export/savings',
+	access: 'client',
+	summary: 'Savings of a client by month, as CSV',
+	input: z.object({ client_id: id, shares: flag }),
+	output: z.string(),
+	rendering: 'csv',
+});
+
+/** X35. Numbers, since the page calls toFixed; what is not known yet is 0 and says so. */
+export const savingsTotals = operation({
+	id: 'stats.savings',
+	method: 'GET',
+	path: '/api/stats/savings',
+	access: 'client',
+	summary: 'What the token’s client saved so far, and how much of the time its agents were online',
+	input: z.object({ client_id: z.string().max(255).optional() }),
+	output: z.object({
+		total_savings: z.number(),
+		uptime_percentage: z.number(),
+		uptime_known: z.boolean(),
+		savings_measured: z.boolean(),
+		shares: Shares,
+	}),
+});
+
 /** #37 */
 export const clientCharts = operation({
 	id: 'stats.charts',

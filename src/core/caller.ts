@@ -16,6 +16,8 @@ export type Caller = {
 	readonly requestId: string;
 	/** X-Request-ID as the client sent it, where the operation honours it; null otherwise. */
 	readonly idempotencyKey: string | null;
+	/** Where a reader of events was (the header Last-Event-ID), where it says so. */
+	readonly lastEventId?: string | null;
 	/** Keeps the answer for repeats of this request, in the transaction that did what it answers. */
 	readonly remember?: (tx: Db, answer: unknown) => Promise<void>;
 	/** True when the connection was closed before an answer could be written. */

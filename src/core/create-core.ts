@@ -18,6 +18,10 @@ import type { CoreDeps } from './core-deps.ts';
 import { createCounters } from './counters.ts';
 import { createDirectory } from './directory.ts';
 import * as emergencies from './emergencies.ts';
+import { createEventStreams } from './event-stream.ts';
+import { createEventTail } from './event-tail.ts';
+import { listEvents } from './events.ts';
+import * as exportHandlers from './exports.ts';
 import { createFeed } from './feed.ts';
 import { createFleetGauges } from './fleet-gauges.ts';
 import { forceSwitch } from './force-switch.ts';
@@ -50,6 +54,7 @@ import { replicaStatus, replicaSync } from './replica-status.ts';
 import * as replicas from './replicas.ts';
 import { runRetention, showRetention } from './retention.ts';
 import * as routine from './routine.ts';
+import { exportSavings, savingsTotals } from './savings-export.ts';
 import * as savings from './savings-routes.ts';
 import { createScheduler, type Job } from './scheduler.ts';
 import { search } from './search.ts';
@@ -93,6 +98,8 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 	const writer = createPriceWriter(store, clock, watchPrices(context));
 	const lane = createNoticeLane(context);
 	const scheduler = createScheduler(context, jobs);
+	const tail = createEventTail(store, clock);
+	const streams = createEventStreams(context, tail);
 	const stops: Array<() => void> = [];
 	const running = new Set<Promise<unknown>>();
 
@@ -176,6 +183,8 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		explainSavings: savings.explainSavings(context),
 		reconcileSavings: savings.reconcileSavings(context),
 		recomputeSavings: recomputeSavings(context),
+		exportSavings: exportSavings(context),
+		savingsTotals: savingsTotals(context),
 		instanceMetrics: instanceMetrics(context),
 		instancePriceHistory: priceHistory.instancePriceHistory(context),
 		pricingHistory: priceHistory.pricingHistory(context),
@@ -195,6 +204,10 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		agentSwitch: agentSwitches.agentSwitch(context),
 		agentSwitchHistory: agentSwitches.agentSwitchHistory(context),
 		bulkExecute: once(context, 'bulkExecute', bulkExecute(context)),
+		streamEvents: streams.handler,
+		listEvents: listEvents(context),
+		exportStats: exportHandlers.exportStats(context),
+		exportSwitches: exportHandlers.exportSwitches(context),
 		listJobs: jobHandlers.listJobs(context, jobs),
 		runJob: jobHandlers.runJob(context, jobs),
 		pauseJob: jobHandlers.pauseJob(context, jobs),
@@ -274,6 +287,7 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		stop: async () => {
 			closing.abort();
 			for (const stop of stops.splice(0)) stop();
+			tail.stop();
 			await scheduler.stop();
 			await Promise.allSettled([...running]);
 			await writer.idle();

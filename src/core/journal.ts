@@ -10,6 +10,12 @@ import type { CounterName, Counters, HistogramName, HistogramType } from './coun
 
 type About = { readonly clientId: string; readonly agentId?: string | null; readonly instanceId?: string | null };
 
+/**
+ * The type of the event that each notification is told with, in the same insert, so that whoever follows the event log hears of it. What it
+ * is about has an event of its own: lists of what happened leave it out.
+ */
+export const NOTIFICATION = 'notification';
+
 /** Topics of the change log: what a cache may hold. */
 export type Topic = 'agent' | 'token' | 'client';
 
@@ -73,6 +79,17 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 			});
 		},
 		notify: (type, title, message, about, severity = 'info') => {
+			events.push({
+				type: NOTIFICATION,
+				severity,
+				client_id: about.clientId,
+				agent_id: about.agentId ?? null,
+				instance_id: about.instanceId ?? null,
+				message: maskTokens(message),
+				metadata: json({ notification_type: type, title }),
+				request_id: requestId,
+				created_at: clock.now(),
+			});
 			notifications.push({
 				id: ids.uuid(),
 				client_id: about.clientId,

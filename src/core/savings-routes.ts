@@ -41,7 +41,8 @@ export const showFigures = (figures: SavingsFigures) => ({
 });
 
 const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December'];
-const monthName = (period: string): string => MONTHS[Number(period.slice(5, 7)) - 1] ?? period;
+/** The English name of a month (`2026-11`). */
+export const monthName = (period: string): string => MONTHS[Number(period.slice(5, 7)) - 1] ?? period;
 
 const dayOf = (at: number): string => iso(at).slice(0, 10);
 const monthOf = (at: number): string => iso(at).slice(0, 7);
@@ -55,7 +56,7 @@ const monthBounds = (month: string): { from: number; to: number } => {
 type Period = Sums & { readonly period: string };
 
 /** Sums of periods, the open segments in the present one: oldest first. */
-const periods = async (context: Context, clientId: string | null, unit: 'month' | 'day', from: string): Promise<Period[]> => {
+export const periods = async (context: Context, clientId: string | null, unit: 'month' | 'day', from: string): Promise<Period[]> => {
 	const { read } = context.store;
 	const now = context.clock.now();
 	const present = unit === 'month' ? monthOf(now) : dayOf(now);

@@ -21,7 +21,7 @@ describe('with nothing configured', () => {
 				host: '127.0.0.1',
 				port: 5000,
 				trustProxy: false,
-				openDashboard: false,
+				openDashboard: 'off',
 				corsOrigins: [],
 				bodyLimit: 1_048_576,
 				drainTimeout: 10_000,
@@ -209,7 +209,7 @@ describe('keys and values', () => {
 			trustProxy: ['10.0.0.0/8', '192.168.1.1'],
 			corsOrigins: ['https://a.example:8443', 'http://localhost:3000'],
 			bodyLimit: 2_097_152,
-			openDashboard: true,
+			openDashboard: 'read',
 			drainTimeout: 0,
 		});
 		expect([config.log.level, config.commands.expireScheduled, config.client.server, config.client.output]).toEqual([

@@ -69,8 +69,17 @@ export const rowsOf = (world: World) => {
 		liveReplicas: (agentId: string): Promise<ReplicaTable[]> =>
 			read().selectFrom('replica').selectAll().where('agent_id', '=', agentId).where('live_of', 'is not', null).orderBy('id').execute(),
 		liveness: (handle: string) => found(read().selectFrom('host_liveness').selectAll().where('handle', '=', handle).executeTakeFirst()),
+		/** What happened to the agent, without the events that tell of its notifications. */
 		events: async (agentId: string): Promise<string[]> =>
-			(await read().selectFrom('event').select('type').where('agent_id', '=', agentId).orderBy('id').execute()).map(({ type }) => type),
+			(
+				await read()
+					.selectFrom('event')
+					.select('type')
+					.where('agent_id', '=', agentId)
+					.where('type', '<>', 'notification')
+					.orderBy('id')
+					.execute()
+			).map(({ type }) => type),
 		notifications,
 		notified: async (agentId: string, type: string) => (await notifications(agentId)).filter((told) => told.type === type),
 		switches: (agentId: string) =>

@@ -151,7 +151,7 @@ describe('open-dashboard mode', () => {
 	});
 
 	it('answers the old dashboard bare, as an admin who may only read', async () => {
-		const { send, answer, calls } = await appWorld({ openDashboard: true });
+		const { send, answer, calls } = await appWorld({ openDashboard: 'read', corsOrigins: ['https://dash.example.com'] });
 		answer('listClients', { items: [{ id: 'acme' }], nextCursor: null });
 		answer('showClient', { status: 'active', id: 'acme' });
 		expect((await send(LIST)).text).toBe('[{"id":"acme"}]');
@@ -160,12 +160,12 @@ describe('open-dashboard mode', () => {
 	});
 
 	it('answers what has no bare form in the envelope', async () => {
-		const { send } = await appWorld({ openDashboard: true });
+		const { send } = await appWorld({ openDashboard: 'read', corsOrigins: ['https://dash.example.com'] });
 		expect((await send({ method: 'GET', url: '/api/admin/agents' })).body).toMatchObject({ status: 'success', success: true });
 	});
 
 	it('opens nothing that the dashboard does not show, and nothing that changes anything', async () => {
-		const { send, calls } = await appWorld({ openDashboard: true, failedAuthPerMinute: 1000 });
+		const { send, calls } = await appWorld({ openDashboard: 'read', corsOrigins: ['https://dash.example.com'], failedAuthPerMinute: 1000 });
 		for (const url of [
 			'/api/admin/tokens',
 			'/api/admin/clients/acme/tokens',
@@ -181,12 +181,12 @@ describe('open-dashboard mode', () => {
 	});
 
 	it('refuses a wrong token instead of overlooking it', async () => {
-		const { send } = await appWorld({ openDashboard: true });
+		const { send } = await appWorld({ openDashboard: 'read', corsOrigins: ['https://dash.example.com'] });
 		expect((await send({ ...LIST, token: 'garbage' })).status).toBe(401);
 	});
 
 	it('leaves requests with a token in the envelope, unless X-Response-Format says otherwise, on the 14 only', async () => {
-		const { send, answer } = await appWorld({ openDashboard: true });
+		const { send, answer } = await appWorld({ openDashboard: 'read', corsOrigins: ['https://dash.example.com'] });
 		answer('listClients', { items: [], nextCursor: null });
 		expect((await send({ ...LIST, token: 'read' })).body['status']).toBe('success');
 		expect((await send({ ...LIST, token: 'read', headers: { 'x-response-format': 'bare' } })).text).toBe('[]');

@@ -105,7 +105,9 @@ describe('CORS', () => {
 		const { send } = await appWorld({ corsOrigins: ['https://fleet.example.com'] });
 		const { status, headers } = await send(preflight('https://fleet.example.com'));
 		expect([status, headers['access-control-allow-origin']]).toEqual([204, 'https://fleet.example.com']);
-		expect(headers['access-control-allow-headers']).toBe('Content-Type, Authorization, X-Request-ID, X-Response-Format, X-Client-ID');
+		expect(headers['access-control-allow-headers']).toBe(
+			'Content-Type, Authorization, X-Request-ID, X-Response-Format, X-Client-ID, Last-Event-ID',
+		);
 		expect(headers['access-control-allow-methods']).toContain('DELETE');
 		const other = await send(preflight('https://evil.example.com'));
 		expect(other.headers['access-control-allow-origin']).not.toBe('https://evil.example.com');

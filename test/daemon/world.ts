@@ -57,6 +57,11 @@ export const collector = () => {
 	return { stream, text: () => chunks.join('') };
 };
 
+/** What a streamed operation answers: these parts, then its end. */
+export const parts = async function* <T>(...all: T[]): AsyncGenerator<T> {
+	yield* all;
+};
+
 const authenticate =
 	(state: { databaseDown: boolean }) =>
 	(token: string): Principal | Promise<Principal> => {
@@ -86,7 +91,11 @@ export const appWorld = async (settings: Partial<AppSettings> = {}, level = 'deb
 					? answers.get(name)
 					: operation.rendering === 'list'
 						? { items: [], nextCursor: null }
-						: { success: true };
+						: operation.rendering === 'csv'
+							? { fileName: 'x.csv', chunks: parts('a,b\r\n') }
+							: operation.rendering === 'sse'
+								? parts({ event: 'connected', id: null, data: {} })
+								: { success: true };
 				if (payload instanceof Error) throw payload;
 				if (typeof payload === 'function') return payload(caller);
 				return payload;
@@ -96,7 +105,7 @@ export const appWorld = async (settings: Partial<AppSettings> = {}, level = 'deb
 	const metrics = createMetrics('1.2.3');
 	const app = createApp({
 		core: { handlers, authenticate: authenticate(state), explain: (error) => error },
-		settings: { trustProxy: false, openDashboard: false, corsOrigins: [], bodyLimit: 1_048_576, failedAuthPerMinute: 20, ...settings },
+		settings: { trustProxy: false, openDashboard: 'off', corsOrigins: [], bodyLimit: 1_048_576, failedAuthPerMinute: 20, ...settings },
 		log,
 		metrics,
 		clock,

@@ -156,6 +156,8 @@ export const INPUTS: { readonly [N in Exclude<Name, DaemonName>]: (scene: Scene)
 		trigger: 'manual',
 	}),
 	clientSavings: ({ clientId }) => ({ client_id: clientId }),
+	exportSavings: ({ clientId }) => ({ client_id: clientId }),
+	savingsTotals: () => ({}),
 	clientCharts: ({ clientId }) => ({ client_id: clientId }),
 	showSavings: ({ clientId }) => ({ client_id: clientId }),
 	fleetSavings: () => ({}),
@@ -207,6 +209,10 @@ export const INPUTS: { readonly [N in Exclude<Name, DaemonName>]: (scene: Scene)
 	agentSwitch: ({ agentId }) => ({ agent_id: agentId, target_mode: 'ondemand' }),
 	agentSwitchHistory: ({ agentId }) => ({ agent_id: agentId }),
 	bulkExecute: ({ agentId }) => ({ operation: 'enable_agents', agent_ids: [agentId], confirm: true }),
+	streamEvents: () => ({}),
+	listEvents: ({ agentId }) => ({ agent_id: agentId }),
+	exportStats: () => ({}),
+	exportSwitches: ({ clientId }) => ({ client_id: clientId }),
 	listJobs: () => ({}),
 	runJob: () => ({ name: 'offline' }),
 	showRetention: () => ({}),
@@ -257,11 +263,10 @@ export const INPUTS: { readonly [N in Exclude<Name, DaemonName>]: (scene: Scene)
 
 export type CoreOperation = { readonly name: keyof typeof INPUTS; readonly operation: Operation };
 
-/** Every operation the core answers. */
-export const coreOperations: readonly CoreOperation[] = (Object.keys(INPUTS) as (keyof typeof INPUTS)[]).map((name) => ({
-	name,
-	operation: operations[name] as unknown as Operation,
-}));
+/** Every operation the core answers, but for event streams, which have no end (test/daemon/event-stream.test.ts). */
+export const coreOperations: readonly CoreOperation[] = (Object.keys(INPUTS) as (keyof typeof INPUTS)[])
+	.map((name) => ({ name, operation: operations[name] as unknown as Operation }))
+	.filter(({ operation }) => operation.rendering !== 'sse');
 
 export const namesIn = ({ path }: Operation, ...names: readonly string[]): boolean =>
 	pathParameters(path).some((each) => names.includes(each));

@@ -228,7 +228,7 @@ const createFace = async (core: Core, store: Store, clock: Clock, ids: Ids, log:
 	const system = { store, core, clock, metrics, version: '0.0.0', environment: 'test', isDraining: () => false };
 	const app = createApp({
 		core,
-		settings: { trustProxy: false, openDashboard: false, corsOrigins: [], bodyLimit: 1_048_576, failedAuthPerMinute: 1_000_000 },
+		settings: { trustProxy: false, openDashboard: 'off', corsOrigins: [], bodyLimit: 1_048_576, failedAuthPerMinute: 1_000_000 },
 		log,
 		metrics,
 		clock,

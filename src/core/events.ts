@@ -1,0 +1,34 @@
+import type { Output, Valid } from '../contract/index.ts';
+import { SpotError } from '../errors.ts';
+import { listEventRows } from '../store/events.ts';
+import { agentIdOf } from './agent-id.ts';
+import { type Caller, clientScope } from './caller.ts';
+import type { Context } from './context.ts';
+import { shownEvent } from './event-view.ts';
+import { pageOf, readCursor } from './paging.ts';
+
+const idOf = (cursor: string | undefined): number | null => {
+	const text = readCursor(cursor);
+	if (text === null) return null;
+	if (/^\d{1,15}$/.test(text)) return Number(text);
+	throw new SpotError('invalid', 'INVALID_CURSOR', 'the cursor is not one that this list has answered', {
+		hint: 'leave it out to begin at the first page',
+	});
+};
+
+/** The event log, newest first. One statement, and one more each for `agent_id` and `since`. */
+export const listEvents =
+	(context: Context) =>
+	async (input: Valid<'listEvents'>, caller: Caller): Promise<Output<'listEvents'>> => {
+		const after = idOf(input.cursor);
+		const rows = await listEventRows(context.store.read, {
+			clientId: clientScope(caller) ?? input.client_id ?? null,
+			agentId: input.agent_id === undefined ? null : await agentIdOf(context.store.read, input.agent_id, caller),
+			type: input.type ?? null,
+			severity: input.severity ?? null,
+			since: input.since,
+			limit: input.limit,
+			after,
+		});
+		return pageOf(rows, input.limit, shownEvent, ({ id }) => String(id));
+	};
