@@ -56,8 +56,9 @@ describeEachDatabase('the export of switches', ({ freshUrl }) => {
 		await world.store.transact((tx) => addSwitches(tx, all));
 		let text = '';
 		const sent = await world.statements(async () => {
-			const handlers = world.daemons[0]?.core.handlers;
-			const { chunks, fileName } = (await handlers?.exportSwitches({ client_id: agent.client.id }, caller)) as Download;
+			const [daemon] = world.daemons;
+			if (daemon === undefined) throw new Error('the world has a daemon');
+			const { chunks, fileName } = (await daemon.core.handlers.exportSwitches({ client_id: agent.client.id }, caller)) as Download;
 			expect(fileName).toBe(`client_${agent.client.id}_switch_history.csv`);
 			for await (const chunk of chunks) text += chunk;
 		});
