@@ -140,3 +140,6 @@ export const IGNORED: readonly string[] = [
 	'#59 sync_data',
 	'#60 metadata',
 ];
+
+/** Lists that are empty on a fleet that has lived: nothing of the kind exists before somebody makes it. */
+export const EMPTY_LISTS: readonly string[] = ['16', 'X11', 'X18'];
