@@ -8,6 +8,7 @@ import { measureReads } from './reads.ts';
 import { FULL, TENTH } from './reads-fill.ts';
 import { readNotes } from './reads-report.ts';
 import { helpLine, type Line, markdown, memoryLine, notes, routineLines, switchLine } from './report.ts';
+import { measureRetention, type RetentionSize, retentionNotes } from './retention.ts';
 import { type DatabaseName, makeFolder, startDaemon, startDatabase } from './servers.ts';
 import { measureStorm, type StormSize } from './storm.ts';
 import { stormNotes } from './storm-report.ts';
@@ -15,7 +16,7 @@ import { driveSwitches, verifySwitches } from './switches.ts';
 import { AGENTS, CONNECTIONS, populate, type World } from './world.ts';
 
 const USAGE = `npm run bench -- [WORK ...] [options]
-  WORK             heartbeat, poll, pricing, switch, memory, help, storm or reads (all but the last two)
+  WORK             heartbeat, poll, pricing, switch, memory, help, storm, retention or reads (all but the last three)
   --only LIST      the same, comma separated
   --database NAME  sqlite, mariadb or both (both)
   --pairs N        pairs of floor and ours, runs of switches and of storms (3)
@@ -23,6 +24,7 @@ const USAGE = `npm run bench -- [WORK ...] [options]
   --warm N         before the first pair; later ones take a quarter (4)
   --memory N       seconds of load at each of two rates (20; the figure of the issue needs 300)
   --agents N       agents of the storm (1000); five times as many are idle
+  --rows N         old rows that retention deletes (100000; the figure of the issue needs 1000000)
   --idle N         seconds in which nothing is sent (30)
   --full           for reads: 200,000 switches, 2 million prices and 500,000 cost segments instead of a tenth
   --routes TEXT    for reads: only routes whose path holds it (a regular expression)
@@ -32,7 +34,7 @@ const USAGE = `npm run bench -- [WORK ...] [options]
 `;
 
 const USUAL = [...ROUTINES, 'switch', 'memory', 'help'] as const;
-const WORK = [...USUAL, 'storm', 'reads'] as const;
+const WORK = [...USUAL, 'storm', 'retention', 'reads'] as const;
 
 const { values: given, positionals } = parseArgs({
 	allowPositionals: true,
@@ -45,6 +47,7 @@ const { values: given, positionals } = parseArgs({
 		memory: { type: 'string', default: '20' },
 		agents: { type: 'string', default: '1000' },
 		idle: { type: 'string', default: '30' },
+		rows: { type: 'string', default: '100000' },
 		folder: { type: 'string' },
 		node: { type: 'string', default: '' },
 		full: { type: 'boolean', default: false },
@@ -54,7 +57,7 @@ const { values: given, positionals } = parseArgs({
 	},
 });
 
-const positive = (name: 'pairs' | 'seconds' | 'warm' | 'memory' | 'agents' | 'idle'): number => {
+const positive = (name: 'pairs' | 'seconds' | 'warm' | 'memory' | 'agents' | 'idle' | 'rows'): number => {
 	const value = Number(given[name]);
 	if (!(value > 0)) throw new Error(`--${name} is not a positive number: ${given[name]}`);
 	return value;
@@ -135,6 +138,8 @@ const readsPlan = () => ({
 	only: new RegExp(given.routes),
 });
 
+const retentionSize = (): RetentionSize => ({ rows: Math.ceil(positive('rows')) });
+
 const main = async (): Promise<void> => {
 	if (given.help) {
 		process.stdout.write(USAGE);
@@ -150,7 +155,7 @@ const main = async (): Promise<void> => {
 		folder.remove();
 		process.exit(130);
 	});
-	const loads = [...wanted].some((name) => name !== 'help' && name !== 'storm' && name !== 'reads');
+	const loads = [...wanted].some((name) => !['help', 'storm', 'retention', 'reads'].includes(name));
 	const lines: Line[] = [];
 	const titles: string[] = [];
 	try {
@@ -171,6 +176,14 @@ const main = async (): Promise<void> => {
 				titles.push(result.title);
 			}
 		}
+		if (wanted.has('retention')) {
+			for (const name of databases) {
+				const { path } = makeFolder(folder.path);
+				const result = await measureRetention(name, path, nodeArgs, retentionSize(), (text) => void say(text));
+				lines.push(...result.lines);
+				titles.push(result.title);
+			}
+		}
 		if (wanted.has('help')) lines.push(helpLine(timeHelp()));
 	} finally {
 		folder.remove();
@@ -179,6 +192,7 @@ const main = async (): Promise<void> => {
 		...(loads ? [notes(machine(), titles, AGENTS, CONNECTIONS)] : []),
 		...(wanted.has('storm') ? [stormNotes(machine(), titles, stormSize())] : []),
 		...(wanted.has('reads') ? [readNotes(machine(), titles, readsPlan().agents, readsPlan().size)] : []),
+		...(wanted.has('retention') ? [retentionNotes(machine(), titles, retentionSize())] : []),
 	];
 	process.stdout.write(`\n${markdown(lines)}\n\n${about.join('\n\n')}\n`);
 	if (given.check && lines.some((line) => line.met === false)) process.exitCode = 9;

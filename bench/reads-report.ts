@@ -23,7 +23,7 @@ export const readLine = (database: DatabaseName, { path }: Operation, bytes: num
 		figure: `p99 ${ms(ours.p99)} ms`,
 		target: `p99 ${target} ms`,
 		met: ours.p99 < target,
-		each: '',
+		each: ours.cpu.map((value) => value.toFixed(2)).join(' + '),
 		cores: '',
 	};
 };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { operations } from '../src/contract/index.ts';
 import { type Operation, pathParameters } from '../src/contract/operation.ts';
 import type { Connection } from './connection.ts';
-import { quantile } from './drive.ts';
+import { quantile, watchCpu } from './drive.ts';
 import { memoryMb } from './processes.ts';
 import { fillHistory, type ReadsSize } from './reads-fill.ts';
 import { csvLine, readLine } from './reads-report.ts';
@@ -16,7 +16,13 @@ import { openConnections, populate } from './world.ts';
 const CONNECTIONS = 8;
 
 /** Milliseconds from a request to its whole answer. */
-export type Reads = { readonly p50: number; readonly p99: number; readonly longest: number; readonly count: number };
+export type Reads = {
+	readonly p50: number;
+	readonly p99: number;
+	readonly longest: number;
+	/** Processor time of a request, of each process asked about: what other work on the machine does not change. */
+	readonly cpu: readonly number[];
+};
 
 /** A CSV as it streamed, with the daemon's memory (MB). */
 export type Streamed = {
@@ -29,11 +35,12 @@ export type Streamed = {
 };
 
 /** Closed loop on every connection: `seconds` long, but at least five requests each. */
-const timeReads = (connections: readonly Connection[], next: () => Buffer, seconds: number): Promise<Reads> =>
+const timeReads = (connections: readonly Connection[], next: () => Buffer, seconds: number, pids: readonly number[]): Promise<Reads> =>
 	new Promise((resolve, reject) => {
 		const times: number[] = [];
 		const until = performance.now() + seconds * 1000;
 		let open = connections.length;
+		const finish = watchCpu(pids);
 		for (const connection of connections) {
 			let sent = 0;
 			const send = (): void => {
@@ -47,18 +54,18 @@ const timeReads = (connections: readonly Connection[], next: () => Buffer, secon
 					}
 					if (performance.now() < until || sent < 5) send();
 					else if (--open === 0)
-						resolve({ p50: quantile(times, 0.5), p99: quantile(times, 0.99), longest: Math.max(...times), count: times.length });
+						resolve({ p50: quantile(times, 0.5), p99: quantile(times, 0.99), longest: Math.max(...times), cpu: finish(times.length).cpuPerRequest });
 				});
 			};
 			send();
 		}
 	});
 
-const measured = async (port: number, next: () => Buffer, seconds: number): Promise<Reads> => {
+const measured = async (port: number, next: () => Buffer, seconds: number, pids: readonly number[]): Promise<Reads> => {
 	const { connections, during, close } = await openConnections(port, CONNECTIONS);
 	try {
-		await during(timeReads(connections, next, seconds / 4));
-		return await during(timeReads(connections, next, seconds));
+		await during(timeReads(connections, next, seconds / 4, pids));
+		return await during(timeReads(connections, next, seconds, pids));
 	} finally {
 		close();
 	}
@@ -172,8 +179,8 @@ export const measureReads = async (
 		for (const [number, { operation, path, text }] of routes.entries()) {
 			const onFloor = request('GET', `/${number}`, token);
 			const onOurs = request('GET', path, token);
-			const least = await measured(floor.port, () => onFloor, seconds / 2);
-			const ours = await measured(daemon.port, () => onOurs, seconds);
+			const least = await measured(floor.port, () => onFloor, seconds / 2, [floor.pid]);
+			const ours = await measured(daemon.port, () => onOurs, seconds, [daemon.pid, ...database.pids]);
 			const line = readLine(name, operation, text.length, least, ours);
 			lines.push(line);
 			say(`${line.met === true ? '     ' : 'MISS '}${line.work}: ${line.ours}, ${line.figure}`);

@@ -21,7 +21,18 @@ export const GROUPS: readonly Group[] = [
 		load: async () => (await import('./emergencies/index.ts')).emergenciesCommand,
 	},
 	{ name: 'commands', summary: 'Orders to agents', load: async () => (await import('./commands/index.ts')).commandsCommand },
+	{
+		name: 'savings',
+		summary: 'What was saved, and how it is known',
+		load: async () => (await import('./savings/index.ts')).savingsCommand,
+	},
+	{ name: 'history', summary: 'What has happened', load: async () => (await import('./history/index.ts')).historyCommand },
 	{ name: 'jobs', summary: 'Background work of the daemons', load: async () => (await import('./jobs/index.ts')).jobsCommand },
+	{
+		name: 'retention',
+		summary: 'Deleting what is old',
+		load: async () => (await import('./retention/index.ts')).retentionCommand,
+	},
 	{ name: 'config', summary: 'The configuration in force', load: async () => (await import('./config/index.ts')).configCommand },
 	{ name: 'db', summary: 'The database: schema and integrity', load: async () => (await import('./db/index.ts')).dbCommand },
 ];

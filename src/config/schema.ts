@@ -82,6 +82,22 @@ const jobs = z.object({
 	enabled: flag().prefault(true).describe('runs the background jobs inside this daemon'),
 });
 
+const days = (fallback: number, what: string) =>
+	integer(0, 36_500).prefault(fallback).describe(`days that ${what} are kept; 0 keeps them for ever`);
+
+const retention = z.object({
+	rawPrices: days(30, 'price reports of agents, as they came,'),
+	cleanPrices: days(400, 'clean prices, one per pool and five minutes,'),
+	commands: days(7, 'finished commands'),
+	replicas: days(400, 'finished replicas'),
+	instances: days(400, 'terminated instances'),
+	events: days(90, 'events'),
+	audit: days(180, 'audit entries'),
+	readNotifications: days(30, 'notifications that were read'),
+	cleanupLogs: days(30, 'reports of removed snapshots and images'),
+	ledger: days(400, 'the cost segments of ended machines, and the facts they follow from,'),
+});
+
 const log = z.object({
 	level: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { warning: 'warn', critical: 'fatal' })
 		.prefault('info')
@@ -122,6 +138,7 @@ export const configSchema = z.object({
 	emergency: emergency.prefault({}).describe('Notices of AWS'),
 	failover: failover.prefault({}).describe('From a notice to the next primary'),
 	jobs: jobs.prefault({}).describe('Background work'),
+	retention: retention.prefault({}).describe('What is deleted when it is old'),
 	log: log.prefault({}).describe('Logging of the daemon'),
 	client: client.prefault({}).describe('What the operator commands use'),
 });

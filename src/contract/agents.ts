@@ -175,7 +175,7 @@ const minutes = z.number().int().min(0).max(1440).nullish();
 const setting = z.boolean().nullish();
 
 /** What is stored after a change of settings; `changed` names the keys that were different. */
-const Stored = success.extend({
+export const Stored = success.extend({
 	enabled: z.boolean(),
 	auto_switch_enabled: z.boolean(),
 	manual_replica_enabled: z.boolean(),

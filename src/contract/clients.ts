@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { fullPage, id, isoOrNull, isoTime, paging, success, text, textOrNull } from './fields.ts';
 import { operation } from './operation.ts';
+import { Shares } from './savings.ts';
 
 const limitField = z.number().int().min(0).max(10_000_000).nullish();
 
@@ -13,8 +14,9 @@ const ClientRow = z.object({
 	agentsTotal: z.number().int(),
 	instances: z.number().int(),
 	totalSavings: z.number(),
-	/** Savings are computed from cost segments (spec section 11); until a client has any this says so. */
+	/** Savings are sums of cost segments (spec section 11); false until a client has any that is measured. */
 	savingsMeasured: z.boolean(),
+	savingsShares: Shares,
 	lastSync: isoOrNull,
 	createdAt: isoTime,
 	maxAgents: z.number().int().nullable(),

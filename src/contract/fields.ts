@@ -90,14 +90,17 @@ export const isoOrNull = z.string().nullable();
 export const textOrNull = z.string().nullable();
 export const usdOrNull = z.number().nullable();
 
-/** Paging of every list: `limit` 1 to 500, `cursor` from the previous page. */
+/** How many rows a page has when nobody says: what the original's list stopped at, whose readers know no pages. At most 1,000. */
+export const rows = (unasked: number) => z.coerce.number().int().min(1).max(1000).default(unasked);
+
+/** Paging of every list: `limit` 1 to 1,000, `cursor` from the previous page. */
 export const paging = {
-	limit: z.coerce.number().int().min(1).max(500).default(100),
+	limit: rows(1000),
 	cursor: z.string().max(512).optional(),
 };
 
 /** The `limit` of lists whose readers know no pages: the 500 rows of the original (endpoints.md #6, #7). */
-export const fullPage = z.coerce.number().int().min(1).max(500).default(500);
+export const fullPage = rows(500);
 
 /** A switch in a query string or body: true/false, 1/0, yes/no, on/off. */
 export const flag = z.union([z.boolean(), z.stringbool()]).nullish();

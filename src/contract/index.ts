@@ -1,4 +1,6 @@
+import * as agentDashboard from './agent-dashboard.ts';
 import * as agents from './agents.ts';
+import * as bulk from './bulk.ts';
 import * as clients from './clients.ts';
 import * as commands from './commands.ts';
 import * as emergencies from './emergencies.ts';
@@ -6,8 +8,12 @@ import * as hosts from './hosts.ts';
 import * as instances from './instances.ts';
 import * as jobs from './jobs.ts';
 import type { Accepted, Given, Operation, Payload } from './operation.ts';
+import * as poolAnalytics from './pool-analytics.ts';
+import * as priceAlerts from './price-alerts.ts';
+import * as priceHistory from './price-history.ts';
 import * as prices from './prices.ts';
 import * as replicas from './replicas.ts';
+import * as retention from './retention.ts';
 import * as savings from './savings.ts';
 import * as system from './system.ts';
 import * as tokens from './tokens.ts';
@@ -29,9 +35,15 @@ export const operations = {
 	...only(instances),
 	...only(commands),
 	...only(prices),
+	...only(priceHistory),
+	...only(poolAnalytics),
+	...only(priceAlerts),
+	...only(agentDashboard),
+	...only(bulk),
 	...only(replicas),
 	...only(emergencies),
 	...only(jobs),
+	...only(retention),
 	...only(savings),
 	...only(system),
 } as const;

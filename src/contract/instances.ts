@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { flag, fullPage, id, isoOrNull, optionalText, paging, textOrNull, usdOrNull } from './fields.ts';
+import { flag, fullPage, id, isoOrNull, optionalText, paging, rows, textOrNull, usdOrNull } from './fields.ts';
 import { HostRole } from './hosts.ts';
 import { operation } from './operation.ts';
 
@@ -215,7 +215,7 @@ export const switchHistory = operation({
 	path: '/api/client/{client_id}/switch-history',
 	access: 'client',
 	summary: 'Switches of a client, newest first',
-	input: z.object({ client_id: id, ...paging, instance_id: z.string().max(64).optional() }),
+	input: z.object({ client_id: id, ...paging, limit: rows(100), instance_id: z.string().max(64).optional() }),
 	output: z.object({
 		id: z.string(),
 		agentId: z.string(),

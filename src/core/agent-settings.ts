@@ -177,6 +177,18 @@ export const toggleAgent =
 		return { success: true, enabled: agent.enabled === 1, config_version: agent.config_version };
 	};
 
+/** X29: the other of on and off, whichever it is when the agent is locked. */
+export const flipAgent =
+	(context: Context) =>
+	async (input: Valid<'flipAgent'>, caller: Caller): Promise<Output<'flipAgent'>> => {
+		const { agent } = await context.unit(caller, async (tx, journal) => {
+			const id = await agentIdOf(tx, input.agent_id, caller);
+			const isOn = (await lockAgent.first(tx, { id }))?.enabled === 1;
+			return change(context, tx, journal, id, caller, { enabled: isOn ? 0 : 1 }, false);
+		});
+		return { success: true, enabled: agent.enabled === 1, config_version: agent.config_version };
+	};
+
 const clean = (wanted: { [K in keyof Wanted]?: Wanted[K] | undefined }): Wanted =>
 	Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)) as Wanted;
 

@@ -17,12 +17,13 @@ import { type Caller, clientOf } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
 import { pageOf, readCursor } from './paging.ts';
+import { NO_FIGURES, type SavingsFigures, savingsByClient, savingsOf, sharesOf } from './savings.ts';
 import { defaultSettings } from './settings.ts';
 import { issueClientToken } from './tokens.ts';
 
 type Row = Output<'listClients'>['items'][number];
 
-const show = (client: Client, counts: Counts): Row => ({
+const show = (client: Client, counts: Counts, saved: SavingsFigures | undefined): Row => ({
 	id: client.id,
 	name: client.name,
 	email: client.email,
@@ -30,8 +31,9 @@ const show = (client: Client, counts: Counts): Row => ({
 	agentsOnline: counts.online,
 	agentsTotal: counts.total,
 	instances: counts.active,
-	totalSavings: 0,
-	savingsMeasured: false,
+	totalSavings: (saved?.savingsMicros ?? 0) / 1_000_000,
+	savingsMeasured: saved !== undefined && saved.measuredMs > 0,
+	savingsShares: sharesOf(saved ?? NO_FIGURES),
 	lastSync: isoOr(client.last_sync_at),
 	createdAt: iso(client.created_at),
 	maxAgents: client.max_agents,
@@ -54,10 +56,15 @@ export const listClients =
 			context.store.read,
 			rows.map((row) => row.id),
 		);
+		const saved = await savingsByClient(
+			context.store.read,
+			rows.map((row) => row.id),
+			context.clock.now(),
+		);
 		return pageOf(
 			rows,
 			input.limit,
-			(row) => show(row, counts.get(row.id) ?? NONE),
+			(row) => show(row, counts.get(row.id) ?? NONE, saved.get(row.id)),
 			(row) => row.id,
 		);
 	};
@@ -122,7 +129,8 @@ export const updateClient =
 			journal.changed('client', before.id);
 			return after;
 		});
-		return { success: true, client: show(saved, (await clientCounts(context.store.read, [saved.id])).get(saved.id) ?? NONE) };
+		const counts = (await clientCounts(context.store.read, [saved.id])).get(saved.id) ?? NONE;
+		return { success: true, client: show(saved, counts, await savingsOf(context.store.read, { clientId: saved.id }, context.clock.now())) };
 	};
 
 /** #9: everything below goes with it by foreign keys; the audit row stays. */
@@ -164,7 +172,7 @@ export const showClient =
 		const counts = (await clientCounts(context.store.read, [client.id])).get(client.id) ?? NONE;
 		const defaults = defaultSettings(context.settings.terminateWaitSeconds);
 		return {
-			...show(client, counts),
+			...show(client, counts, await savingsOf(context.store.read, { clientId: client.id }, context.clock.now())),
 			clientStatus: client.status,
 			agents: { online: counts.online, offline: counts.offline, total: counts.total },
 			instanceCounts: { active: counts.active, zombie: counts.zombie, terminated: counts.terminated },

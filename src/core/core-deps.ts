@@ -1,5 +1,6 @@
 import type { Clock, Ids } from '../deps.ts';
 import type { Store } from '../store/open.ts';
+import type { RetentionSetting } from '../store/retention-plan.ts';
 import type { FailoverSettings } from './failover-plan.ts';
 
 /** What the core needs from outside. */
@@ -18,6 +19,8 @@ export type CoreSettings = {
 	readonly leaseMs: number;
 	readonly expireMs: { readonly emergency: number; readonly manual: number; readonly model: number; readonly scheduled: number };
 	readonly failover: FailoverSettings;
+	/** Days that old rows are kept; 0 is for ever. */
+	readonly retention: Readonly<Record<RetentionSetting, number>>;
 	readonly adminToken: string | null;
 	/** 32 bytes, or null: tokens cannot be shown again. */
 	readonly tokenRevealKey: Buffer | null;

@@ -2,7 +2,7 @@ import type { Config } from '../config/schema.ts';
 import type { CoreSettings } from './core-deps.ts';
 
 /** The part of the configuration that the core reads. */
-export const coreSettings = ({ agents, commands, emergency, failover, security }: Config): CoreSettings => ({
+export const coreSettings = ({ agents, commands, emergency, failover, retention, security }: Config): CoreSettings => ({
 	heartbeatTimeoutMs: agents.heartbeatTimeout,
 	terminateWaitSeconds: Math.max(1, Math.round(agents.terminateWait / 1000)),
 	leaseMs: commands.lease,
@@ -20,6 +20,7 @@ export const coreSettings = ({ agents, commands, emergency, failover, security }
 		retireSingleMs: failover.retireSingle,
 		override: emergency.override,
 	},
+	retention,
 	adminToken: security.adminToken ?? null,
 	tokenRevealKey: security.tokenRevealKey === undefined ? null : Buffer.from(security.tokenRevealKey, 'base64url'),
 });

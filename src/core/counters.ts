@@ -23,6 +23,7 @@ export const COUNTERS = {
 	price_points_total: 'Prices of pools in reports',
 	job_runs_total: 'Runs of background jobs that ended',
 	job_failures_total: 'Runs of background jobs that failed',
+	retention_rows_deleted_total: 'Old rows deleted',
 	optimistic_lock_conflicts_total: 'Changes refused because an agent had moved on meanwhile',
 } as const;
 
@@ -54,7 +55,7 @@ const HISTOGRAMS: {
 export type Figure = {
 	readonly name: string;
 	readonly help: string;
-	readonly kind: 'gauge' | 'histogram';
+	readonly kind: 'counter' | 'gauge' | 'histogram';
 	read(): readonly Sample[] | Promise<readonly Sample[]>;
 };
 
@@ -66,10 +67,14 @@ export type Counters = {
 	/** Adds a duration to a distribution. */
 	observe<N extends HistogramName>(name: N, type: HistogramType<N>, seconds: number): void;
 	readonly histograms: readonly Figure[];
+	/** Adds rows that retention deleted from a table. */
+	addRows(table: string, by: number): void;
+	readonly deletedRows: Figure;
 };
 
 export const createCounters = (): Counters => {
 	const values = new Map<string, number>(Object.keys(COUNTERS).map((name) => [name, 0]));
+	const deleted = new Map<string, number>();
 	const kept = new Map<HistogramName, ReadonlyMap<string | null, Histogram>>();
 	const figure = (name: HistogramName): Figure => {
 		const { help, bounds, types } = HISTOGRAMS[name];
@@ -89,5 +94,12 @@ export const createCounters = (): Counters => {
 		all: () => values,
 		observe: (name, type, seconds) => kept.get(name)?.get(type)?.observe(Math.max(0, seconds)),
 		histograms: (Object.keys(HISTOGRAMS) as HistogramName[]).map(figure),
+		addRows: (table, by) => void deleted.set(table, (deleted.get(table) ?? 0) + by),
+		deletedRows: {
+			name: 'retention_table_rows_deleted_total',
+			help: 'Old rows deleted, by table, of tables that a run of this daemon found old rows in',
+			kind: 'counter',
+			read: () => [...deleted].map(([table, value]) => ({ value, labels: { table } })),
+		},
 	};
 };

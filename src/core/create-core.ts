@@ -4,8 +4,10 @@ import { asUnavailable } from '../store/open.ts';
 import * as adminTokens from './admin-tokens.ts';
 import * as agentDeletion from './agent-deletion.ts';
 import * as agentSettings from './agent-settings.ts';
+import * as agentSwitches from './agent-switches.ts';
 import * as agents from './agents.ts';
 import { createAuth } from './auth.ts';
+import { bulkExecute } from './bulk.ts';
 import type { Handlers } from './caller.ts';
 import * as clients from './clients.ts';
 import * as commands from './commands.ts';
@@ -19,12 +21,17 @@ import { createFleetGauges } from './fleet-gauges.ts';
 import { forceSwitch } from './force-switch.ts';
 import { idempotent } from './idempotency.ts';
 import type { Core } from './index.ts';
+import { instanceMetrics } from './instance-metrics.ts';
 import * as instances from './instances.ts';
 import * as jobHandlers from './job-handlers.ts';
 import { JOBS } from './jobs.ts';
 import { createLiveness } from './liveness.ts';
 import { createNoticeLane } from './notice-lane.ts';
 import * as notices from './notices.ts';
+import * as poolAnalytics from './pool-analytics.ts';
+import * as priceAlerts from './price-alerts.ts';
+import * as priceHistory from './price-history.ts';
+import { watchPrices } from './price-watch.ts';
 import { createPriceWriter } from './price-writer.ts';
 import * as prices from './prices.ts';
 import { promoteInstance } from './promote-instance.ts';
@@ -35,6 +42,7 @@ import { createReplica } from './replica-create.ts';
 import { listHostReplicas, replicaConfig } from './replica-polls.ts';
 import { replicaStatus, replicaSync } from './replica-status.ts';
 import * as replicas from './replicas.ts';
+import { runRetention, showRetention } from './retention.ts';
 import * as routine from './routine.ts';
 import * as savings from './savings-routes.ts';
 import { createScheduler, type Job } from './scheduler.ts';
@@ -59,7 +67,7 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 	const unit = createUnit(units);
 	const context: Context = { ...deps, origin, feed, unit, units, directory, liveness, notices: { underWay: 0 }, counters };
 	const auth = createAuth(store, clock, feed, deps.settings.adminToken);
-	const writer = createPriceWriter(store, clock);
+	const writer = createPriceWriter(store, clock, watchPrices(context));
 	const lane = createNoticeLane(context);
 	const scheduler = createScheduler(context, jobs);
 	const stops: Array<() => void> = [];
@@ -145,10 +153,31 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		explainSavings: savings.explainSavings(context),
 		reconcileSavings: savings.reconcileSavings(context),
 		recomputeSavings: recomputeSavings(context),
+		instanceMetrics: instanceMetrics(context),
+		instancePriceHistory: priceHistory.instancePriceHistory(context),
+		pricingHistory: priceHistory.pricingHistory(context),
+		pricingHistoryAlias: priceHistory.pricingHistory(context),
+		currentPricing: priceHistory.currentPricing(context),
+		downtimeAnalytics: poolAnalytics.downtimeAnalytics(context),
+		poolVolatility: poolAnalytics.poolVolatility(context),
+		simulateSwitch: poolAnalytics.simulateSwitch(context),
+		listPriceAlerts: priceAlerts.listPriceAlerts(context),
+		createPriceAlert: priceAlerts.createPriceAlert(context),
+		setPriceAlert: priceAlerts.setPriceAlert(context),
+		deletePriceAlert: priceAlerts.deletePriceAlert(context),
+		switchRecommendation: agentSwitches.switchRecommendation(context),
+		issueSwitchCommand: once(context, 'issueSwitchCommand', agentSwitches.issueSwitchCommand(context)),
+		flipAgent: agentSettings.flipAgent(context),
+		putSettings: agentSettings.changeSettings(context),
+		agentSwitch: agentSwitches.agentSwitch(context),
+		agentSwitchHistory: agentSwitches.agentSwitchHistory(context),
+		bulkExecute: once(context, 'bulkExecute', bulkExecute(context)),
 		listJobs: jobHandlers.listJobs(context, jobs),
 		runJob: jobHandlers.runJob(context, jobs),
 		pauseJob: jobHandlers.pauseJob(context, jobs),
 		resumeJob: jobHandlers.resumeJob(context, jobs),
+		showRetention: showRetention(context, jobs),
+		runRetention: runRetention(context, jobs),
 	};
 
 	/** Runs a piece of background work again and again; a run that is still under way is not doubled, trouble is logged. */
@@ -194,12 +223,12 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		},
 		counters: () =>
 			new Map([...counters.all(), ['agent_heartbeat_received_total', liveness.received()], ['host_cache_size', directory.cache.size]]),
-		figures: [...counters.histograms, ...createFleetGauges(store, clock)],
+		figures: [...counters.histograms, counters.deletedRows, ...createFleetGauges(store, clock)],
 		lastFreshAt: () => feed.lastFreshAt(),
 	};
 };
 
-const once = <N extends 'createClient' | 'forceSwitch' | 'terminationReport'>(
+const once = <N extends 'createClient' | 'forceSwitch' | 'terminationReport' | 'issueSwitchCommand' | 'bulkExecute'>(
 	context: Context,
 	name: N,
 	handler: Handlers[N],

@@ -3,6 +3,7 @@ import { machinesByRole } from '../store/hosts.ts';
 import type { Store } from '../store/open.ts';
 import type { Role } from '../store/schema.ts';
 import type { Figure } from './counters.ts';
+import { type SavingsFigures, savingsOf } from './savings.ts';
 
 /** How long what was read is shown again. */
 const KEPT_MS = 15_000;
@@ -14,19 +15,26 @@ const PATIENCE_MS = 1_000;
 const SHOWN: readonly Role[] = ['primary', 'replica', 'candidate', 'zombie', 'ended', 'named'];
 
 /**
- * Gauges that need a table: the machines by role, and how old that reading is. Read at a scrape, at most every {@link KEPT_MS}; a database
+ * Gauges that need a table: the machines by role, what the books say, and how old that reading is. Read at a scrape, at most every {@link KEPT_MS}; a database
  * that does not answer leaves the last reading, which ages, and no reading before the first.
  */
 export const createFleetGauges = (store: Pick<Store, 'read'>, clock: Clock): readonly Figure[] => {
-	let known: { readonly counts: ReadonlyMap<string, number>; readonly at: number; readonly until: number } | null = null;
+	type Known = {
+		readonly counts: ReadonlyMap<string, number>;
+		readonly money: SavingsFigures;
+		readonly at: number;
+		readonly until: number;
+	};
+	let known: Known | null = null;
 	let reading: Promise<void> | null = null;
 
 	const read = async (): Promise<void> => {
 		const from = clock.elapsed();
 		const rows = await machinesByRole.all(store.read, {});
+		const money = await savingsOf(store.read, {}, clock.now());
 		const took = clock.elapsed() - from;
 		const counts = new Map<string, number>(rows.map(({ role, count }) => [role, Number(count)]));
-		known = { counts, at: from, until: from + Math.max(KEPT_MS, took * REST) };
+		known = { counts, money, at: from, until: from + Math.max(KEPT_MS, took * REST) };
 	};
 
 	const refresh = async (): Promise<void> => {
@@ -56,6 +64,27 @@ export const createFleetGauges = (store: Pick<Store, 'read'>, clock: Clock): rea
 			'instance_status',
 			'Machines by role, without those that have ended and with those of deleted agents until they have, as read instance_status_age_seconds ago',
 			({ counts }) => SHOWN.map((status) => ({ value: counts.get(status) ?? 0, labels: { status } })),
+		),
+		gauge(
+			'savings_usd',
+			'What was saved so far: the on-demand price of the primaries less everything that ran; it may fall',
+			({ money }) => [{ value: money.savingsMicros / 1_000_000, labels: {} }],
+		),
+		gauge('baseline_cost_total', 'USD that the primaries would have cost on demand so far', ({ money }) => [
+			{ value: money.baselineMicros / 1_000_000, labels: {} },
+		]),
+		gauge('instance_cost_total', 'USD that machines have cost so far, by what they were', ({ money }) =>
+			[['primary', money.primaryMicros] as const, ['replica', money.replicaMicros] as const, ['zombie', money.zombieMicros] as const].map(
+				([line, micros]) => ({ value: micros / 1_000_000, labels: { line } }),
+			),
+		),
+		gauge('zombie_instance_cost', 'USD that machines have cost so far that nobody needed any more', ({ money }) => [
+			{ value: money.zombieMicros / 1_000_000, labels: {} },
+		]),
+		gauge('ledger_time_seconds', 'Instance time in the books, by how well its price is known', ({ money }) =>
+			[['measured', money.measuredMs] as const, ['estimated', money.estimatedMs] as const, ['unknown', money.unknownMs] as const].map(
+				([quality, ms]) => ({ value: ms / 1000, labels: { quality } }),
+			),
 		),
 		gauge('instance_status_age_seconds', 'How long ago instance_status was read', ({ at }) => [
 			{ value: Math.max(0, clock.elapsed() - at) / 1000, labels: {} },

@@ -28,7 +28,12 @@ const show = (job: Job, row: JobRow | undefined): Row => ({
 });
 
 /** The job of a name, and its row, which is made where no daemon has run jobs yet. Errors: 404. */
-const jobNamed = async (context: Context, jobs: readonly Job[], tx: Db, name: string): Promise<{ job: Job; row: JobRow | undefined }> => {
+export const jobNamed = async (
+	context: Context,
+	jobs: readonly Job[],
+	tx: Db,
+	name: string,
+): Promise<{ job: Job; row: JobRow | undefined }> => {
 	const job = jobs.find((each) => each.name === name);
 	if (job === undefined) {
 		throw new SpotError('missing', 'NOT_FOUND', `no job "${name.slice(0, 80)}"`, { hint: 'see: spotctl jobs list' });
@@ -37,7 +42,8 @@ const jobNamed = async (context: Context, jobs: readonly Job[], tx: Db, name: st
 	return { job, row: await jobRow.first(tx, { name, now: context.store.leaseNow() }) };
 };
 
-const shown = async (context: Context, tx: Db, job: Job): Promise<Row> =>
+/** A job as lists show it. */
+export const shown = async (context: Context, tx: Db, job: Job): Promise<Row> =>
 	show(job, await jobRow.first(tx, { name: job.name, now: context.store.leaseNow() }));
 
 export const listJobs = (context: Context, jobs: readonly Job[]) => async (): Promise<Output<'listJobs'>> => {

@@ -2,6 +2,8 @@ import { coordinate } from './coordinator.ts';
 import { countHeartbeats, HEARTBEAT_MS } from './heartbeats.ts';
 import { pruneAnswers } from './idempotency.ts';
 import { keepLedger } from './ledger.ts';
+import { sumPriceHours } from './price-hours.ts';
+import { retain } from './retention-job.ts';
 import type { Job } from './scheduler.ts';
 import { sweepCommands, sweepEmergencies, sweepOffline, sweepTerminations } from './sweeps.ts';
 
@@ -52,6 +54,19 @@ export const JOBS: readonly Job[] = [
 		everyMs: MINUTE,
 		run: sweepEmergencies,
 	},
+	{
+		name: 'price-hours',
+		summary: 'Sums clean prices by hour, for long charts',
+		everyMs: 10 * MINUTE,
+		run: sumPriceHours,
+	},
 	{ name: 'changes', summary: 'Forgets old entries of the change log', everyMs: MINUTE, run: ({ feed, store }) => feed.prune(store) },
 	{ name: 'answers', summary: 'Forgets answers that were kept for repeated requests', everyMs: MINUTE, run: pruneAnswers },
+	{
+		// Every hour: what an hour makes old is little, so that no run has a day's rows to delete at once, at whatever time of the fleet's day.
+		name: 'retention',
+		summary: 'Deletes rows that are older than the settings say, in small batches',
+		everyMs: 60 * MINUTE,
+		run: retain,
+	},
 ];

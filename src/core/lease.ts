@@ -7,7 +7,10 @@ import { createUnit, createUnits, LeaseLost } from './unit.ts';
 export { LeaseLost } from './unit.ts';
 
 /** A context whose transactions, through `unit` and `store`, commit only while a lease stands. Errors of both: {@link LeaseLost}. */
-export type JobContext = Context & { readonly lease: Lease };
+export type JobContext = Context & {
+	readonly lease: Lease /** Aborted when the daemon stops: a long run ends early. */;
+	readonly signal: AbortSignal;
+};
 
 /**
  * A store whose transactions commit only while `lease` stands. Each reads the row of the job first, so that a late run does nothing, and
@@ -34,9 +37,9 @@ export const fence = (store: Store, lease: Lease, lapsed: () => boolean): Store 
 };
 
 /** The context for a run of a job. `lapsed` says when its lease can be believed no longer without asking the database. */
-export const underLease = (context: Context, lease: Lease, lapsed: () => boolean): JobContext => {
+export const underLease = (context: Context, lease: Lease, lapsed: () => boolean, signal: AbortSignal): JobContext => {
 	const { clock, ids, origin, feed, counters } = context;
 	const store = fence(context.store, lease, lapsed);
 	const units = createUnits(store, clock, ids, origin, feed, counters);
-	return { ...context, store, units, unit: createUnit(units), lease };
+	return { ...context, store, units, unit: createUnit(units), lease, signal };
 };

@@ -4,6 +4,7 @@ import { addClientPools, addPools, addPriceReports, mergeCleanPrices, mergeHostP
 import type { PriceCleanTable, PriceReportTable, PriceSource } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { bucketOf, CONFIDENCE, PRIORITY, type Prices } from './price-points.ts';
+import type { PriceWatcher } from './price-watch.ts';
 
 /** How many reports may share a transaction. */
 const BATCH = 64;
@@ -25,19 +26,23 @@ export type Reported = {
 };
 
 /**
- * Writes price reports, raw and clean in one transaction (D-11). Reports that wait for the transactions under way share the next one:
- * two to six statements whatever the number of reports and pools. Each is answered after the commit that holds it.
+ * Writes price reports, raw and clean in one transaction (D-11), in which `watch` looks at what they mean for price alerts. Reports that wait for the transactions under way share the next one:
+ * two to seven statements whatever the number of reports and pools. Each is answered after the commit that holds it.
  */
 export type PriceWriter = { write(report: Reported): Promise<void>; idle(): Promise<void> };
 
-export const createPriceWriter = (store: Store, clock: Clock): PriceWriter => {
+export const createPriceWriter = (store: Store, clock: Clock, watch: PriceWatcher = async () => undefined): PriceWriter => {
 	const queue: Waiting[] = [];
 	const known: Known = { rows: new Set(), buckets: new Map() };
 	const running = new Set<Promise<void>>();
 
 	const save = async (reports: readonly Reported[]): Promise<void> => {
 		const rows = rowsOf(reports, known, clock.now());
-		await store.transact((tx) => writeRows(tx, store.dialect.name, rows));
+		await store.transact(async (tx) => {
+			await writeRows(tx, store.dialect.name, rows);
+			if (rows.clean.length > 0 || rows.clientPools.length > 0)
+				await watch(tx, { pools: [...new Set(rows.clean.map(({ pool_id }) => pool_id))], clientPools: rows.clientPools });
+		});
 		if (known.rows.size > KNOWN || known.buckets.size > KNOWN) forget(known);
 		for (const pool of rows.pools) known.rows.add(pool.id);
 		for (const { client_id, pool_id } of rows.clientPools) known.rows.add(`${client_id} ${pool_id}`);

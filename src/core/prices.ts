@@ -88,7 +88,8 @@ export const pricingReport =
 			}),
 		);
 
-const WAITING = 'no decision engine is installed yet: prices were stored, the machine stays where it is';
+/** Why nothing is recommended before part 4. */
+export const WAITING = 'no decision engine is installed yet: prices were stored, the machine stays where it is';
 
 /** #43: stores the prices of the body (v4 sends them nowhere else) and answers stay with its reason, in both vocabularies. */
 export const decide =

@@ -9,7 +9,10 @@ export const micros = (usd: number | null | undefined): number | null =>
 	usd === null || usd === undefined ? null : Math.round(usd * 1_000_000);
 
 /** Micro-dollars as USD. */
-export const usd = (value: number | null): number | null => (value === null ? null : value / 1_000_000);
+export const dollars = (value: number): number => value / 1_000_000;
+
+/** The same; null stays null. */
+export const usd = (value: number | null): number | null => (value === null ? null : dollars(value));
 
 const DAY = 86_400_000;
 

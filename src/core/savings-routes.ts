@@ -24,23 +24,10 @@ import { type Caller, clientScope } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
 import { pageOf, readCursor } from './paging.ts';
-import { figuresOf, type SavingsFigures, savingsByClient, savingsOf } from './savings.ts';
+import { figuresOf, type SavingsFigures, savingsByClient, savingsOf, sharesOf } from './savings.ts';
 import { amount, DAY_MS, type Machine, valuation } from './segments.ts';
 
 const usd = (micros: number): number => micros / 1_000_000;
-
-const share = (part: number, whole: number): number => (whole === 0 ? 0 : Math.round((10_000 * part) / whole) / 100);
-
-/** The shares of a figure on the wire. */
-export const sharesOf = ({ measuredMs, estimatedMs, unknownMs }: SavingsFigures) => {
-	const whole = measuredMs + estimatedMs + unknownMs;
-	return {
-		measured: share(measuredMs, whole),
-		estimated: share(estimatedMs, whole),
-		unknown: share(unknownMs, whole),
-		seconds: whole / 1000,
-	};
-};
 
 /** Figures on the wire: USD. */
 export const showFigures = (figures: SavingsFigures) => ({

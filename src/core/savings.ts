@@ -33,6 +33,21 @@ export const figuresOf = (sums: Sums): SavingsFigures => {
 	};
 };
 
+export const NO_FIGURES: SavingsFigures = figuresOf(NO_SUMS);
+
+const share = (part: number, whole: number): number => (whole === 0 ? 0 : Math.round((10_000 * part) / whole) / 100);
+
+/** The shares of a figure on the wire. */
+export const sharesOf = ({ measuredMs, estimatedMs, unknownMs }: SavingsFigures) => {
+	const whole = measuredMs + estimatedMs + unknownMs;
+	return {
+		measured: share(measuredMs, whole),
+		estimated: share(estimatedMs, whole),
+		unknown: share(unknownMs, whole),
+		seconds: whole / 1000,
+	};
+};
+
 /**
  * The figures of everybody, a client, an agent or a machine, up to `now`; `since` and `until` are begins of UTC days. `present`: whether the
  * open segments, which are of today, belong to it. Two statements.

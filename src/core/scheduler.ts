@@ -74,6 +74,7 @@ export const createScheduler = (context: Context, jobs: readonly Job[]): Schedul
 	const ended: EndedRun[] = [];
 	let ticking: Promise<void> | null = null;
 	let stopTimer: (() => void) | null = null;
+	const stopping = new AbortController();
 	let silent = false;
 
 	const hold = (slot: Slot, row: JobTable, until: number): void => {
@@ -124,7 +125,7 @@ export const createScheduler = (context: Context, jobs: readonly Job[]): Schedul
 			ended.push({ ...lease, ...run, ended_at: slot.endedAt, result, changed, error, duration_ms: Math.round(clock.elapsed() - from) });
 		};
 		try {
-			end('ok', await job.run(underLease(context, lease, () => clock.elapsed() >= lease.until)), null);
+			end('ok', await job.run(underLease(context, lease, () => clock.elapsed() >= lease.until, stopping.signal)), null);
 		} catch (error) {
 			if (error instanceof LeaseLost) {
 				log.info({ job: job.name }, 'the lease of a job is lost; its run ends');
@@ -178,6 +179,7 @@ export const createScheduler = (context: Context, jobs: readonly Job[]): Schedul
 		},
 		stop: async () => {
 			if (stopTimer === null) return;
+			stopping.abort();
 			stopTimer();
 			stopTimer = null;
 			await ticking;

@@ -96,27 +96,39 @@ export const readFacts = async (tx: Db, named: Host, wanted: Wanted): Promise<Fa
 
 type OwnPrice = Pick<HostPriceTable, 'spot_micros' | 'ondemand_micros'>;
 
-const priceNow = (host: Host, own: OwnPrice, ofPool: number | null, onDemand: number | null): number | null =>
+/** What a machine pays: what it says itself, else the price of its pool or type. */
+export const priceNow = (host: Host, own: OwnPrice, ofPool: number | null, onDemand: number | null): number | null =>
 	host.mode === 'ondemand' ? (own.ondemand_micros ?? onDemand) : (own.spot_micros ?? ofPool);
 
+/** Whether a machine is where a switch shall lead. */
+export const isThere = ({ mode, pool_id }: Host, { mode: wanted, poolId }: Wanted): boolean =>
+	mode === wanted && (wanted === 'ondemand' || pool_id === poolId);
+
+const hintFor = (host: Host): string => `see: spotctl instances options ${host.instance_id}`;
+
+/** Whether a pool is known and of the machine's type and region (D-29). Errors: 400 VALIDATION_ERROR. */
+export const checkPool = (host: Host, pool: PoolTable | undefined, poolId: string): PoolTable => {
+	const hint = hintFor(host);
+	if (pool === undefined || pool.active === 0) throw invalid(`no pool "${poolId}" is known`, 'pool_id', hint);
+	if (host.instance_type !== null && pool.instance_type !== host.instance_type) {
+		throw invalid(`pool "${pool.id}" is of type ${pool.instance_type}, the instance of type ${host.instance_type}`, 'pool_id', hint);
+	}
+	if (host.region !== null && pool.region !== host.region) {
+		throw invalid(`pool "${pool.id}" is in ${pool.region}, the instance in ${host.region}`, 'pool_id', hint);
+	}
+	return pool;
+};
+
 /**
- * Whether the target can be: the pool is known and of the machine's type and region, and not where it is already (D-29). Errors: 400
- * VALIDATION_ERROR, 409 ALREADY_THERE, SWITCH_OPEN with the command.
+ * Whether the target can be: {@link checkPool}, and not where it is already. Errors: 400 VALIDATION_ERROR, 409 ALREADY_THERE, SWITCH_OPEN
+ * with the command.
  */
 export const checkTarget = ({ host, pool, open }: Facts, wanted: Wanted): void => {
-	const hint = `see: spotctl instances options ${host.instance_id}`;
-	const there = (where: string) => new SpotError('conflict', 'ALREADY_THERE', `${host.instance_id} is ${where} already`, { hint });
-	if (wanted.poolId === null) {
-		if (host.mode === 'ondemand') throw there('on-demand');
-	} else {
-		if (pool === undefined || pool.active === 0) throw invalid(`no pool "${wanted.poolId}" is known`, 'pool_id', hint);
-		if (host.instance_type !== null && pool.instance_type !== host.instance_type) {
-			throw invalid(`pool "${pool.id}" is of type ${pool.instance_type}, the instance of type ${host.instance_type}`, 'pool_id', hint);
-		}
-		if (host.region !== null && pool.region !== host.region) {
-			throw invalid(`pool "${pool.id}" is in ${pool.region}, the instance in ${host.region}`, 'pool_id', hint);
-		}
-		if (host.mode === 'spot' && host.pool_id === pool.id) throw there(`in pool "${pool.id}"`);
+	const hint = hintFor(host);
+	if (wanted.poolId !== null) checkPool(host, pool, wanted.poolId);
+	if (isThere(host, wanted)) {
+		const where = wanted.poolId === null ? 'on-demand' : `in pool "${wanted.poolId}"`;
+		throw new SpotError('conflict', 'ALREADY_THERE', `${host.instance_id} is ${where} already`, { hint });
 	}
 	if (open !== undefined) {
 		throw new SpotError('conflict', 'SWITCH_OPEN', `a switch of this agent is ${open.status} already`, {

@@ -5,6 +5,8 @@ import { failover } from './migrations/0002-failover.ts';
 import { settings } from './migrations/0003-settings.ts';
 import { priceReports } from './migrations/0004-price-reports.ts';
 import { ledger } from './migrations/0005-ledger.ts';
+import { alerts } from './migrations/0009-alerts.ts';
+import { retention } from './migrations/0010-retention.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
@@ -23,6 +25,8 @@ const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0003', settings],
 	['0004', priceReports],
 	['0005', ledger],
+	['0009', alerts],
+	['0010', retention],
 ];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>

@@ -165,7 +165,7 @@ export const poolQuotes = statement<{ one: string; other: string }>()((db, v) =>
 			),
 		)
 		.selectAll('p')
-		.select(['c.spot_micros', 'c.observed_at'])
+		.select(['c.spot_micros', 'c.observed_at', 'c.confidence'])
 		.where((eb) => eb.or([eb('p.id', '=', v('one')), eb('p.id', '=', v('other'))])),
 );
 

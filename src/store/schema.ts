@@ -1,5 +1,7 @@
 import type { Generated } from 'kysely';
 import type { CostSegmentTable, LedgerFactTable, LedgerHostTable, LedgerStateTable, LedgerTotalTable } from './tables/ledger.ts';
+import type { PriceAlertTable, PriceHourStateTable, PriceHourTable, PriceWatchTable } from './tables/prices.ts';
+import type { RetentionRuleTable } from './tables/retention.ts';
 
 /**
  * Every table of the product, once, as types: a statement that names a column which does not exist does not compile (D-39).
@@ -36,6 +38,11 @@ export type Tables = {
 	ledger_state: LedgerStateTable;
 	ledger_total: LedgerTotalTable;
 	cost_segment: CostSegmentTable;
+	retention_rule: RetentionRuleTable;
+	price_hour: PriceHourTable;
+	price_hour_state: PriceHourStateTable;
+	price_alert: PriceAlertTable;
+	price_watch: PriceWatchTable;
 };
 
 export type Flag = 0 | 1;

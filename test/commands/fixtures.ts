@@ -15,6 +15,7 @@ export const client = (over: Partial<Answer<'listClients'>['items'][number]> = {
 	instances: 4,
 	totalSavings: 0,
 	savingsMeasured: false,
+	savingsShares: { measured: 0, estimated: 0, unknown: 0, seconds: 0 },
 	lastSync: ago(90),
 	createdAt: ago(3 * 86_400),
 	maxAgents: null,

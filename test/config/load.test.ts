@@ -34,6 +34,18 @@ describe('with nothing configured', () => {
 			emergency: { override: true },
 			failover: { silentAfter: 180_000, launchWithin: 45_000, readyWithin: 60_000, retireRepeated: 1_800_000, retireSingle: 7_200_000 },
 			jobs: { enabled: true },
+			retention: {
+				rawPrices: 30,
+				cleanPrices: 400,
+				commands: 7,
+				replicas: 400,
+				instances: 400,
+				events: 90,
+				audit: 180,
+				readNotifications: 30,
+				cleanupLogs: 30,
+				ledger: 400,
+			},
 			log: { level: 'info', format: 'auto' },
 			client: { mode: 'http', timeout: 30_000 },
 		});

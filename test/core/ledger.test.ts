@@ -3,7 +3,8 @@ import { iso } from '../../src/contract/index.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants } from '../helpers/invariants.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
-import { type AgentScene, heartbeatsFor, joinAgent, makeAgent, orderSwitch } from './agent-scene.ts';
+import type { ClientActor } from '../helpers/world.ts';
+import { type AgentScene, joinAgent, makeAgent, orderSwitch } from './agent-scene.ts';
 import { imminent, readyReplica } from './replica-scene.ts';
 
 const SECOND = 1000;
@@ -14,6 +15,13 @@ const DAY = 24 * HOUR;
 describeEachDatabase('the books', ({ freshUrl }) => {
 	const world = shareWorld(freshUrl, { must: [brokenInvariants] });
 
+	/** Lets a time pass in which these machines call, often enough to be heard. */
+	const alive = async (ms: number, { heartbeat }: ClientActor, handles: readonly string[]) => {
+		for (let left = ms; left > 0; left -= 100 * SECOND) {
+			await world.advance(Math.min(100 * SECOND, left), 20 * SECOND);
+			for (const handle of handles) await heartbeat(handle);
+		}
+	};
 	/** A machine says what it costs itself, USD per hour. */
 	const costs = async ({ client }: Pick<AgentScene, 'client'>, handle: string, zone: string, spot: number | null, onDemand = 0.085) => {
 		const { status } = await client.call('pricingReport', {
@@ -33,7 +41,7 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		expect(status).toBe(200);
 	};
 	/** Lets the ledger job read what is there. */
-	const settle = () => world.advance(30 * SECOND, 2 * SECOND);
+	const settle = () => world.advance(30 * SECOND, 10 * SECOND);
 	const summary = async (client: { readonly id: string }, month?: string) =>
 		(await world.admin.call('showSavings', { client_id: client.id, ...(month === undefined ? {} : { month }) })).body;
 	const explained = async (agentId: string, month?: string) =>
@@ -49,7 +57,7 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		await costs(agent, agent.id, 'a', 0.03);
 		const priced = world.now();
 		await settle();
-		await heartbeatsFor(world, HOUR, agent.client, [agent.id]);
+		await alive(HOUR, agent.client, [agent.id]);
 		const figures = await summary(agent.client);
 		const seconds = (world.now() - priced) / 1000;
 		expect(micros(figures.baseline)).toBeCloseTo(amountOf(0.085, seconds), -1);
@@ -63,20 +71,20 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		const agent = await makeAgent(world);
 		await costs(agent, agent.id, 'a', 0.04);
 		const [from, t0] = [world.now(), world.now()];
-		await heartbeatsFor(world, 20 * MINUTE, agent.client, [agent.id]);
+		await alive(20 * MINUTE, agent.client, [agent.id]);
 		await costs(agent, agent.id, 'a', 0.05);
 		const t1 = world.now();
-		await heartbeatsFor(world, 10 * MINUTE, agent.client, [agent.id]);
+		await alive(10 * MINUTE, agent.client, [agent.id]);
 		await costs(agent, agent.id, 'a', 0.05);
 		await agent.client.poll(agent.id);
 		await orderSwitch(agent.client, agent.instanceId, agent.id, 'ondemand');
 		const t2 = world.now();
 		const next = await joinAgent(agent, 'b', { mode: 'ondemand' });
 		await costs(agent, next.handle, 'b', null);
-		await heartbeatsFor(world, 10 * MINUTE, agent.client, [next.handle]);
+		await alive(10 * MINUTE, agent.client, [next.handle]);
 		const t3 = world.now();
 		expect((await agent.client.terminated(next.handle, agent.instanceId)).status).toBe(200);
-		await heartbeatsFor(world, 5 * MINUTE, agent.client, [next.handle]);
+		await alive(5 * MINUTE, agent.client, [next.handle]);
 		await settle();
 		const { segments } = await explained(agent.id, iso(from).slice(0, 7));
 		const rows = segments.map(({ instanceId, line, quality, start, end, cost, baseline, priceSource, closedBy }) => [
@@ -125,7 +133,7 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 	it('vouch for nobody while no daemon listened, even where every machine calls at once afterwards', async () => {
 		const agent = await makeAgent(world);
 		await costs(agent, agent.id, 'a', 0.04);
-		await heartbeatsFor(world, 5 * MINUTE, agent.client, [agent.id]);
+		await alive(5 * MINUTE, agent.client, [agent.id]);
 		await settle();
 		const before = world.now();
 		await world.stop(0, 'kill');
@@ -147,9 +155,9 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 	it('cost nothing for a machine that AWS took back in its first hour, and say so', async () => {
 		const { agent, replica } = await readyReplica(world);
 		await costs(agent, agent.id, 'a', 0.04);
-		await heartbeatsFor(world, 5 * MINUTE, agent.client, [agent.id, replica.handle]);
+		await alive(5 * MINUTE, agent.client, [agent.id, replica.handle]);
 		await imminent(world, agent, agent.id);
-		await heartbeatsFor(world, 5 * MINUTE, agent.client, [replica.handle]);
+		await alive(5 * MINUTE, agent.client, [replica.handle]);
 		await settle();
 		const { segments } = await explained(agent.id);
 		const old = segments.filter(({ instanceId }) => instanceId === agent.instanceId);
@@ -163,7 +171,7 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 	it('end with the deletion of the agent and begin again with its restoration', async () => {
 		const agent = await makeAgent(world);
 		await costs(agent, agent.id, 'a', 0.04);
-		await heartbeatsFor(world, 5 * MINUTE, agent.client, [agent.id]);
+		await alive(5 * MINUTE, agent.client, [agent.id]);
 		expect((await agent.client.remove(agent.id)).status).toBe(200);
 		await settle();
 		const ended = await summary(agent.client);
@@ -173,7 +181,7 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		expect((await world.admin.restore(agent.id)).status).toBe(200);
 		await agent.client.heartbeat(agent.id);
 		await costs(agent, agent.id, 'a', 0.04);
-		await heartbeatsFor(world, 5 * MINUTE, agent.client, [agent.id]);
+		await alive(5 * MINUTE, agent.client, [agent.id]);
 		await settle();
 		expect((await summary(agent.client)).actual).toBeGreaterThan(ended.actual);
 		expect((await recomputed(agent.client)).changed).toBe(0);
@@ -182,13 +190,15 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 	it('agree in every view across midnight: days, months, agents, machines and the total', async () => {
 		const agent = await makeAgent(world);
 		await costs(agent, agent.id, 'a', 0.0333);
-		await heartbeatsFor(world, 10 * MINUTE, agent.client, [agent.id]);
-		// Most of the day it is silent; it calls again before midnight and over it.
+		await alive(10 * MINUTE, agent.client, [agent.id]);
+		// Most of the day nobody listens; it calls again before midnight and over it.
 		const midnight = Math.ceil(world.now() / DAY) * DAY;
-		await world.advance(midnight - 30 * MINUTE - world.now(), 5 * MINUTE);
+		await world.stop(0);
+		await world.advance(midnight - 30 * MINUTE - world.now(), HOUR);
+		await world.restart(0);
 		for (let half = 0; half < 3; half++) {
 			await costs(agent, agent.id, 'a', 0.0333 + half / 1000);
-			await heartbeatsFor(world, 20 * MINUTE, agent.client, [agent.id]);
+			await alive(20 * MINUTE, agent.client, [agent.id]);
 		}
 		await settle();
 		const total = await summary(agent.client);
@@ -209,7 +219,7 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 	it('are mended by a recomputation where somebody changed them by hand, totals too', async () => {
 		const agent = await makeAgent(world);
 		await costs(agent, agent.id, 'a', 0.04);
-		await heartbeatsFor(world, 10 * MINUTE, agent.client, [agent.id]);
+		await alive(10 * MINUTE, agent.client, [agent.id]);
 		await costs(agent, agent.id, 'a', 0.05);
 		await settle();
 		const right = await explained(agent.id);
@@ -227,10 +237,10 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		const second = await world.addDaemon();
 		const agent = await makeAgent(world);
 		await costs(agent, agent.id, 'a', 0.04);
-		await heartbeatsFor(world, 4 * MINUTE, agent.client, [agent.id]);
+		await alive(4 * MINUTE, agent.client, [agent.id]);
 		await world.restart(0, 'kill');
 		await costs(agent, agent.id, 'a', 0.05);
-		await heartbeatsFor(world, 4 * MINUTE, agent.client, [agent.id]);
+		await alive(4 * MINUTE, agent.client, [agent.id]);
 		await settle();
 		expect(second.store).toBeDefined();
 		const figures = await summary(agent.client);
@@ -264,7 +274,7 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		const agent = await makeAgent(world);
 		await costs(agent, agent.id, 'a', 0.04);
 		const from = world.now();
-		await heartbeatsFor(world, HOUR, agent.client, [agent.id]);
+		await alive(HOUR, agent.client, [agent.id]);
 		await costs(agent, agent.id, 'a', 0.05);
 		await settle();
 		const bill = (cost: number, more: object = {}) => ({ instance_id: agent.instanceId, start: from, end: from + HOUR, cost, ...more });

@@ -95,7 +95,7 @@ describeEachDatabase('replicas', ({ freshUrl }) => {
 			}
 			expect((await agent.client.call('listHostReplicas', { agent_id: agent.id, status: 'x'.repeat(65) })).status).toBe(400);
 			expect((await agent.client.call('listHostReplicas', { agent_id: agent.id, include_terminated: 'perhaps' })).status).toBe(400);
-			expect((await agent.client.call('listClientReplicas', { client_id: agent.client.id, limit: 501 })).status).toBe(400);
+			expect((await agent.client.call('listClientReplicas', { client_id: agent.client.id, limit: 1001 })).status).toBe(400);
 			expect(await rows.replica(id)).toEqual(before);
 		});
 

@@ -155,6 +155,7 @@ const AUDITED: Partial<Record<CoreOperation['name'], Audited>> = {
 		prepare: ({ api }, { clientId }) => api.updateClient({ client_id: clientId, test_client: true }),
 	}),
 	runJob: created('jobs.run'),
+	runRetention: created('retention.run'),
 	pauseJob: changed('jobs.pause'),
 	resumeJob: changed('jobs.resume', { prepare: ({ api }) => api.pauseJob({ name: 'answers' }) }),
 	pricingReport: created('prices.report'),

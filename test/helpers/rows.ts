@@ -35,12 +35,18 @@ const TABLES = Object.keys({
 	ledger_state: 1,
 	ledger_total: 1,
 	cost_segment: 1,
+	retention_rule: 1,
+	price_hour: 1,
+	price_hour_state: 1,
+	price_alert: 1,
+	price_watch: 1,
 } satisfies Record<keyof Tables, 1>) as (keyof Tables)[];
 
 /** What time alone changes, or a job of its own accord. */
 const RESTLESS = new Set<string>([
-	...['host_liveness', 'service_clock', 'change_log', 'job'],
+	...['host_liveness', 'service_clock', 'change_log', 'job', 'retention_rule'],
 	...['ledger_fact', 'ledger_host', 'ledger_state', 'ledger_total', 'cost_segment'],
+	...['price_hour', 'price_hour_state'],
 ]);
 
 const steady = TABLES.filter((table) => !RESTLESS.has(table));

@@ -25,6 +25,8 @@ export type Scene = {
 	readonly emergencyId: string;
 	readonly logicalId: string;
 	readonly adminTokenId: string;
+	/** A price alert. */
+	readonly alertId: string;
 	/** For names that must be new. */
 	readonly tag: string;
 };
@@ -47,6 +49,7 @@ export const makeScene = async (test: TestDaemon): Promise<Scene> => {
 	const standbyId = `i-${tag}r`;
 	const replica = await agent.createReplica({ agent_id: second.agent_id, instance_id: standbyId, pool_id: 'c5.large.us-east-1a' });
 	const signal = await agent.rebalanceRecommendation({ agent_id: second.agent_id, instance_id: instanceId });
+	const alert = await agent.createPriceAlert({ client_id: client.id, threshold: 1 });
 	const extra = await test.api.createAdminToken({ name: `extra-${tag}`, scope: 'read' });
 	return {
 		clientId: client.id,
@@ -62,6 +65,7 @@ export const makeScene = async (test: TestDaemon): Promise<Scene> => {
 		emergencyId: signal.emergency_id ?? '',
 		logicalId,
 		adminTokenId: extra.token_id,
+		alertId: String(alert.alert_id),
 		tag,
 	};
 };
@@ -81,6 +85,7 @@ export const ghostOf = (scene: Scene): Scene => ({
 	emergencyId: '00000000-0000-4000-8000-00000000000b',
 	logicalId: 'nobody',
 	adminTokenId: '00000000-0000-4000-8000-000000000008',
+	alertId: '999999999',
 });
 
 /** A well-formed call of every operation, about the things of a scene. */
@@ -174,8 +179,29 @@ export const INPUTS: { readonly [N in Exclude<Name, DaemonName>]: (scene: Scene)
 	listEmergencies: () => ({}),
 	showEmergency: ({ emergencyId }) => ({ emergency_id: emergencyId }),
 	simulateNotice: ({ agentId }) => ({ agent_id: agentId, kind: 'rebalance' }),
+	instanceMetrics: ({ instanceId }) => ({ instance_id: instanceId }),
+	instancePriceHistory: ({ instanceId }) => ({ instance_id: instanceId, days: 1 }),
+	pricingHistory: ({ agentId }) => ({ agent_id: agentId }),
+	pricingHistoryAlias: ({ agentId }) => ({ agent_id: agentId }),
+	currentPricing: ({ agentId }) => ({ agent_id: agentId }),
+	downtimeAnalytics: ({ clientId }) => ({ client_id: clientId, days: 7 }),
+	poolVolatility: ({ instanceId }) => ({ instance_id: instanceId }),
+	simulateSwitch: ({ instanceId }) => ({ instance_id: instanceId, target_pool: 'c5.large.us-east-1a' }),
+	listPriceAlerts: ({ clientId }) => ({ client_id: clientId }),
+	createPriceAlert: ({ clientId }) => ({ client_id: clientId, threshold: 0.05, pool_id: 'c5.large.us-east-1a' }),
+	setPriceAlert: ({ clientId, alertId }) => ({ client_id: clientId, alert_id: alertId, enabled: true }),
+	deletePriceAlert: ({ clientId, alertId }) => ({ client_id: clientId, alert_id: alertId }),
+	switchRecommendation: ({ agentId }) => ({ agent_id: agentId }),
+	issueSwitchCommand: ({ agentId }) => ({ agent_id: agentId, target_pool: 'c5.large.us-east-1b' }),
+	flipAgent: ({ agentId }) => ({ agent_id: agentId }),
+	putSettings: ({ agentId }) => ({ agent_id: agentId, auto_terminate_enabled: false }),
+	agentSwitch: ({ agentId }) => ({ agent_id: agentId, target_mode: 'ondemand' }),
+	agentSwitchHistory: ({ agentId }) => ({ agent_id: agentId }),
+	bulkExecute: ({ agentId }) => ({ operation: 'enable_agents', agent_ids: [agentId], confirm: true }),
 	listJobs: () => ({}),
 	runJob: () => ({ name: 'offline' }),
+	showRetention: () => ({}),
+	runRetention: () => ({ only: 'event' }),
 	pauseJob: () => ({ name: 'answers' }),
 	resumeJob: () => ({ name: 'answers' }),
 	decide: ({ handle }) => ({

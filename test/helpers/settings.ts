@@ -14,6 +14,18 @@ export const CORE_SETTINGS: CoreSettings = {
 		retireSingleMs: 7_200_000,
 		override: true,
 	},
+	retention: {
+		rawPrices: 30,
+		cleanPrices: 400,
+		commands: 7,
+		replicas: 400,
+		instances: 400,
+		events: 90,
+		audit: 180,
+		readNotifications: 30,
+		cleanupLogs: 30,
+		ledger: 400,
+	},
 	adminToken: null,
 	tokenRevealKey: null,
 };

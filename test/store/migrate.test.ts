@@ -77,6 +77,7 @@ const WITHOUT_KEY: Readonly<Record<string, string>> = {
 	'cost_segment.handle': 'as cost_segment.agent_id',
 	'cost_segment.pool_id': 'as host.pool_id',
 	'ledger_state.reports_id': 'how far the reports are read; they are forgotten sooner',
+	'price_alert.pool_id': 'checked when the alert is made; its watches go with the pool',
 	'price_raw.handle': 'nothing is written there any more; goes with its client',
 	'price_report.handle': 'the hot path; goes with its client',
 };

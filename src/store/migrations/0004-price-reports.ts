@@ -2,7 +2,7 @@ import type { Step } from '../migrate.ts';
 
 /**
  * What hosts report, a row a report instead of a row a pool. `price_raw` stays as it is: daemons of before may still write into it while
- * this runs, and nothing reads it. Retention, when it comes, has to end its rows as those of `price_report`. Every step can be run again.
+ * this runs, and nothing reads it. Retention ends its rows as those of `price_report`. Every step can be run again.
  */
 export const priceReports: readonly Step[] = [
 	{

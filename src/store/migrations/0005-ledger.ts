@@ -52,7 +52,6 @@ export const ledger: readonly Step[] = [
 			foreign key (client_id) references client (id) on delete cascade)${t.end}`,
 	},
 	{ name: 'ledger-total-period', ddl: () => 'create index ledger_total_period on ledger_total (period)' },
-	{ name: 'switch-client-time', ddl: () => 'create index switch_client_time on switch_record (client_id, created_at)' },
 	{
 		name: 'ledger-state',
 		ddl: (t) => `create table if not exists ledger_state (
