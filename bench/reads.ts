@@ -54,7 +54,12 @@ const timeReads = (connections: readonly Connection[], next: () => Buffer, secon
 					}
 					if (performance.now() < until || sent < 5) send();
 					else if (--open === 0)
-						resolve({ p50: quantile(times, 0.5), p99: quantile(times, 0.99), longest: Math.max(...times), cpu: finish(times.length).cpuPerRequest });
+						resolve({
+							p50: quantile(times, 0.5),
+							p99: quantile(times, 0.99),
+							longest: Math.max(...times),
+							cpu: finish(times.length).cpuPerRequest,
+						});
 				});
 			};
 			send();
