@@ -10,7 +10,7 @@ import { type DatabaseKind, describeEachDatabase } from '../helpers/databases.ts
 import { ghostOf, INPUTS, makeScene, requestOf, type Scene } from '../helpers/scene.ts';
 import { type Declared, declared, lookUp, routeName } from './facts.ts';
 import { makeFleet } from './fleet.ts';
-import { DIFFERENT, EMPTY_LISTS } from './known.ts';
+import { DIFFERENT, EMPTY_LISTS, WANT_AN_AGENT } from './known.ts';
 
 const ORIGIN = 'https://dashboard.example.com';
 /** Without one, tokens cannot be shown again (#11 answers 410). */
@@ -61,6 +61,10 @@ const BEFORE: Readonly<Record<string, (test: TestDaemon, scene: Scene) => Promis
 	32: async (test, scene) => {
 		await test.apiAs(scene.token).cancelCommand({ command_id: scene.commandId });
 		return { dry_run: false };
+	},
+	X31: async (test, scene) => {
+		await test.apiAs(scene.token).cancelCommand({ command_id: scene.commandId });
+		return {};
 	},
 	X12: async () => ({ threshold: 0.05 }),
 };
@@ -209,7 +213,9 @@ describeEachDatabase('every route of the contract', ({ kind, freshUrl }) => {
 			const answer = await test.send({ ...sentTo(each, empty), token: tokenOf(each, empty) });
 			if (each.fact.no === 'X20') return errorProblems(answer, [403], 'UNKNOWN_AGENT');
 			if (!namesOnly(each, 'client_id')) return errorProblems(answer, [404]);
-			return answer.status < 300 ? succeeded(each, answer) : errorProblems(answer, each.fact.errors ?? []);
+			return answer.status < 300
+				? succeeded(each, answer)
+				: errorProblems(answer, WANT_AN_AGENT.includes(each.fact.no) ? [404] : (each.fact.errors ?? []));
 		}));
 
 	it('reads a fleet that has lived: envelope, every documented field, for its client and for an admin', { timeout: 60_000 }, async () => {
