@@ -4,6 +4,9 @@ import { timeHelp } from './help.ts';
 import { watchMemory } from './memory.ts';
 import { compare, floorFor, ROUTINES, type Timing } from './pairs.ts';
 import { machine } from './processes.ts';
+import { measureReads } from './reads.ts';
+import { FULL, TENTH } from './reads-fill.ts';
+import { readNotes } from './reads-report.ts';
 import { helpLine, type Line, markdown, memoryLine, notes, routineLines, switchLine } from './report.ts';
 import { measureRetention, type RetentionSize, retentionNotes } from './retention.ts';
 import { type DatabaseName, makeFolder, startDaemon, startDatabase } from './servers.ts';
@@ -13,7 +16,7 @@ import { driveSwitches, verifySwitches } from './switches.ts';
 import { AGENTS, CONNECTIONS, populate, type World } from './world.ts';
 
 const USAGE = `npm run bench -- [WORK ...] [options]
-  WORK             heartbeat, poll, pricing, switch, memory, help, storm or retention (all but the last two)
+  WORK             heartbeat, poll, pricing, switch, memory, help, storm, retention or reads (all but the last three)
   --only LIST      the same, comma separated
   --database NAME  sqlite, mariadb or both (both)
   --pairs N        pairs of floor and ours, runs of switches and of storms (3)
@@ -23,13 +26,15 @@ const USAGE = `npm run bench -- [WORK ...] [options]
   --agents N       agents of the storm (1000); five times as many are idle
   --rows N         old rows that retention deletes (100000; the figure of the issue needs 1000000)
   --idle N         seconds in which nothing is sent (30)
+  --full           for reads: 200,000 switches, 2 million prices and 500,000 cost segments instead of a tenth
+  --routes TEXT    for reads: only routes whose path holds it (a regular expression)
   --folder PATH    where the SQLite file goes (the system's temporary folder)
   --node ARGS      for the daemon's Node, such as '--cpu-prof --cpu-prof-dir=/tmp/profiles'
   --check          ends with 9 when a target is missed
 `;
 
 const USUAL = [...ROUTINES, 'switch', 'memory', 'help'] as const;
-const WORK = [...USUAL, 'storm', 'retention'] as const;
+const WORK = [...USUAL, 'storm', 'retention', 'reads'] as const;
 
 const { values: given, positionals } = parseArgs({
 	allowPositionals: true,
@@ -45,6 +50,8 @@ const { values: given, positionals } = parseArgs({
 		rows: { type: 'string', default: '100000' },
 		folder: { type: 'string' },
 		node: { type: 'string', default: '' },
+		full: { type: 'boolean', default: false },
+		routes: { type: 'string', default: '' },
 		check: { type: 'boolean', default: false },
 		help: { type: 'boolean', default: false },
 	},
@@ -124,6 +131,13 @@ const stormSize = (): StormSize => {
 	};
 };
 
+const readsPlan = () => ({
+	agents: Math.ceil(positive('agents')),
+	size: given.full ? FULL : TENTH,
+	seconds: Math.min(2, positive('seconds')),
+	only: new RegExp(given.routes),
+});
+
 const retentionSize = (): RetentionSize => ({ rows: Math.ceil(positive('rows')) });
 
 const main = async (): Promise<void> => {
@@ -141,7 +155,7 @@ const main = async (): Promise<void> => {
 		folder.remove();
 		process.exit(130);
 	});
-	const loads = [...wanted].some((name) => !['help', 'storm', 'retention'].includes(name));
+	const loads = [...wanted].some((name) => !['help', 'storm', 'retention', 'reads'].includes(name));
 	const lines: Line[] = [];
 	const titles: string[] = [];
 	try {
@@ -150,6 +164,14 @@ const main = async (): Promise<void> => {
 			for (const name of databases) {
 				const { path } = makeFolder(folder.path);
 				const result = await measureStorm(name, path, nodeArgs, stormSize(), (text) => void say(text));
+				lines.push(...result.lines);
+				titles.push(result.title);
+			}
+		}
+		if (wanted.has('reads')) {
+			for (const name of databases) {
+				const { path } = makeFolder(folder.path);
+				const result = await measureReads(name, path, nodeArgs, readsPlan(), (text) => void say(text));
 				lines.push(...result.lines);
 				titles.push(result.title);
 			}
@@ -169,6 +191,7 @@ const main = async (): Promise<void> => {
 	const about = [
 		...(loads ? [notes(machine(), titles, AGENTS, CONNECTIONS)] : []),
 		...(wanted.has('storm') ? [stormNotes(machine(), titles, stormSize())] : []),
+		...(wanted.has('reads') ? [readNotes(machine(), titles, readsPlan().agents, readsPlan().size)] : []),
 		...(wanted.has('retention') ? [retentionNotes(machine(), titles, retentionSize())] : []),
 	];
 	process.stdout.write(`\n${markdown(lines)}\n\n${about.join('\n\n')}\n`);

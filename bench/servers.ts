@@ -1,4 +1,4 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, fork, type Serializable, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,6 +11,9 @@ import type { FloorAnswers } from './floor.ts';
 const root = dirname(import.meta.dirname);
 /** What users start; it runs the build. */
 export const cli = join(root, 'bin/spotctl');
+
+/** The file of a SQLite database of this run. */
+export const sqlitePath = ({ url }: Pick<BenchDatabase, 'url'>): string => url.slice('sqlite:'.length);
 
 export type DatabaseName = 'sqlite' | 'mariadb';
 
@@ -89,8 +92,11 @@ const pidOf = (child: ChildProcess): number => {
 
 const ended = (child: ChildProcess): Promise<number | null> => new Promise((resolve) => child.once('exit', (code) => resolve(code)));
 
-export const startFloor = async (answers: FloorAnswers): Promise<Server> => {
-	const child = fork(join(import.meta.dirname, 'floor.ts'), { execArgv: ['--import', 'tsx'] });
+export const startFloor = (answers: FloorAnswers): Promise<Server> => forkServer(join(import.meta.dirname, 'floor.ts'), answers);
+
+/** Starts a server of this bench in a process of its own; it is sent `answers` and says its URL. */
+export const forkServer = async (file: string, answers: Serializable): Promise<Server> => {
+	const child = fork(file, { execArgv: ['--import', 'tsx'] });
 	const exit = ended(child);
 	child.send(answers);
 	const url = await Promise.race([
