@@ -6,7 +6,6 @@ import { settings } from './migrations/0003-settings.ts';
 import { priceReports } from './migrations/0004-price-reports.ts';
 import { ledger } from './migrations/0005-ledger.ts';
 import { notifications } from './migrations/0006-notifications.ts';
-import { eventStream } from './migrations/0007-event-stream.ts';
 import { overview } from './migrations/0008-overview.ts';
 import { alerts } from './migrations/0009-alerts.ts';
 import { retention } from './migrations/0010-retention.ts';
@@ -29,7 +28,6 @@ const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0004', priceReports],
 	['0005', ledger],
 	['0006', notifications],
-	['0007', eventStream],
 	['0008', overview],
 	['0009', alerts],
 	['0010', retention],
