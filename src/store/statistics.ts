@@ -66,6 +66,8 @@ const newestEventIds = statement<{ ids: readonly string[] }>()((db, v, dialect) 
 					.selectFrom('event as e')
 					.select('e.id')
 					.whereRef('e.agent_id', '=', 'agent.id')
+					// Of the event stream only: what it tells was told by an event of its own.
+					.where('e.type', '<>', 'notification')
 					.orderBy('e.id', 'desc')
 					.limit(sql.lit(1))
 					.offset(sql.lit(nth))
@@ -109,7 +111,8 @@ export const eventsOfInstance = (
 		.selectFrom('event')
 		.select(['id', 'type', 'severity', 'message', 'metadata', 'created_at'])
 		.where('agent_id', '=', agentId)
-		.where('instance_id', '=', instanceId);
+		.where('instance_id', '=', instanceId)
+		.where('type', '<>', 'notification');
 	if (after !== null) query = query.where('id', '<', after);
 	return query
 		.orderBy('id', 'desc')

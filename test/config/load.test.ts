@@ -34,6 +34,7 @@ describe('with nothing configured', () => {
 			emergency: { override: true },
 			failover: { silentAfter: 180_000, launchWithin: 45_000, readyWithin: 60_000, retireRepeated: 1_800_000, retireSingle: 7_200_000 },
 			jobs: { enabled: true },
+			notifications: { webhookMinSeverity: 'warning', webhookAllowed: [] },
 			retention: {
 				rawPrices: 30,
 				cleanPrices: 400,

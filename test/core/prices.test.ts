@@ -402,7 +402,7 @@ describeEachDatabase('reported prices', ({ kind, freshUrl }) => {
 			counts.push(test.statements().length);
 		}
 		expect(new Set(counts).size).toBe(1);
-		expect(counts[0]).toBeLessThanOrEqual(8);
+		expect(counts[0]).toBeLessThanOrEqual(10);
 	});
 
 	it('of a deleted agent are not kept', async () => {
