@@ -6,9 +6,9 @@ import { type Job, LEASE_MS, TICK_MS } from '../../src/core/scheduler.ts';
 import { systemClock } from '../../src/deps.ts';
 import { SpotError } from '../../src/errors.ts';
 import { addJob, jobRow, type Lease, takeLeases } from '../../src/store/jobs.ts';
-import { migrate } from '../../src/store/migrate.ts';
 import { openStore, type Store } from '../../src/store/open.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
+import { prepare } from '../helpers/schema.ts';
 import { asAdmin, openWorld, type World, type WorldOptions } from '../helpers/world.ts';
 
 const SECOND = 1_000;
@@ -477,7 +477,7 @@ describeEachDatabase('the lease of a job', ({ kind, freshUrl }) => {
 	const setUp = async (leaseClock?: { now(): number }): Promise<{ url: string; store: Store }> => {
 		const url = await freshUrl();
 		const store = await connect(url, leaseClock);
-		await migrate(store);
+		await prepare(store);
 		await store.transactTogether([addJob.of({ name: 'one' }), addJob.of({ name: 'other' })]);
 		return { url, store };
 	};

@@ -509,7 +509,7 @@ describeEachDatabase('retention', ({ kind, freshUrl }) => {
 					await world.close();
 				}
 			}),
-			{ numRuns: kind === 'sqlite' ? 8 : 3 },
+			{ numRuns: Number(process.env['SPOTCTL_TEST_RUNS'] ?? (kind === 'sqlite' ? 4 : 1)) },
 		);
 		await open();
 	}, 180_000);

@@ -2,10 +2,10 @@ import { expect, it } from 'vitest';
 import { createCore } from '../../src/core/index.ts';
 import { TICK_MS } from '../../src/core/scheduler.ts';
 import { type Clock, systemIds } from '../../src/deps.ts';
-import { migrate } from '../../src/store/migrate.ts';
 import { openStore } from '../../src/store/open.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { openRows } from '../helpers/rows.ts';
+import { prepare } from '../helpers/schema.ts';
 import { CORE_SETTINGS } from '../helpers/settings.ts';
 
 const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -27,7 +27,7 @@ describeEachDatabase('after an outage', ({ freshUrl }) => {
 			after: () => () => undefined,
 		};
 		const store = await openStore({ url, poolSize: 4, clock, leaseClock: clock });
-		await migrate(store);
+		await prepare(store);
 		const expireMs = { emergency: MINUTE, manual: MINUTE, model: MINUTE, scheduled: MINUTE };
 		const settings = { ...CORE_SETTINGS, expireMs };
 		const core = createCore({ store, clock, ids: systemIds, settings, log: QUIET });

@@ -2,8 +2,8 @@ import { type Input, type Name, operations } from '../../src/contract/index.ts';
 import type { CoreName, Principal } from '../../src/core/caller.ts';
 import { type Core, createCore } from '../../src/core/index.ts';
 import { type Clock, systemIds } from '../../src/deps.ts';
-import { migrate } from '../../src/store/migrate.ts';
 import { openStore, type Store } from '../../src/store/open.ts';
+import { prepare } from './schema.ts';
 import { CORE_SETTINGS } from './settings.ts';
 
 const quiet = () => undefined;
@@ -29,7 +29,7 @@ export const startCore = async (url: string, at = '2021-03-04T05:06:07Z'): Promi
 	let sent: string[] = [];
 	const clock: Clock = { now: () => now, elapsed: () => now, sleep: async () => undefined, every: () => quiet, after: () => quiet };
 	const store = await openStore({ url, poolSize: 4, clock, watch: (text) => void sent.push(text) });
-	await migrate(store);
+	await prepare(store);
 	const core = createCore({ store, clock, ids: systemIds, settings: CORE_SETTINGS, log: { info: quiet, warn: quiet, error: quiet } });
 	await core.start({ jobs: false });
 	const call: TestCore['call'] = async (name, input, principal = ADMIN) => {

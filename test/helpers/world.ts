@@ -14,10 +14,10 @@ import { type Clock, type Ids, systemClock } from '../../src/deps.ts';
 import { SpotError } from '../../src/errors.ts';
 import { type Log, openLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics.ts';
-import { migrate } from '../../src/store/migrate.ts';
 import { openStore, type Store } from '../../src/store/open.ts';
 import { addPools } from '../../src/store/prices.ts';
 import { createManualClock } from './manual-clock.ts';
+import { prepare } from './schema.ts';
 import { CORE_SETTINGS } from './settings.ts';
 
 export const ADMIN = 'spa_kD83nsLq0vXcW5tZ7yRb2mHf';
@@ -336,7 +336,7 @@ export const openWorld = async (
 			daemonInUse().send(token, name, input, headers) as never;
 
 	const first = await open();
-	await migrate(first);
+	await prepare(first);
 	const az = (zone: string) => ({ id: `c5.large.${zone}`, instance_type: 'c5.large', region: 'us-east-1', az: zone, active: 1 as const });
 	await first.transact((tx) =>
 		addPools(
