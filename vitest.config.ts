@@ -5,9 +5,9 @@ export default defineConfig({
 		include: ['test/**/*.test.{ts,tsx}'],
 		globalSetup: ['test/helpers/global-setup.ts'],
 		pool: 'forks',
-		// One more than cores: daemons under test wait for leases and time limits.
+		// One more than cores: daemons under test wait for leases and time limits. The limits are for machines that are much slower than ours.
 		maxWorkers: 3,
-		testTimeout: 30_000,
-		hookTimeout: 60_000,
+		testTimeout: 120_000,
+		hookTimeout: 120_000,
 	},
 });

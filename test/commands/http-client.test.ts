@@ -139,7 +139,7 @@ describe('answers', () => {
 		[418, 'invalid', 2],
 		[429, 'limited', 7],
 		[500, 'bug', 1],
-		[501, 'bug', 1],
+		[501, 'unimplemented', 1],
 		[503, 'unavailable', 7],
 	] as const)('of status %i are errors of kind %s, exit %i', async ([status, kind, exit], { expect }) => {
 		const body = {

@@ -312,6 +312,8 @@ describe('the settings of the core', () => {
 				retireSingleMs: 7_200_000,
 				override: true,
 			},
+			retention: config.retention,
+			webhook: { url: null, secret: null, minSeverity: 'warning', allowed: [] },
 			adminToken: null,
 			tokenRevealKey: Buffer.alloc(32, 'k1'),
 		});

@@ -275,7 +275,7 @@ describe('a disk that is full', () => {
 		const home = mkdtempSync(join(tmpdir(), 'spotctl-full-'));
 		const root = join(import.meta.dirname, '../..');
 		// No file of the process may grow beyond this size: write(2) fails with EFBIG, as on a full disk with ENOSPC.
-		const script = 'trap "" XFSZ; ulimit -f 2500; exec "$0" --import tsx bin/spotctl.ts serve --port 0';
+		const script = 'trap "" XFSZ; ulimit -f 8000; exec "$0" --import tsx bin/spotctl.ts serve --port 0';
 		const child = spawn('bash', ['-c', script, process.execPath], {
 			cwd: root,
 			env: { PATH: process.env['PATH'], HOME: home, NO_COLOR: '1' },

@@ -130,6 +130,19 @@ const AUDITED: Partial<Record<CoreOperation['name'], Audited>> = {
 		input: ({ instanceId }) => ({ instance_id: instanceId, target: 'ondemand' }),
 	}),
 	cancelCommand: changed('commands.cancel'),
+	issueSwitchCommand: changed('instances.switch', {
+		prepare: ({ api }, { commandId }) => api.cancelCommand({ command_id: commandId }),
+	}),
+	agentSwitch: changed('instances.switch', { prepare: ({ api }, { commandId }) => api.cancelCommand({ command_id: commandId }) }),
+	flipAgent: changed('agents.configure'),
+	putSettings: changed('agents.configure'),
+	// Its agent is enabled already, so that nothing of it changes and only the order itself is entered.
+	bulkExecute: created('agents.bulk'),
+	createPriceAlert: created('price_alerts.create'),
+	setPriceAlert: changed('price_alerts.set', {
+		input: ({ clientId, alertId }) => ({ client_id: clientId, alert_id: alertId, enabled: false }),
+	}),
+	deletePriceAlert: { action: 'price_alerts.delete', before: true, after: false },
 	// What an admin says in the place of an agent (identity.md section 7).
 	uninstallHost: changed('agents.uninstall', { input: ({ instanceId, clientId }) => ({ instance_id: instanceId, client_id: clientId }) }),
 	hostEnded: created('agents.termination'),
@@ -169,8 +182,11 @@ const AUDITED: Partial<Record<CoreOperation['name'], Audited>> = {
 	decide: created('prices.report'),
 };
 
-/** A heartbeat of an admin means nothing, and an admin cannot register a machine. */
-const SILENT = new Set<string>(['heartbeat', 'registerHost']);
+/** A heartbeat of an admin means nothing, an admin cannot register a machine, and these change nothing, or not as they are called here. */
+const SILENT = new Set<string>([
+	...['heartbeat', 'registerHost', 'reconcileSavings', 'recomputeSavings', 'simulateSwitch'],
+	...['uploadEngine', 'uploadModel', 'activateModel', 'fallbackModel'],
+]);
 
 describeEachDatabase('the audit', ({ freshUrl }) => {
 	let test: TestDaemon;

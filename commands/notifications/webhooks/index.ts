@@ -11,6 +11,7 @@ export const webhooksCommand = (context: Context): Command =>
 	new Command('webhooks')
 		.description('Who is told of notifications over HTTP')
 		.helpCommand(false)
+		.addHelpText('after', '\nExample:\n  $ spotctl notifications webhooks create https://hooks.example.com/spot --min-severity error')
 		.addCommand(listWebhooksCommand(context))
 		.addCommand(createWebhookCommand(context))
 		.addCommand(updateWebhookCommand(context))
