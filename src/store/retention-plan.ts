@@ -57,7 +57,9 @@ const overReplica = (before: number): RawBuilder<boolean> => sql<boolean>`replic
 	and not exists (select 1 from host h where h.guess_replica_id = replica.id and h.role <> 'terminated')
 	and not exists (select 1 from host h where h.tentative_replica_id = replica.id and h.role <> 'terminated')`;
 
-const overHost = (before: number): RawBuilder<boolean> => sql<boolean>`host.role = 'terminated' and host.primary_of is null
+const overHost = (
+	before: number,
+): RawBuilder<boolean> => sql<boolean>`host.role = 'terminated' and host.primary_of is null and host.handle <> host.agent_id
 	and not exists (select 1 from host_liveness l where l.handle = host.handle and (l.seen_at >= ${before} or l.watch_at is not null))
 	and not exists (select 1 from command c where c.handle = host.handle)
 	and not exists (select 1 from command c where c.open_switch_of = host.agent_id)
@@ -124,7 +126,7 @@ export const RETENTION = {
 	},
 	host: {
 		setting: 'instances',
-		summary: 'machines that ended, silent since, of which nothing else is kept',
+		summary: 'machines that ended, silent since, of which nothing else is kept, but for the first of an agent, whose handle is its id',
 		key: 'handle',
 		time: 'terminated_at',
 		free: overHost,

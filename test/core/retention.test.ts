@@ -406,7 +406,13 @@ describeEachDatabase('retention', ({ kind, freshUrl }) => {
 		expect([await count('command'), await count('host')]).toEqual([0, 2]);
 		ahead = 401 * DAY;
 		await run();
-		expect(await hosts()).toEqual(new Map([[next, 'primary']]));
+		// The first machine of an agent stays: its handle is the agent's id, by which it is asked for.
+		expect(await hosts()).toEqual(
+			new Map([
+				[old, 'terminated'],
+				[next, 'primary'],
+			]),
+		);
 		expect(await count('switch_record')).toBe(1);
 		for (const table of ['cost_segment', 'ledger_fact'] as const)
 			expect(await world.store.read.selectFrom(table).select('id').where('handle', '=', old).execute()).toEqual([]);
@@ -416,7 +422,7 @@ describeEachDatabase('retention', ({ kind, freshUrl }) => {
 		expect(again.body.changed).toBe(0);
 		expect(await world.store.read.selectFrom('ledger_total').selectAll().orderBy('period').execute()).toEqual(totals);
 		expect((await client.heartbeat(next)).status).toBe(200);
-		expect((await client.probe(old)).status).not.toBe(200);
+		expect((await client.probe(old)).status).toBe(200);
 	});
 
 	it.each([

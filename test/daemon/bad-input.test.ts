@@ -172,7 +172,8 @@ describeEachDatabase('bad input', ({ kind, freshUrl }) => {
 						expect([each.name, body, status, told['code']]).toEqual([each.name, body, 400, 'VALIDATION_ERROR']);
 					}
 				}
-			}));
+			}),
+		);
 
 		once('of ten megabytes is 413 on every route', () =>
 			allRefused(async () => {
@@ -184,7 +185,8 @@ describeEachDatabase('bad input', ({ kind, freshUrl }) => {
 					if (method === 'GET') expect([each.name, status >= 500]).toEqual([each.name, false]);
 					else expect([each.name, status, body['code']]).toEqual([each.name, 413, 'PAYLOAD_TOO_LARGE']);
 				}
-			}));
+			}),
+		);
 
 		once('with a list of 100,000 elements is 400, under every key', () =>
 			allRefused(async () => {
@@ -196,7 +198,8 @@ describeEachDatabase('bad input', ({ kind, freshUrl }) => {
 						sane(answer, each.name);
 					}
 				}
-			}));
+			}),
+		);
 
 		once('with the wrong method is 405 with Allow, on every path', () =>
 			allRefused(async () => {
@@ -215,7 +218,8 @@ describeEachDatabase('bad input', ({ kind, freshUrl }) => {
 						for (const allowed of methods) expect(headers['allow']).toContain(allowed);
 					}
 				}
-			}));
+			}),
+		);
 
 		it.each(withBody)('that is null is the same as none: $name', ({ operation }) => {
 			const { shape } = operation.input;
