@@ -101,7 +101,7 @@ export const IGNORED: readonly string[] = [
 ];
 
 /** Lists that are empty on a fleet that has lived: nothing of the kind exists before somebody makes it. */
-export const EMPTY_LISTS: readonly string[] = ['16', 'X18'];
+export const EMPTY_LISTS: readonly string[] = ['16'];
 
 /** Routes without a documented refusal that answer 404 while a client has no agent, as #33 is documented to. */
 export const WANT_AN_AGENT: readonly string[] = ['X33', 'X34'];

@@ -229,6 +229,8 @@ describeEachDatabase('every route of the contract', ({ kind, freshUrl }) => {
 		await expect
 			.poll(async () => (await test.api.clientSavings({ client_id: fleet.clientId })).items.length, { timeout: 20_000 })
 			.toBeGreaterThan(0);
+		// And what jobs ran is written with the next renewal of their leases.
+		await expect.poll(async () => (await test.api.consolidationJobs({})).items.length, { timeout: 20_000 }).toBeGreaterThan(0);
 		const barren: string[] = [];
 		await forEach(reads, async (each) => {
 			const own = await test.send({ ...sentTo(each, fleet), token: tokenOf(each, fleet) });

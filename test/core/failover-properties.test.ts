@@ -721,7 +721,7 @@ describeEachDatabase('any order of what happens to standbys', ({ kind, freshUrl 
 	const world = shareWorld(freshUrl, { settings: SETTINGS, direct: true, daemons });
 
 	describe(kind, () => {
-		const runs = runsOf(kind === 'sqlite' ? 60 : 8);
+		const runs = runsOf(kind === 'sqlite' ? 30 : 4);
 		const limit = 60_000 + runs * 3000;
 		it(
 			`keeps one primary and one standby, ends every emergency and every machine that must end${daemons > 1 ? ', with two daemons' : ''}`,

@@ -339,7 +339,7 @@ describeEachDatabase('any order of calls', ({ kind, freshUrl }) => {
 	const world = shareWorld(freshUrl, { settings: SETTINGS, direct: true, daemons });
 
 	describe(kind, () => {
-		const runs = runsOf(kind === 'sqlite' ? 120 : 12);
+		const runs = runsOf(kind === 'sqlite' ? 60 : 6);
 		const limit = 60_000 + runs * 2000;
 		it(
 			`keeps what identity.md section 8 promises, with restarts, lost answers${daemons > 1 ? ' and two daemons' : ''}`,
