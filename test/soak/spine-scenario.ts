@@ -31,7 +31,7 @@ export type SpineResult = {
 export const FULL_AGENTS: Agents = { classic: 20, v32: 20, v4: 20 };
 export const FULL_JOBS: Jobs = { terminating: 30, keeping: 30, 'no capacity': 5, dying: 5 };
 export const SHORT_AGENTS: Agents = { classic: 5, v32: 4, v4: 2 };
-export const SHORT_JOBS: Jobs = { terminating: 4, keeping: 4, 'no capacity': 2, dying: 2 };
+export const SHORT_JOBS: Jobs = { terminating: 2, keeping: 2, 'no capacity': 1, dying: 1 };
 /** Half the simulated time of the full form is waiting for machines to end. */
 export const SHORT_WAIT_SECONDS = 120;
 
