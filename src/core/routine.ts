@@ -104,6 +104,7 @@ const changed = (context: Context, host: View, caller: Caller, off: boolean, for
 			await saveAgentOrRetry(tx, agent, { status: 'offline' }, context.clock.now());
 			await saveHost.later(tx, { ...current.host, said_offline_at: context.clock.now() });
 			await setWatch.later(tx, { handle: current.host.handle, watch_at: null });
+			journal.book(current.host, { kind: 'silent' });
 			journal.event('agent_marked_offline', `${agent.logical_agent_id} said that it goes offline`, about, { severity: 'warning' });
 			journal.notify('agent_offline', 'Agent offline', `${agent.logical_agent_id} went offline`, about, 'warning');
 			journal.changed('agent', agent.id);
@@ -279,6 +280,7 @@ export const uninstallHost =
 			if (found.role === 'primary' && agent.status !== 'deleted' && agent.status !== 'offline') {
 				await saveAgentOrRetry(tx, agent, { status: 'offline' }, now);
 				await setWatch.later(tx, { handle: found.handle, watch_at: null });
+				journal.book(found, { kind: 'silent' });
 				journal.notify(
 					'agent_uninstalled',
 					'Agent uninstalled',
@@ -312,6 +314,7 @@ export const hostEnded =
 			if (host.role === 'primary') {
 				await saveAgentOrRetry(tx, agent, { status: 'offline', terminated_at: now }, now);
 				await setWatch.later(tx, { handle: host.handle, watch_at: null });
+				journal.book(host, { kind: 'silent' });
 				await failOver(context, tx, journal, agent.id, reason);
 				journal.notify(
 					'agent_terminated',

@@ -62,19 +62,22 @@ const LINES: Readonly<Record<Role | 'left', Line | null>> = {
 	left: null,
 };
 
+/** Whose silence is noticed: the time of any other machine that runs is an estimate. */
+const VOUCHED: ReadonlySet<Role | 'left'> = new Set(['primary', 'replica'] as const);
+
 /** Values a machine's time (spec section 11 "Ours"): unknown while nobody vouches for it or a price is missing, an estimate where the last price is taken for want of a new one. */
 export const valuation = (machine: Machine): Valuation => {
 	const line = LINES[machine.role];
 	const said = machine.mode === 'spot' ? machine.spot : machine.mode === 'ondemand' ? machine.onDemand : null;
 	const onDemand = machine.onDemand?.micros ?? null;
-	const unvouched = line !== 'zombie' && machine.silentAt !== null;
+	const unvouched = VOUCHED.has(machine.role) && machine.silentAt !== null;
 	const price = machine.free ? 0 : (said?.micros ?? null);
 	const lacking = price === null || (line === 'primary' && onDemand === null);
 	if (line === null || unvouched || lacking) {
 		const source = unvouched || said === null ? 'none' : said.own ? 'own' : 'quote';
 		return { line, quality: 'unknown', price: unvouched ? null : price, source, pricedAt: said?.at ?? null, onDemand, baseline: null };
 	}
-	const guessed = line === 'zombie' || machine.stale || !machine.registered;
+	const guessed = !VOUCHED.has(machine.role) || machine.stale || !machine.registered;
 	const source = machine.free ? 'aws-first-hour' : guessed ? 'last' : said?.own === true ? 'own' : 'quote';
 	const quality = guessed && !machine.free ? 'estimated' : 'measured';
 	return { line, quality, price, source, pricedAt: said?.at ?? null, onDemand, baseline: line === 'primary' ? onDemand : 0 };

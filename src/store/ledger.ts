@@ -145,6 +145,36 @@ export const enterHosts = async (tx: Db, now: number): Promise<number> => {
 				.limit(sql.lit(1000)),
 		)
 		.executeTakeFirst();
+	// Whom nobody listens for is not vouched for: it was judged silent before there were books.
+	await tx
+		.insertInto('ledger_fact')
+		.columns(['client_id', 'agent_id', 'handle', 'at', 'kind', 'pending'])
+		.expression((eb) =>
+			eb
+				.selectFrom('ledger_fact as f')
+				.innerJoin('host_liveness as l', 'l.handle', 'f.handle')
+				.select((row) => [
+					'f.client_id',
+					'f.agent_id',
+					'f.handle',
+					row.val(now).as('at'),
+					row.val('silent' as const).as('kind'),
+					row.lit(1).as('pending'),
+				])
+				.where('f.pending', '=', 1)
+				.where('f.kind', '=', 'state')
+				.where('f.role', 'in', ['primary', 'replica'])
+				.where('f.at', '=', now)
+				.where('l.watch_at', 'is', null)
+				.where((row) =>
+					row.not(
+						row.exists(
+							row.selectFrom('ledger_fact as s').select('s.id').whereRef('s.handle', '=', 'f.handle').where('s.kind', '=', 'silent'),
+						),
+					),
+				),
+		)
+		.execute();
 	return Number(result.numInsertedOrUpdatedRows ?? 0);
 };
 
@@ -171,7 +201,7 @@ export const vouchedHosts = statement<{ after: string }>()((db, v) =>
 		.limit(sql.lit(300)),
 );
 
-/** Silent machines that have called since, with when they last did, at most 300. */
+/** Silent machines that have called since and whose next silence would be noticed, with when they last called, at most 300. */
 export const heardAgain = statement<Record<string, never>>()((db) =>
 	db
 		.selectFrom('ledger_host as h')
@@ -179,6 +209,7 @@ export const heardAgain = statement<Record<string, never>>()((db) =>
 		.selectAll('h')
 		.select('l.seen_at')
 		.where('h.silent_at', 'is not', null)
+		.where('l.watch_at', 'is not', null)
 		.whereRef('l.seen_at', '>', 'h.silent_at')
 		.limit(sql.lit(300)),
 );

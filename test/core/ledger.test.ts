@@ -130,6 +130,48 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		expect((await summary(agent.client)).shares.unknown).toBeGreaterThan(50);
 	});
 
+	it.each([
+		['said that it goes offline', (agent: AgentScene) => agent.client.heartbeat(agent.id, { status: 'offline' })],
+		['was uninstalled', (agent: AgentScene) => agent.client.call('uninstallHost', { instance_id: agent.instanceId })],
+		['said that its machine ended', (agent: AgentScene) => agent.client.call('hostEnded', { agent_id: agent.id })],
+	] as const)('vouch for no primary that %s, until it calls again', async (_, leave) => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await agent.client.heartbeat(agent.id);
+		await world.advance(10 * SECOND);
+		expect((await leave(agent)).status).toBe(200);
+		const left = world.now();
+		await world.advance(HOUR, MINUTE);
+		const gone = (await explained(agent.id)).segments;
+		expect(gone.map(({ quality, start }) => [quality, quality === 'unknown' ? Date.parse(start) : null])).toEqual([
+			['measured', null],
+			['unknown', left],
+		]);
+		await agent.client.heartbeat(agent.id);
+		await settle();
+		expect((await explained(agent.id)).segments.map(({ quality }) => quality)).toEqual(['measured', 'unknown', 'measured']);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('begin with the machines that live, and vouch for none that was silent already', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await agent.client.heartbeat(agent.id);
+		await world.advance(10 * MINUTE, 2 * SECOND);
+		await world.store.transact(async (tx) => {
+			for (const table of ['cost_segment', 'ledger_host', 'ledger_total', 'ledger_fact', 'ledger_state'] as const)
+				await tx.deleteFrom(table).execute();
+		});
+		await settle();
+		await world.advance(HOUR, MINUTE);
+		expect((await explained(agent.id)).segments.map(({ quality, cost }) => [quality, cost])).toEqual([['unknown', 0]]);
+		await agent.client.heartbeat(agent.id);
+		await costs(agent, agent.id, 'a', 0.04);
+		await settle();
+		await agent.client.heartbeat(agent.id);
+		expect((await explained(agent.id)).segments.at(-1)).toMatchObject({ quality: 'measured', price: 0.04, closedBy: 'open' });
+	});
+
 	it('vouch for nobody while no daemon listened, even where every machine calls at once afterwards', async () => {
 		const agent = await makeAgent(world);
 		await costs(agent, agent.id, 'a', 0.04);
