@@ -5,6 +5,7 @@ import type { Feed } from './feed.ts';
 import type { Liveness } from './liveness.ts';
 import type { NoticeLoad } from './notice-lane.ts';
 import type { Unit, Units } from './unit.ts';
+import type { AnyWebhook } from './webhook-wanted.ts';
 
 /** Everything a handler may use. */
 export type Context = CoreDeps & {
@@ -12,6 +13,7 @@ export type Context = CoreDeps & {
 	readonly feed: Feed;
 	readonly unit: Unit;
 	readonly units: Units;
+	readonly anyWebhook: AnyWebhook;
 	readonly directory: Directory;
 	readonly liveness: Liveness;
 	readonly notices: NoticeLoad;

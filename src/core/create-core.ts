@@ -66,6 +66,7 @@ import * as tokens from './tokens.ts';
 import { createUnit, createUnits } from './unit.ts';
 import { keepConfiguredWebhook } from './webhook-configured.ts';
 import * as deliveries from './webhook-deliveries.ts';
+import { createAnyWebhook } from './webhook-wanted.ts';
 import * as webhooks from './webhooks.ts';
 
 const SERVING_MS = 1_000;
@@ -80,7 +81,8 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 	const feed = createFeed(store, clock, origin);
 	const directory = createDirectory(store, feed);
 	const liveness = createLiveness(store, clock);
-	const units = createUnits(store, clock, ids, origin, feed, counters);
+	const anyWebhook = createAnyWebhook(store, feed);
+	const units = createUnits({ store, clock, ids, origin, feed, counters, anyWebhook });
 	const unit = createUnit(units);
 	const context: Context = {
 		...deps,
@@ -88,6 +90,7 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		feed,
 		unit,
 		units,
+		anyWebhook,
 		directory,
 		liveness,
 		notices: { underWay: 0 },

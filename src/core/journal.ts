@@ -3,7 +3,7 @@ import { maskTokens } from '../mask.ts';
 import type { Host } from '../store/hosts.ts';
 import { type NewAudit, type NewChange, type NewEvent, type NewNotification, type Written, writeJournal } from '../store/journal.ts';
 import type { NewFact } from '../store/ledger.ts';
-import type { Severity } from '../store/schema.ts';
+import type { ChangeLogTable, Severity } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { actorOf, type Caller } from './caller.ts';
 import type { CounterName, Counters, HistogramName, HistogramType } from './counters.ts';
@@ -17,7 +17,7 @@ type About = { readonly clientId: string; readonly agentId?: string | null; read
 export const NOTIFICATION = 'notification';
 
 /** Topics of the change log: what a cache may hold. */
-export type Topic = 'agent' | 'token' | 'client';
+export type Topic = ChangeLogTable['topic'];
 
 /**
  * What a transaction says about itself; written in the same transaction, told to the caches after its commit. Messages quote what was sent:
@@ -49,7 +49,7 @@ export type Journal = {
 	/** Tells the counters what is true after the commit, or after the transaction was lost. */
 	report(counters: Counters, how: 'committed' | 'lost'): void;
 	/** What it has to say, in the order in which it was said. */
-	readonly written: Written;
+	readonly written: Omit<Written, 'anyWebhook'>;
 };
 
 /** Opens the journal of one transaction. */
@@ -150,9 +150,10 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 	};
 };
 
-/** Writes journals at the end of their transaction. */
-export const writeJournals = (tx: Db, journals: readonly Journal[]): Promise<void> =>
+/** Writes journals at the end of their transaction; `anyWebhook`: whether one may want what they tell. */
+export const writeJournals = (tx: Db, journals: readonly Journal[], anyWebhook = true): Promise<void> =>
 	writeJournal(tx, {
+		anyWebhook,
 		events: journals.flatMap(({ written }) => written.events),
 		notifications: journals.flatMap(({ written }) => written.notifications),
 		audits: journals.flatMap(({ written }) => written.audits),

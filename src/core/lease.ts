@@ -38,8 +38,7 @@ export const fence = (store: Store, lease: Lease, lapsed: () => boolean): Store 
 
 /** The context for a run of a job. `lapsed` says when its lease can be believed no longer without asking the database. */
 export const underLease = (context: Context, lease: Lease, lapsed: () => boolean, signal: AbortSignal): JobContext => {
-	const { clock, ids, origin, feed, counters } = context;
 	const store = fence(context.store, lease, lapsed);
-	const units = createUnits(store, clock, ids, origin, feed, counters);
+	const units = createUnits({ ...context, store });
 	return { ...context, store, units, unit: createUnit(units), lease, signal };
 };

@@ -6,6 +6,7 @@ import type { Caller } from './caller.ts';
 import type { Counters } from './counters.ts';
 import type { Feed } from './feed.ts';
 import { type Journal, openJournal, writeJournals } from './journal.ts';
+import type { AnyWebhook } from './webhook-wanted.ts';
 
 /** For whom a transaction works; null: for nobody but the daemon. */
 export type For = Pick<Caller, 'requestId' | 'principal' | 'remember'> | null;
@@ -27,17 +28,29 @@ export { StaleRow } from '../store/dialect.ts';
 /** Another daemon has the lease of a job, nobody has, or it was not renewed in time: the run ends here and its open transaction is undone. */
 export class LeaseLost extends Error {}
 
+/** What units are made of. */
+export type UnitParts = {
+	readonly store: Store;
+	readonly clock: Clock;
+	readonly ids: Ids;
+	readonly origin: string;
+	readonly feed: Feed;
+	readonly counters: Counters;
+	readonly anyWebhook: AnyWebhook;
+};
+
 export const createUnits =
-	(store: Store, clock: Clock, ids: Ids, origin: string, feed: Feed, counters: Counters): Units =>
+	({ store, clock, ids, origin, feed, counters, anyWebhook }: UnitParts): Units =>
 	async (callers, urgent, work) => {
 		for (let attempt = 1; ; attempt++) {
 			let journals: readonly Journal[] = [];
+			const any = await anyWebhook();
 			try {
 				const value = await store.transact(async (tx) => {
 					journals = callers.map((caller) => openJournal(clock, ids, origin, caller));
 					const result = await work(tx, journals);
 					for (const caller of callers) await caller?.remember?.(tx, result);
-					await writeJournals(tx, journals);
+					await writeJournals(tx, journals, any);
 					return result;
 				}, urgent);
 				for (const journal of journals) {

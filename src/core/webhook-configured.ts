@@ -16,6 +16,7 @@ export const keepConfiguredWebhook = async (context: Context): Promise<void> => 
 		if (known?.enabled !== 1) return;
 		await context.unit(null, async (tx, journal) => {
 			await saveWebhook.later(tx, { ...known, enabled: 0, updated_at: now });
+			journal.changed('webhook', CONFIGURED);
 			journal.audit('webhooks.update', 'webhook', CONFIGURED, null, { enabled: true }, { enabled: false });
 		});
 		return;
@@ -45,6 +46,7 @@ export const keepConfiguredWebhook = async (context: Context): Promise<void> => 
 		// Read again: two daemons may start at once, and whoever comes second finds the row.
 		if ((await webhookById.first(tx, { id: CONFIGURED })) === undefined) await addWebhook(tx, row);
 		else await saveWebhook.later(tx, row);
+		journal.changed('webhook', CONFIGURED);
 		journal.audit('webhooks.update', 'webhook', CONFIGURED, null, null, { origin: new URL(address).origin, enabled: true });
 	});
 };

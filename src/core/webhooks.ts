@@ -109,6 +109,7 @@ export const createWebhook =
 				updated_at: now,
 			};
 			await addWebhook(tx, row);
+			journal.changed('webhook', id);
 			journal.audit('webhooks.create', 'webhook', id, row.client_id, null, seen(row));
 			journal.event('webhook_created', `webhook ${row.name} was made`, aboutOf(row));
 			return { success: true, webhook: show(row), secret };
@@ -134,6 +135,7 @@ export const updateWebhook =
 				updated_at: context.clock.now(),
 			};
 			await saveWebhook.later(tx, after);
+			journal.changed('webhook', after.id);
 			const rotated = fresh === null ? {} : { secret: 'rotated' };
 			journal.audit('webhooks.update', 'webhook', before.id, before.client_id, seen(before), { ...seen(after), ...rotated });
 			journal.event('webhook_changed', `webhook ${after.name} was changed`, aboutOf(after));
@@ -151,6 +153,7 @@ export const deleteWebhook =
 					hint: 'leave notifications.webhookUrl (TERMINATION_NOTIFICATION_WEBHOOK) out and start the daemon again',
 				});
 			await removeWebhook.later(tx, { id: row.id });
+			journal.changed('webhook', row.id);
 			journal.audit('webhooks.delete', 'webhook', row.id, row.client_id, seen(row), null);
 			journal.event('webhook_deleted', `webhook ${row.name} was deleted`, aboutOf(row), { severity: 'warning' });
 			return { success: true, message: `webhook ${row.name} was deleted` };

@@ -149,7 +149,7 @@ const countUp = statement<Pick<NotificationTable, 'id' | 'last_at' | 'message' |
 );
 
 /** Many notifications at once: the same rule, with one read and one insert for all that are new. */
-const addNotifications = async (tx: Db, notifications: readonly NewNotification[]): Promise<void> => {
+const addNotifications = async (tx: Db, notifications: readonly NewNotification[], anyWebhook: boolean): Promise<void> => {
 	const agents = [...new Set(notifications.flatMap(({ agent_id }) => agent_id ?? []))];
 	const since = Math.min(...notifications.map(({ created_at }) => created_at)) - REPEAT_MS;
 	const told = new Map((await toldOf.all(tx, { agents, since })).map((row) => [`${row.agent_id} ${row.type}`, row.id]));
@@ -171,7 +171,7 @@ const addNotifications = async (tx: Db, notifications: readonly NewNotification[
 		}),
 	);
 	for (const repeat of repeats) await countUp.later(tx, repeat);
-	await queueDeliveries.later(tx, { ids: [...fresh, ...repeats].map(({ id }) => id), created_at: since + REPEAT_MS });
+	if (anyWebhook) await queueDeliveries.later(tx, { ids: [...fresh, ...repeats].map(({ id }) => id), created_at: since + REPEAT_MS });
 };
 
 /** What one transaction has to say: written at its end, in this order. */
@@ -182,6 +182,8 @@ export type Written = {
 	readonly changes: readonly NewChange[];
 	/** By machine and kind. */
 	readonly facts: ReadonlyMap<string, NewFact>;
+	/** Whether a webhook may want the notifications: else none is looked for. */
+	readonly anyWebhook: boolean;
 };
 
 /** Writes events, notifications (repeats counted), audit rows, what caches must forget, and what goes into the books. */
@@ -196,9 +198,9 @@ export const writeJournal = async (tx: Db, written: Written): Promise<void> => {
 	if (written.notifications.length < SET)
 		for (const notification of written.notifications) {
 			await addNotification.later(tx, { ...notification, since: notification.created_at - REPEAT_MS });
-			await queueDelivery.later(tx, notification);
+			if (written.anyWebhook) await queueDelivery.later(tx, notification);
 		}
-	else await addNotifications(tx, written.notifications);
+	else await addNotifications(tx, written.notifications, written.anyWebhook);
 	if (written.changes.length > 1)
 		await addChanges(
 			tx,

@@ -9,11 +9,18 @@ import { notifications } from './migrations/0006-notifications.ts';
 import { overview } from './migrations/0008-overview.ts';
 import { alerts } from './migrations/0009-alerts.ts';
 import { retention } from './migrations/0010-retention.ts';
+import { leanIndexes } from './migrations/0011-lean-indexes.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
 /** How the same table is spelled on each database. */
-export type Spelling = { readonly autoId: string; readonly longText: string; readonly end: string; quote(name: string): string };
+export type Spelling = {
+	readonly autoId: string;
+	readonly longText: string;
+	readonly end: string;
+	quote(name: string): string;
+	dropIndex(table: string, index: string): string;
+};
 
 /**
  * One DDL statement, or one that brings rows into a new form: MySQL commits each by itself, so a step is also what a kill can leave behind, and every step can be run again.
@@ -31,6 +38,7 @@ const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0008', overview],
 	['0009', alerts],
 	['0010', retention],
+	['0011', leanIndexes],
 ];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>
@@ -42,7 +50,7 @@ const LOCK_TABLE = 'spotctl_migration_lock';
 
 const createdBy = (ddl: string): string | undefined => /^create table if not exists (\w+)/.exec(ddl.trim())?.[1];
 
-const plain: Spelling = { autoId: '', longText: 'text', end: '', quote: (name) => name };
+const plain: Spelling = { autoId: '', longText: 'text', end: '', quote: (name) => name, dropIndex: (_, index) => `drop index ${index}` };
 
 /** The tables of the newest schema, our own bookkeeping included. */
 export const ownTables: ReadonlySet<string> = new Set([
@@ -138,9 +146,10 @@ const migrations = (spelling: Spelling): Record<string, Migration> =>
 					try {
 						await sql.raw(step.ddl(spelling)).execute(db);
 					} catch (error) {
-						// The index, or the column, is there already: an earlier run was killed between the statement and its record.
+						// The index, or the column, is there already, or gone: an earlier run was killed between the statement and its record.
 						const { errno } = error as { errno?: unknown };
-						if (errno === 1061 || errno === 1060 || /index \w+ already exists|duplicate column name/.test(String(error))) return;
+						if (errno === 1061 || errno === 1060 || errno === 1091 || /index \w+ already exists|duplicate column name/.test(String(error)))
+							return;
 						throw error;
 					}
 				},
@@ -156,7 +165,13 @@ export const pendingDdl = async (store: Store): Promise<string[]> => {
 
 const spellingOf = async (store: Store): Promise<Spelling> => {
 	if (store.dialect.name === 'sqlite')
-		return { autoId: 'integer not null primary key autoincrement', longText: 'text', end: '', quote: (name) => `"${name}"` };
+		return {
+			autoId: 'integer not null primary key autoincrement',
+			longText: 'text',
+			end: '',
+			quote: (name) => `"${name}"`,
+			dropIndex: (_, index) => `drop index if exists ${index}`,
+		};
 	const version = (await sql<{ version: string }>`select version() as version`.execute(store.read)).rows[0]?.version ?? '';
 	const collation = /mariadb/i.test(version) ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin';
 	return {
@@ -164,6 +179,7 @@ const spellingOf = async (store: Store): Promise<Spelling> => {
 		longText: 'mediumtext',
 		end: ` engine = InnoDB default character set utf8mb4 collate ${collation}`,
 		quote: (name) => `\`${name}\``,
+		dropIndex: (table, index) => `drop index ${index} on ${table}`,
 	};
 };
 

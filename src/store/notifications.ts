@@ -16,24 +16,39 @@ export type NotificationFilter = {
 	readonly after: NotificationCursor | null;
 };
 
-/** Notifications, those told last first, with one more than `limit`. */
-export const listNotificationRows = (db: Db, filter: NotificationFilter): Promise<NotificationTable[]> => {
+const selected = (db: Db, filter: NotificationFilter, unread: boolean | null) => {
 	const { after } = filter;
 	let query = db
 		.selectFrom('notification')
 		.selectAll()
 		.orderBy('last_at', 'desc')
 		.orderBy('id', 'desc')
-		.limit(filter.limit + 1);
+		.limit(atMost(filter.limit + 1));
 	if (filter.clientId !== null) query = query.where('client_id', '=', filter.clientId);
 	if (filter.agentId !== null) query = query.where('agent_id', '=', filter.agentId);
 	if (filter.type !== null) query = query.where('type', '=', filter.type);
 	if (filter.severity !== null) query = query.where('severity', '=', filter.severity);
-	if (filter.unread !== null) query = query.where('is_read', '=', filter.unread ? 0 : 1);
+	if (unread !== null) query = query.where('is_read', '=', unread ? 0 : 1);
 	if (filter.since !== null) query = query.where('last_at', '>=', filter.since);
 	if (after !== null)
 		query = query.where('last_at', '<=', after.at).where((eb) => eb.or([eb('last_at', '<', after.at), eb('id', '<', after.id)]));
-	return query.execute();
+	return query;
+};
+
+/** Notifications, those told last first, with one more than `limit`. */
+export const listNotificationRows = (db: Db, filter: NotificationFilter): Promise<NotificationTable[]> => {
+	const { clientId, agentId, type, severity, unread } = filter;
+	// Nothing else narrows it: the index is that of what is read and of what is not, so the newest of all are among the newest of both.
+	const merges = unread === null && clientId === null && agentId === null && type === null && severity === null;
+	if (!merges) return selected(db, filter, unread).execute();
+	const part = (of: boolean) => db.selectFrom(selected(db, filter, of).as('part')).selectAll();
+	return db
+		.selectFrom(part(true).unionAll(part(false)).as('found'))
+		.selectAll()
+		.orderBy('last_at', 'desc')
+		.orderBy('id', 'desc')
+		.limit(atMost(filter.limit + 1))
+		.execute();
 };
 
 export const notificationById = statement<{ id: string }>()((db, v) => db.selectFrom('notification').selectAll().where('id', '=', v('id')));

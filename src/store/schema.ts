@@ -515,4 +515,10 @@ export type CleanupLogTable = {
 export type ServiceClockTable = { id: number; serving_since: number; alive_at: number };
 
 /** What other daemons must forget: written by every transaction that changes something they cache. */
-export type ChangeLogTable = { id: Generated<number>; origin: string; topic: 'agent' | 'token' | 'client'; key: string; at: number };
+export type ChangeLogTable = {
+	id: Generated<number>;
+	origin: string;
+	topic: 'agent' | 'token' | 'client' | 'webhook';
+	key: string;
+	at: number;
+};

@@ -49,7 +49,8 @@ const directs = new WeakMap<Db, Direct>();
 /** Makes declared statements of `db` take the short way (SQLite). */
 export const runDirectly = (db: Db, direct: Direct): void => void directs.set(db, direct);
 
-const execute = <O>(db: Db, query: CompiledQuery<O>): Ran<O> | Promise<Ran<O>> => {
+/** Runs a compiled statement the shortest way its connection has. */
+export const execute = <O>(db: Db, query: CompiledQuery<O>): Ran<O> | Promise<Ran<O>> => {
 	const direct = directs.get(db);
 	return direct === undefined ? db.executeQuery(query) : (direct(query) as Ran<O>);
 };
