@@ -138,8 +138,9 @@ const bookAnew = async (
 	moved: Map<string, Machine>,
 	added: Segment[],
 ): Promise<Segment[]> => {
-	const removed: Segment[] = [];
+	if (handles.length === 0) return [];
 	const facts = await factsOf(tx, handles);
+	const replaced: string[] = [];
 	for (const handle of handles) {
 		const result = bookAll(facts.get(handle) ?? [], midnight);
 		const row = rows.get(handle);
@@ -151,12 +152,13 @@ const bookAnew = async (
 			added.push(...turned.segments);
 			continue;
 		}
-		const before = await segmentsOf.all(tx, { handle });
-		if (before.length > 0) await deleteSegments.run(tx, { handle });
-		removed.push(...before);
+		replaced.push(handle);
 		moved.set(handle, result.machine);
 		added.push(...result.segments);
 	}
+	if (replaced.length === 0) return [];
+	const removed = await segmentsOf.all(tx, { handles: replaced });
+	if (removed.length > 0) await deleteSegments.run(tx, { handles: replaced });
 	return removed;
 };
 

@@ -72,7 +72,7 @@ const again = async (context: Context, tx: Db, handles: readonly string[], dryRu
 		const known = (facts.get(handle) ?? []).filter(({ pending }) => pending === null);
 		const result = bookAll(known, midnight);
 		if (result === null) continue;
-		const stored = await segmentsOf.all(tx, { handle });
+		const stored = await segmentsOf.all(tx, { handles: [handle] });
 		const before = stored.map(({ id: _, ...segment }) => segment);
 		if (same(before, result.segments)) continue;
 		const sum = (segments: readonly Segment[], of: 'cost_micros' | 'baseline_micros') =>
@@ -86,7 +86,7 @@ const again = async (context: Context, tx: Db, handles: readonly string[], dryRu
 			baselineAfter: sum(result.segments, 'baseline_micros'),
 		});
 		if (dryRun) continue;
-		await deleteSegments.run(tx, { handle });
+		await deleteSegments.run(tx, { handles: [handle] });
 		await addSegments(tx, result.segments);
 		await addTotals(tx, totalsOf(result.segments, before));
 		if (valuation(result.machine).line === null) await dropLedgerHosts(tx, [handle]);

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { dialectOf } from './dialect.ts';
 import { multiRow } from './multi-row.ts';
 import { SUMS, type Sums } from './savings.ts';
-import { type Db, statement } from './statement.ts';
+import { type Db, inList, statement } from './statement.ts';
 import type { CostSegmentTable, LedgerFactTable, LedgerHostTable, LedgerStateTable } from './tables/ledger.ts';
 
 export type NewFact = Omit<LedgerFactTable, 'id'>;
@@ -280,12 +280,18 @@ export const addSegments = async (tx: Db, rows: readonly NewSegment[]): Promise<
 		);
 };
 
-/** The closed segments of a machine, oldest first. */
-export const segmentsOf = statement<{ handle: string }>()((db, v) =>
-	db.selectFrom('cost_segment').selectAll().where('handle', '=', v('handle')).orderBy('start_at'),
+/** The closed segments of machines, oldest first. */
+export const segmentsOf = statement<{ handles: readonly string[] }>()((db, v, dialect) =>
+	db
+		.selectFrom('cost_segment')
+		.selectAll()
+		.where(inList(dialect, 'handle', v('handles')))
+		.orderBy('start_at'),
 );
 
-export const deleteSegments = statement<{ handle: string }>()((db, v) => db.deleteFrom('cost_segment').where('handle', '=', v('handle')));
+export const deleteSegments = statement<{ handles: readonly string[] }>()((db, v, dialect) =>
+	db.deleteFrom('cost_segment').where(inList(dialect, 'handle', v('handles'))),
+);
 
 const LEDGER_HOST = [
 	'handle',
