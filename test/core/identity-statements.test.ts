@@ -9,9 +9,9 @@ import { imminent, readyReplica } from './replica-scene.ts';
  * one of them, each notification is queued for the webhooks by another, and a switch is counted by a third; none waits for an answer.
  */
 const EXPECTED = {
-	registerNew: 13,
+	registerNew: 12,
 	registerKnown: 8,
-	force: 12,
+	force: 11,
 	/** Of these one reads the host anew, since something about its agent has changed. */
 	firstPollAfterForce: 4,
 	emptyPollAfterClaim: 0,
@@ -19,12 +19,12 @@ const EXPECTED = {
 	ack: 6,
 	/** The command's own row says whose it is. */
 	ackAfterReport: 2,
-	registerOrdered: 25,
-	report: 19,
+	registerOrdered: 24,
+	report: 18,
 	/** One more reads what the host said of its own price. */
-	reportWithoutPrice: 20,
+	reportWithoutPrice: 19,
 	/** Notices are decided in sets: the same for one and for sixty-four, but for what each writes. */
-	notice: 26,
+	notice: 24,
 	repeatedNotice: 10,
 };
 
