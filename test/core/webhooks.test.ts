@@ -101,6 +101,23 @@ describeEachDatabase('webhooks', ({ freshUrl }) => {
 		expect(got.map(({ type }) => type).sort()).toEqual(['switch_failed', 'switch_queued']);
 	});
 
+	it('are no work where there are none, and known within a second where another daemon made the first', async () => {
+		const { got, post } = receiver();
+		await open(post);
+		const { client, id, instanceId } = await makeAgent(world);
+		const queueing = async (work: () => Promise<unknown>) =>
+			(await world.statements(work)).filter((statement) => statement.includes('webhook_delivery')).length;
+		expect(await queueing(() => makeAgent(world, client))).toBe(0);
+		await world.addDaemon();
+		world.use(1);
+		await create();
+		await world.advance(SECOND, 100);
+		world.use(0);
+		expect(await queueing(() => orderSwitch(client, instanceId, id))).toBe(1);
+		await world.advance(10 * SECOND);
+		expect(got.map(({ type }) => type)).toEqual(['switch_queued']);
+	});
+
 	it('are tried again with growing waits, then left as a dead letter that is listed and sent again on command', async () => {
 		let isUp = false;
 		const { got, post } = receiver(() => (isUp ? 204 : 500));
