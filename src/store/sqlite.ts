@@ -7,6 +7,7 @@ import { SpotError } from '../errors.ts';
 import { sqlite } from './dialect.ts';
 import { asUnavailable, databaseLocked, databaseUnavailable, type OpenOptions, type Store } from './open.ts';
 import type { Tables } from './schema.ts';
+import { createCheckpoints, OWN_PAGES } from './sqlite-checkpoints.ts';
 import { type Db, runDirectly, together } from './statement.ts';
 
 /** How many transactions may share one commit; bounds what a crash can undo before anybody was answered. */
@@ -75,8 +76,7 @@ const connect = (file: string, readonly: boolean): Database.Database => {
 		if (!readonly) {
 			checkWal(database.pragma('journal_mode = WAL', { simple: true }));
 			database.pragma('synchronous = FULL');
-			// A page that many commits change is copied back once per checkpoint: 32 MB of log instead of 4.
-			database.pragma('wal_autocheckpoint = 8000');
+			database.pragma(`wal_autocheckpoint = ${OWN_PAGES}`);
 		}
 		database.pragma('foreign_keys = ON');
 		database.pragma('cache_size = -16000');
@@ -125,6 +125,7 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 	const release = writer.prepare('RELEASE request');
 	const undo = writer.prepare('ROLLBACK TO request');
 
+	const checkpoints = createCheckpoints(writer, file);
 	const queue: Waiting[] = [];
 	let draining: Promise<void> | null = null;
 	let closed = false;
@@ -164,6 +165,7 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 				await next.run();
 			}
 			commit.run();
+			checkpoints.committed();
 		} catch (error) {
 			failure = asUnavailable(sqlite, error);
 			if (writer.inTransaction) rollback.run();
@@ -240,6 +242,7 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 		close: async () => {
 			closed = true;
 			while (draining !== null) await draining;
+			await checkpoints.close();
 			await read.destroy();
 			if (writer.open) writer.pragma('wal_checkpoint(TRUNCATE)');
 			await write.destroy();
