@@ -173,6 +173,17 @@ export const recomputeSavings = operation({
 				baselineAfter: z.number(),
 			}),
 		),
+		/** Sums of days, months (`2026-11`) and of all time (`all`) that were not those of the segments; USD. */
+		totals: z.array(
+			z.object({
+				clientId: z.string(),
+				period: z.string(),
+				costBefore: z.number(),
+				costAfter: z.number(),
+				baselineBefore: z.number(),
+				baselineAfter: z.number(),
+			}),
+		),
 		next_cursor: textOrNull,
 	}),
 });

@@ -10,15 +10,18 @@ import {
 	saveLedgerHosts,
 	segmentsOf,
 } from '../store/ledger.ts';
+import { nextClient } from '../store/ledger-totals.ts';
 import { machinesAfter } from '../store/savings.ts';
 import type { Db } from '../store/statement.ts';
 import { agentOf } from './agent-id.ts';
 import type { Caller } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
+import type { Journal } from './journal.ts';
 import { midnightOf, rowOf, totalsOf } from './ledger-book.ts';
-import { pageOf, readCursor } from './paging.ts';
-import { bookAll, type Segment, valuation } from './segments.ts';
+import { invalidCursor, pageOf, readCursor } from './paging.ts';
+import { recomputeTotals } from './recompute-totals.ts';
+import { bookAll, DAY_MS, type Segment, valuation } from './segments.ts';
 
 /** How many machines a call books anew. */
 const PAGE = 100;
@@ -34,16 +37,20 @@ const same = (a: readonly Segment[], b: readonly Segment[]): boolean =>
 
 /**
  * Books machines anew from the facts that are booked, and mends what differs; what is pending stays for the ledger job, which waits meanwhile.
- * A page of machines a call. Errors: 404 for an agent or client that is not there.
+ * A page of machines a call; after the last, the sums of their clients, a week of one client a call. Errors: 404 for an agent or client that is not there.
  */
 export const recomputeSavings =
 	(context: Context) =>
 	(input: Valid<'recomputeSavings'>, caller: Caller): Promise<Output<'recomputeSavings'>> =>
 		context.unit(caller, async (tx, journal) => {
 			const clientId = input.client_id == null ? null : (await clientNamed(tx, input.client_id)).id;
-			const agentId = input.agent_id == null ? null : (await agentOf(tx, input.agent_id, caller)).id;
+			const agent = input.agent_id == null ? null : await agentOf(tx, input.agent_id, caller);
+			const agentId = agent?.id ?? null;
+			const only = clientId ?? agent?.client_id ?? null;
 			await lockLedger.first(tx, {});
 			const dryRun = input.dry_run === true;
+			const position = positionOf(input.cursor);
+			if (position !== null) return sums(context, tx, journal, position, only, dryRun);
 			const handles = await machinesAfter(tx, { clientId, agentId }, readCursor(input.cursor ?? undefined) ?? '', PAGE + 1);
 			const page = pageOf(
 				handles,
@@ -54,14 +61,47 @@ export const recomputeSavings =
 			const differences = await again(context, tx, page.items, dryRun);
 			if (!dryRun && differences.length > 0)
 				journal.audit('savings.recompute', 'ledger', clientId ?? 'all', clientId, null, { differences });
-			return {
-				machines: page.items.length,
-				changed: differences.length,
-				dry_run: dryRun,
-				differences,
-				next_cursor: page.nextCursor,
-			};
+			const next = page.nextCursor ?? (only === null ? await clientAfter(tx, '') : positionCursor(only, 0));
+			return { machines: page.items.length, changed: differences.length, dry_run: dryRun, differences, totals: [], next_cursor: next };
 		});
+
+/** Where the sums of a client go on; they follow the last page of machines. */
+const positionCursor = (clientId: string, from: number): string =>
+	Buffer.from(`sums ${from / DAY_MS} ${clientId}`, 'utf8').toString('base64url');
+
+const positionOf = (cursor: string | null | undefined): { readonly clientId: string; readonly from: number } | null => {
+	const text = cursor == null ? '' : Buffer.from(cursor, 'base64url').toString('utf8');
+	const [, day, clientId] = /^sums (\d{1,6}) ([\x21-\x7e]{1,64})$/.exec(text) ?? [];
+	return day === undefined || clientId === undefined ? null : { clientId, from: Number(day) * DAY_MS };
+};
+
+const clientAfter = async (tx: Db, after: string): Promise<string | null> => {
+	const next = await nextClient(tx, after);
+	return next === null ? null : positionCursor(next, 0);
+};
+
+/** A page of sums: some days of a client, or its months. */
+const sums = async (
+	context: Context,
+	tx: Db,
+	journal: Journal,
+	{ clientId, from }: { readonly clientId: string; readonly from: number },
+	only: string | null,
+	dryRun: boolean,
+): Promise<Output<'recomputeSavings'>> => {
+	if (only !== null && only !== clientId) throw invalidCursor();
+	const { differences, next } = await recomputeTotals(context, tx, clientId, from, dryRun);
+	if (!dryRun && differences.length > 0) journal.audit('savings.recompute', 'ledger', clientId, clientId, null, { totals: differences });
+	const later = only === null ? await clientAfter(tx, clientId) : null;
+	return {
+		machines: 0,
+		changed: differences.length,
+		dry_run: dryRun,
+		differences: [],
+		totals: differences,
+		next_cursor: next === null ? later : positionCursor(clientId, next),
+	};
+};
 
 const again = async (context: Context, tx: Db, handles: readonly string[], dryRun: boolean): Promise<Difference[]> => {
 	const midnight = midnightOf(context.clock.now());

@@ -5,13 +5,12 @@ import { listClientRows } from '../store/clients.ts';
 import {
 	addSums,
 	agentSegments,
+	booksByPeriod,
 	firstFacts,
 	modesOf,
 	NO_SUMS,
 	openOfAgent,
 	openOfInstances,
-	openSums,
-	periodSums,
 	type StoredSegment,
 	type Sums,
 	segmentsOfInstances,
@@ -55,17 +54,9 @@ const monthBounds = (month: string): { from: number; to: number } => {
 
 type Period = Sums & { readonly period: string };
 
-/** Sums of periods, the open segments in the present one: oldest first. */
-export const periods = async (context: Context, clientId: string | null, unit: 'month' | 'day', from: string): Promise<Period[]> => {
-	const { read } = context.store;
-	const now = context.clock.now();
-	const present = unit === 'month' ? monthOf(now) : dayOf(now);
-	const [closed, open] = [await periodSums(read, clientId, unit, from, present), await openSums(read, { clientId }, now)];
-	const others = closed.filter(({ period }) => period !== present);
-	const last = addSums(closed.find(({ period }) => period === present) ?? NO_SUMS, open);
-	const empty = Object.values(last).every((value) => value === 0);
-	return empty ? others : [...others, { period: present, ...last }];
-};
+/** Sums of periods, each open segment in those it has lasted: oldest first. */
+export const periods = (context: Context, clientId: string | null, unit: 'month' | 'day', from: string): Promise<Period[]> =>
+	booksByPeriod(context.store.read, clientId, unit, from, context.clock.now());
 
 /** Sums periods that `key` calls the same. */
 const grouped = (rows: readonly Period[], key: (period: string) => string): Period[] => {
@@ -149,7 +140,7 @@ const figuresIn = (
 	const now = context.clock.now();
 	if (month === undefined) return savingsOf(context.store.read, scope, now);
 	const { from, to } = monthBounds(month);
-	return savingsOf(context.store.read, { ...scope, since: from, until: to }, now, month === monthOf(now));
+	return savingsOf(context.store.read, { ...scope, since: from, until: to }, now);
 };
 
 export const showSavings =
@@ -188,7 +179,6 @@ const savingsByClientIn = (context: Context, clients: ReadonlyArray<{ readonly i
 		clients.map(({ id }) => id),
 		now,
 		period,
-		month === undefined || month === monthOf(now),
 	);
 };
 
@@ -211,30 +201,37 @@ const showSegment = (segment: StoredSegment): Output<'explainSavings'>['segments
 	closedBy: segment.closed_by,
 });
 
-/** The open segment of a machine as it would be if it ended now. */
-const showOpen = (row: LedgerHostTable, now: number): Output<'explainSavings'>['segments'][number] => {
+/** The open segment of a machine as it would be if it ended now: cut at each midnight; what began in a time. */
+const showOpen = (row: LedgerHostTable, now: number, from: number, to: number): Output<'explainSavings'>['segments'][number][] => {
 	const machine = JSON.parse(row.state) as Machine;
 	const { price, source, pricedAt, onDemand } = valuation(machine);
-	const end = Math.max(row.start_at, Math.min(now, (Math.floor(row.start_at / DAY_MS) + 1) * DAY_MS));
-	const ms = end - row.start_at;
-	return {
-		instanceId: row.instance_id,
-		line: row.line,
-		role: machine.role,
-		mode: row.mode,
-		poolId: row.pool_id,
-		start: iso(row.start_at),
-		end: iso(end),
-		seconds: ms / 1000,
-		price: price === null ? null : usd(price),
-		priceSource: source,
-		pricedAt: isoOr(pricedAt),
-		onDemandPrice: onDemand === null ? null : usd(onDemand),
-		quality: row.quality,
-		cost: usd(amount(row.price_micros ?? 0, ms)),
-		baseline: usd(amount(row.baseline_micros ?? 0, ms)),
-		closedBy: 'open',
-	};
+	const counts = row.quality !== 'unknown';
+	const shown: Output<'explainSavings'>['segments'][number][] = [];
+	for (let start = row.start_at, end = start; start === row.start_at || start < now; start = end) {
+		end = Math.max(start, Math.min(now, (Math.floor(start / DAY_MS) + 1) * DAY_MS));
+		const ms = end - start;
+		if (start >= from && start < to)
+			shown.push({
+				instanceId: row.instance_id,
+				line: row.line,
+				role: machine.role,
+				mode: row.mode,
+				poolId: row.pool_id,
+				start: iso(start),
+				end: iso(end),
+				seconds: ms / 1000,
+				price: price === null ? null : usd(price),
+				priceSource: source,
+				pricedAt: isoOr(pricedAt),
+				onDemandPrice: onDemand === null ? null : usd(onDemand),
+				quality: row.quality,
+				cost: usd(counts ? amount(row.price_micros ?? 0, ms) : 0),
+				baseline: usd(counts ? amount(row.baseline_micros ?? 0, ms) : 0),
+				closedBy: 'open',
+			});
+		if (end === start) break;
+	}
+	return shown;
 };
 
 const positionOf = (cursor: string | undefined): { at: number; id: number } | null => {
@@ -258,12 +255,12 @@ export const explainSavings =
 		const { from, to } = monthBounds(month);
 		const rows = await agentSegments(read, agent.id, from, to, positionOf(input.cursor), input.limit);
 		const page = pageOf(rows, input.limit, showSegment, (row) => `${row.start_at}:${row.id}`);
-		const open = page.nextCursor === null && month === monthOf(now) ? await openOfAgent(read, agent.id) : [];
+		const open = page.nextCursor === null ? await openOfAgent(read, agent.id) : [];
 		return {
 			agentId: agent.id,
 			month,
 			figures: showFigures(await figuresIn(context, { agentId: agent.id }, month)),
-			segments: [...page.items, ...open.map((row) => showOpen(row, now))],
+			segments: [...page.items, ...open.flatMap((row) => showOpen(row, now, from, to))],
 			next_cursor: page.nextCursor,
 		};
 	};

@@ -1,4 +1,4 @@
-import { addSums, closedSums, closedSumsByClient, NO_SUMS, openSums, openSumsByClient, type Scope, type Sums } from '../store/savings.ts';
+import { booksByClient, booksOf, NO_SUMS, type Scope, type Sums } from '../store/savings.ts';
 import type { Db } from '../store/statement.ts';
 
 /**
@@ -48,23 +48,17 @@ export const sharesOf = ({ measuredMs, estimatedMs, unknownMs }: SavingsFigures)
 	};
 };
 
-/**
- * The figures of everybody, a client, an agent or a machine, up to `now`; `since` and `until` are begins of UTC days. `present`: whether the
- * open segments, which are of today, belong to it. Two statements.
- */
-export const savingsOf = async (db: Db, scope: Scope, now: number, present = true): Promise<SavingsFigures> =>
-	figuresOf(addSums(await closedSums(db, scope), present ? await openSums(db, scope, now) : NO_SUMS));
+/** The figures of everybody, a client, an agent or a machine, up to `now`; `since` and `until` are begins of UTC days. One statement. */
+export const savingsOf = async (db: Db, scope: Scope, now: number): Promise<SavingsFigures> => figuresOf(await booksOf(db, scope, now));
 
-/** The figures of several clients, up to `now`, of a month or day or of all time. Two statements. */
+/** The figures of several clients, up to `now`, of a month or day or of all time. One statement. */
 export const savingsByClient = async (
 	db: Db,
 	clientIds: readonly string[],
 	now: number,
 	period = 'all',
-	present = true,
 ): Promise<Map<string, SavingsFigures>> => {
 	if (clientIds.length === 0) return new Map();
-	const closed = await closedSumsByClient(db, clientIds, period);
-	const open = present ? await openSumsByClient(db, clientIds, now) : new Map<string, Sums>();
-	return new Map(clientIds.map((id) => [id, figuresOf(addSums(closed.get(id) ?? NO_SUMS, open.get(id) ?? NO_SUMS))]));
+	const found = await booksByClient(db, clientIds, period, now);
+	return new Map(clientIds.map((id) => [id, figuresOf(found.get(id) ?? NO_SUMS)]));
 };

@@ -29,10 +29,6 @@ export const SUMS = Object.keys(NO_SUMS) as readonly (keyof Sums)[];
 
 export const addSums = (a: Sums, b: Sums): Sums => Object.fromEntries(SUMS.map((key) => [key, a[key] + b[key]])) as Sums;
 
-/** A driver hands sums over as numbers, text or big integers, and null where there was no row. */
-export const readSums = (row: Readonly<Record<keyof Sums, unknown>> | undefined): Sums =>
-	Object.fromEntries(SUMS.map((key) => [key, Number(row?.[key] ?? 0)])) as Sums;
-
 const DAY_MS = 86_400_000;
 
 /** Which part of the books: of everybody, a client, an agent or a machine; `since` is the begin of a UTC day. */
@@ -55,95 +51,164 @@ const within = <Q extends Scoped>(query: Q, { clientId, agentId, instanceId }: S
 	return scoped as Q;
 };
 
-const columns = (cost: ReturnType<typeof sql<number>>, baseline: ReturnType<typeof sql<number>>, ms: ReturnType<typeof sql<number>>) => [
-	sql<number>`sum(${baseline})`.as('baseline_micros'),
+type Micros = ReturnType<typeof sql<number>>;
+
+/** The parts of an open segment: of the day on which it began, of each whole day since, and of the present day. */
+const PARTS = ['first', 'whole', 'last'] as const;
+type Part = (typeof PARTS)[number];
+
+const columns = (part: Part, cost: Micros, baseline: Micros, ms: Micros) => [
+	sql<number>`sum(${baseline})`.as(`${part}_baseline_micros`),
 	...(['primary', 'replica', 'zombie'] as const).map((line) =>
-		sql<number>`sum(case when line = ${sql.lit(line)} then ${cost} else 0 end)`.as(`${line}_micros` as const),
+		sql<number>`sum(case when line = ${sql.lit(line)} then ${cost} else 0 end)`.as(`${part}_${line}_micros`),
 	),
 	...(['measured', 'estimated', 'unknown'] as const).map((quality) =>
-		sql<number>`sum(case when quality = ${sql.lit(quality)} then ${ms} else 0 end)`.as(`${quality}_ms` as const),
+		sql<number>`sum(case when quality = ${sql.lit(quality)} then ${ms} else 0 end)`.as(`${part}_${quality}_ms`),
 	),
 ];
 
-const closedColumns = columns(sql`cost_micros`, sql`baseline_micros`, sql`(end_at - start_at)`);
+const closedColumns = columns('first', sql`cost_micros`, sql`baseline_micros`, sql`(end_at - start_at)`);
+const totalColumns = SUMS.map((key) => sql<number>`sum(${sql.ref(key)})`.as(`first_${key}`));
+const noColumns = (['whole', 'last'] as const).flatMap((part) => SUMS.map((key) => sql<number>`0`.as(`${part}_${key}`)));
 
-/** How long the open segment of a machine has lasted: to now, but no longer than its day; the next begins when the job has closed it. */
-const openMs = (db: Db, now: number) => {
-	const dialect = dialectOf(db);
-	const midnight = sql`(start_at - start_at % ${sql.lit(DAY_MS)} + ${sql.lit(DAY_MS)})`;
-	return dialect.greatest(sql`0`, sql`${dialect.least(midnight, sql`${sql.lit(Math.trunc(now))}`)} - start_at`);
-};
+const startDay = sql<number>`(start_at - start_at % ${sql.lit(DAY_MS)})`;
 
 const openColumns = (db: Db, now: number) => {
-	const { wholes } = dialectOf(db);
-	const ms = openMs(db, now);
-	// Rounded as a closed segment is: half up (src/core/segments.ts).
-	const amount = (micros: string) =>
-		wholes(
-			sql`(case when quality = 'unknown' then 0 else coalesce(${sql.ref(micros)}, 0) end) * (${ms}) + ${sql.lit(1_800_000)}`,
-			sql`${sql.lit(3_600_000)}`,
-		);
-	return columns(amount('price_micros'), amount('baseline_micros'), sql`(${ms})`);
+	const { greatest, least, wholes } = dialectOf(db);
+	const present = sql`${sql.lit(Math.trunc(now))}`;
+	const lasted: Readonly<Record<Part, Micros>> = {
+		first: greatest(sql`0`, sql`${least(sql`${startDay} + ${sql.lit(DAY_MS)}`, present)} - start_at`),
+		whole: sql`${sql.lit(DAY_MS)}`,
+		last: sql`${sql.lit(Math.trunc(now) % DAY_MS)}`,
+	};
+	return PARTS.flatMap((part) => {
+		const ms = sql<number>`(${lasted[part]})`;
+		// Rounded as a closed segment is: half up (src/core/segments.ts).
+		const amount = (micros: string): Micros =>
+			wholes(
+				sql`(case when quality = 'unknown' then 0 else coalesce(${sql.ref(micros)}, 0) end) * ${ms} + ${sql.lit(1_800_000)}`,
+				sql`${sql.lit(3_600_000)}`,
+			) as Micros;
+		return columns(part, amount('price_micros'), amount('baseline_micros'), ms);
+	});
 };
 
-/** What the machines that run have cost since their open segments began. */
-export const openSums = async (db: Db, scope: Scope, now: number): Promise<Sums> =>
-	readSums(await within(db.selectFrom('ledger_host').select(openColumns(db, now)) as Scoped, scope).executeTakeFirst());
+/** Sums of a client, or of all where it is '', and of what is called a period: a UTC day or month, or '' where none was asked for. */
+export type PeriodSums = Sums & { readonly client_id: string; readonly period: string };
 
-/** The same by client. */
-export const openSumsByClient = async (db: Db, clientIds: readonly string[], now: number): Promise<Map<string, Sums>> => {
-	const rows = await db
-		.selectFrom('ledger_host')
-		.select(['client_id', ...openColumns(db, now)])
-		.where('client_id', 'in', clientIds)
-		.groupBy('client_id')
-		.execute();
-	return new Map(rows.map((row) => [row.client_id, readSums(row)]));
+/** What the books come to: of closed segments as they were asked for, and of the open ones by UTC day (its begin). */
+export type Books = {
+	readonly closed: readonly PeriodSums[];
+	readonly open: ReadonlyArray<Sums & { readonly client_id: string; readonly day: number }>;
 };
 
-/** Sums of closed segments: of rows of `ledger_total` where that is enough, else of the segments of an agent or machine. */
-export const closedSums = async (db: Db, scope: Scope): Promise<Sums> => {
-	const { agentId, instanceId, since, until } = scope;
+type Row = { client_id: string; period: string; day: number } & Record<`${Part}_${keyof Sums}`, unknown>;
+
+const partOf = (row: Row, part: Part): Sums => Object.fromEntries(SUMS.map((key) => [key, Number(row[`${part}_${key}`] ?? 0)])) as Sums;
+
+const daysOf = (row: Row, now: number): Books['open'] => {
+	const begin = Number(row.day);
+	const today = now - (now % DAY_MS);
+	const { client_id } = row;
+	const days = [{ client_id, day: begin, ...partOf(row, 'first') }];
+	for (let day = begin + DAY_MS; day < today; day += DAY_MS) days.push({ client_id, day, ...partOf(row, 'whole') });
+	if (begin < today) days.push({ client_id, day: today, ...partOf(row, 'last') });
+	return days;
+};
+
+/**
+ * Closed and open segments in one statement, so in one state of the books: between two, a segment could close and be in both, or in neither.
+ * An open one is cut at each midnight as it will be when it closes.
+ */
+const readBooks = async (db: Db, closed: Scoped, open: (query: Scoped) => Scoped, byClient: boolean, now: number): Promise<Books> => {
+	const running = open(
+		db
+			.selectFrom('ledger_host')
+			.select([
+				byClient ? sql<string>`client_id`.as('client_id') : sql<string>`''`.as('client_id'),
+				sql<string>`''`.as('period'),
+				startDay.as('day'),
+				...openColumns(db, now),
+			]) as Scoped,
+	).groupBy([...(byClient ? ['client_id' as never] : []), startDay as never]);
+	const rows = (await closed.unionAll(running as never).execute()) as Row[];
+	return {
+		closed: rows.flatMap((row) => (Number(row.day) < 0 ? [{ client_id: row.client_id, period: row.period, ...partOf(row, 'first') }] : [])),
+		open: rows.flatMap((row) => (Number(row.day) < 0 ? [] : daysOf(row, now))),
+	};
+};
+
+const CLOSED = sql<number>`-1`.as('day');
+const ALL = sql<string>`''`;
+
+/**
+ * The books of everybody, a client, an agent or a machine. Closed segments from rows of `ledger_total` where that is enough, else from the
+ * segments of an agent or machine; `since` and `until` bind both the closed and the open.
+ */
+export const booksOf = async (db: Db, scope: Scope, now: number): Promise<Sums> => {
+	const { agentId, instanceId, clientId } = scope;
+	const [since, until] = [scope.since ?? null, scope.until ?? null];
+	let closed: Scoped;
 	if (agentId != null || instanceId != null) {
-		let query = within(db.selectFrom('cost_segment').select(closedColumns) as Scoped, scope);
-		if (since != null) query = query.where('start_at', '>=', since);
-		if (until != null) query = query.where('start_at', '<', until);
-		return readSums(await query.executeTakeFirst());
+		closed = within(
+			db.selectFrom('cost_segment').select([ALL.as('client_id'), ALL.as('period'), CLOSED, ...closedColumns, ...noColumns]) as Scoped,
+			scope,
+		);
+		if (since !== null) closed = closed.where('start_at', '>=', since);
+		if (until !== null) closed = closed.where('start_at', '<', until);
+	} else {
+		closed = db.selectFrom('ledger_total').select([ALL.as('client_id'), ALL.as('period'), CLOSED, ...totalColumns, ...noColumns]) as Scoped;
+		if (clientId != null) closed = closed.where('client_id', '=', clientId);
+		if (since === null && until === null) closed = closed.where('period', '=', 'all');
+		else
+			closed = closed
+				.where('period', '>=', dayOf(since ?? 0))
+				.where('period', '<', dayOf(until ?? 253_402_214_400_000))
+				.where(sql`length(period)`, '=', 10);
 	}
-	let query = db.selectFrom('ledger_total').select(SUMS.map((key) => sql<number>`sum(${sql.ref(key)})`.as(key))) as Scoped;
-	if (scope.clientId != null) query = query.where('client_id', '=', scope.clientId);
-	if (since == null && until == null) query = query.where('period', '=', 'all');
-	else
-		query = query
-			.where('period', '>=', dayOf(since ?? 0))
-			.where('period', '<', dayOf(until ?? 253_402_214_400_000))
-			.where(sql`length(period)`, '=', 10);
-	return readSums(await query.executeTakeFirst());
+	const books = await readBooks(db, closed, (query) => within(query, scope), false, now);
+	const open = books.open.filter(({ day }) => (since === null || day >= since) && (until === null || day < until));
+	return [...books.closed, ...open].reduce<Sums>(addSums, NO_SUMS);
 };
 
-/** Sums of clients: of a period as `ledger_total` names it. */
-export const closedSumsByClient = async (db: Db, clientIds: readonly string[], period: string): Promise<Map<string, Sums>> => {
-	const rows = await db.selectFrom('ledger_total').selectAll().where('client_id', 'in', clientIds).where('period', '=', period).execute();
-	return new Map(rows.map((row) => [row.client_id, readSums(row)]));
+/** The books of clients: of a period as `ledger_total` names it, `all` for all time. A client without any has no entry. */
+export const booksByClient = async (db: Db, clientIds: readonly string[], period: string, now: number): Promise<Map<string, Sums>> => {
+	const closed = db
+		.selectFrom('ledger_total')
+		.select(['client_id', 'period', CLOSED, ...SUMS.map((key) => sql<number>`${sql.ref(key)}`.as(`first_${key}`)), ...noColumns])
+		.where('client_id', 'in', clientIds)
+		.where('period', '=', period) as Scoped;
+	const books = await readBooks(db, closed, (query) => query.where('client_id', 'in', clientIds), true, now);
+	const open = books.open.filter(({ day }) => period === 'all' || dayOf(day).startsWith(period));
+	const found = new Map<string, Sums>();
+	for (const row of [...books.closed, ...open]) found.set(row.client_id, addSums(found.get(row.client_id) ?? NO_SUMS, row));
+	return found;
 };
 
-/** Sums of a client by period: `month` (`2026-11`) or `day` (`2026-11-26`), from `from` on, oldest first. */
-export const periodSums = async (
+/** The books of a client, or of everybody, by month (`2026-11`) or day (`2026-11-26`), from a period on, oldest first. */
+export const booksByPeriod = async (
 	db: Db,
 	clientId: string | null,
 	unit: 'month' | 'day',
 	from: string,
-	to: string,
+	now: number,
 ): Promise<Array<Sums & { period: string }>> => {
-	let query = db
+	const length = unit === 'month' ? 7 : 10;
+	let closed = db
 		.selectFrom('ledger_total')
-		.select(['period', ...SUMS.map((key) => sql<number>`sum(${sql.ref(key)})`.as(key))])
+		.select([ALL.as('client_id'), 'period', CLOSED, ...totalColumns, ...noColumns])
 		.where('period', '>=', from)
-		.where('period', '<=', to)
-		.where(sql<number>`length(period)`, '=', unit === 'month' ? 7 : 10);
-	if (clientId !== null) query = query.where('client_id', '=', clientId);
-	const rows = await query.groupBy('period').orderBy('period').limit(sql.lit(1000)).execute();
-	return rows.map((row) => ({ period: row.period, ...readSums(row) }));
+		.where(sql<number>`length(period)`, '=', length)
+		.groupBy('period') as Scoped;
+	if (clientId !== null) closed = closed.where('client_id', '=', clientId);
+	const books = await readBooks(db, closed, (query) => within(query, { clientId }), false, now);
+	const found = new Map<string, Sums>();
+	const days = books.open.map((row) => ({ ...row, period: dayOf(row.day).slice(0, length) })).filter(({ period }) => period >= from);
+	for (const row of [...books.closed, ...days]) found.set(row.period, addSums(found.get(row.period) ?? NO_SUMS, row));
+	return [...found]
+		.filter(([, sums]) => SUMS.some((key) => sums[key] !== 0))
+		.sort(([a], [b]) => (a < b ? -1 : 1))
+		.map(([period, sums]) => ({ period, ...sums }));
 };
 
 const dayOf = (at: number): string => new Date(at).toISOString().slice(0, 10);

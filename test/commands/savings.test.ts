@@ -47,6 +47,7 @@ describe('savings recompute', () => {
 					machines: 100,
 					changed: last ? 1 : 0,
 					dry_run: true,
+					totals: [],
 					differences: last ? [difference] : [],
 					next_cursor: last ? null : 'more',
 				};

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { iso } from '../../src/contract/index.ts';
+import { iso, type Output } from '../../src/contract/index.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants } from '../helpers/invariants.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
-import type { ClientActor } from '../helpers/world.ts';
+import type { ClientActor, Reply } from '../helpers/world.ts';
 import { type AgentScene, joinAgent, makeAgent, orderSwitch } from './agent-scene.ts';
 import { imminent, readyReplica } from './replica-scene.ts';
 
@@ -273,6 +273,77 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 			right.segments.map(({ cost }) => cost).slice(0, -1),
 		);
 		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	/** Every page of a recomputation of a client. */
+	const mended = async (client: { readonly id: string }, dry_run: boolean) => {
+		const pages: Output<'recomputeSavings'>[] = [];
+		for (let cursor: string | null = null; ; ) {
+			const answer: Reply<'recomputeSavings'> = await world.admin.call('recomputeSavings', { client_id: client.id, dry_run, cursor });
+			expect(answer.status).toBe(200);
+			pages.push(answer.body);
+			cursor = answer.body.next_cursor;
+			if (cursor === null) return pages;
+		}
+	};
+
+	it.each(['cost_segment', 'ledger_total'] as const)('are added up anew where somebody changed %s by hand', async (table) => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await alive(10 * MINUTE, agent.client, [agent.id]);
+		await costs(agent, agent.id, 'a', 0.05);
+		await settle();
+		const stored = () =>
+			world.store.read.selectFrom('ledger_total').selectAll().where('client_id', '=', agent.client.id).orderBy('period').execute();
+		const right = await stored();
+		expect(right).toHaveLength(3);
+		await world.store.transact((tx) =>
+			table === 'cost_segment'
+				? tx.updateTable('cost_segment').set({ cost_micros: 1 }).where('agent_id', '=', agent.id).execute()
+				: tx.updateTable('ledger_total').set({ primary_micros: 1, unknown_ms: 7 }).where('client_id', '=', agent.client.id).execute(),
+		);
+		const changed = (pages: readonly Output<'recomputeSavings'>[]) => pages.reduce((sum, page) => sum + page.changed, 0);
+		const found = changed(await mended(agent.client, true));
+		expect(found).toBeGreaterThan(0);
+		expect(changed(await mended(agent.client, true))).toBe(found);
+		await mended(agent.client, false);
+		expect(await stored()).toEqual(right);
+		expect(changed(await mended(agent.client, true))).toBe(0);
+		await world.admin.call('recomputeSavings', {});
+		const one = await mended((await makeAgent(world)).client, false);
+		expect(one.at(-1)).toMatchObject({ machines: 0, next_cursor: null });
+	});
+
+	it('give each day its own seconds also while yesterday is still open', async () => {
+		const agent = await makeAgent(world);
+		const midnight = Math.ceil(world.now() / DAY) * DAY;
+		await world.advance(midnight - 30 * MINUTE - world.now(), HOUR);
+		await agent.client.heartbeat(agent.id);
+		await costs(agent, agent.id, 'a', 0.04);
+		await settle();
+		await alive(midnight - world.now() - SECOND, agent.client, [agent.id]);
+		const daily = async () => {
+			const { body } = await world.admin.call('clientSavings', { client_id: agent.client.id, range: 'daily' });
+			return (body.data as unknown as { period: string; shares: { seconds: number } }[]).map(({ period, shares }) => [
+				period,
+				shares.seconds,
+			]);
+		};
+		const before = (await daily()).at(-1)?.[1] as number;
+		world.daemons[0]?.pause();
+		await world.advance(3 * SECOND, SECOND);
+		expect((await daily()).slice(-2)).toEqual([
+			[iso(midnight - 1).slice(0, 10), before + 1],
+			[iso(midnight).slice(0, 10), 2],
+		]);
+		const { segments } = await explained(agent.id, iso(midnight).slice(0, 7));
+		expect(segments.slice(-2).map(({ start, seconds, closedBy }) => [Date.parse(start) < midnight, seconds > 1, closedBy])).toEqual([
+			[true, true, 'open'],
+			[false, true, 'open'],
+		]);
+		world.daemons[0]?.wake();
+		await settle();
+		expect((await daily()).slice(-2)[0]).toEqual([iso(midnight - 1).slice(0, 10), before + 1]);
 	});
 
 	it('are the same when the daemon is killed in the middle, and with two daemons', async () => {

@@ -317,7 +317,7 @@ describeEachDatabase('the overview of a fleet', ({ freshUrl }) => {
 				(await world.statements(() => asked(client, name, { client_id: client.id }))).length;
 			for (const name of ['agentDecisions', 'showClient'] as const)
 				expect([name, await cost(many, name)]).toEqual([name, await cost(few, name)]);
-			expect((await world.statements(() => asked(world.admin, 'adminStats', {}))).length).toBe(6);
+			expect((await world.statements(() => asked(world.admin, 'adminStats', {}))).length).toBe(5);
 		});
 
 		it('counts them by status for the agent-host dashboard', async () => {
