@@ -33,10 +33,10 @@ export type Journal = {
 	notify(type: string, title: string, message: string, about: About, severity?: Severity): void;
 	audit(action: string, entity: string, entityId: string, clientId: string | null, before: unknown, after: unknown): void;
 	/**
-	 * Enters into the books what a machine is from `at` (now) on, or that it is silent or taken back (src/store/tables/ledger.ts). With every
+	 * Enters into the books what a machine is from `at` (now) on, or that it is silent, calls again or is taken back (src/store/tables/ledger.ts). With every
 	 * change of role, mode, pool or agent; a primary whose agent is deleted is nobody's any more.
 	 */
-	book(host: Host, options?: { at?: number; kind?: 'state' | 'silent' | 'reclaimed'; deleted?: boolean }): void;
+	book(host: Host, options?: { at?: number; kind?: 'state' | 'silent' | 'heard' | 'reclaimed'; deleted?: boolean }): void;
 	/** Whatever caches hold about this key is out of date. */
 	changed(topic: Topic, key: string): void;
 	/** Adds to a counter of /metrics, after the commit. */

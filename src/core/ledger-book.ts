@@ -105,7 +105,7 @@ export const book = async (
 			added.push(...segments, ...turned.segments);
 		}
 	}
-	const removed = await bookAnew(tx, anew, rows, midnight, moved, added);
+	const removed = await bookAnew(tx, anew, rows, stored, midnight, moved, added);
 	const quoted = await quote(tx, context.clock.now(), [...moved.values()].filter(lacksPrice), await typesOf(tx, handles, stored));
 	for (const fact of quoted) {
 		const machine = moved.get(fact.handle);
@@ -129,11 +129,12 @@ export const book = async (
 	return handles.length;
 };
 
-/** Books machines from their first fact; returns the segments that this replaces. */
+/** Books machines from their first fact, leaving out what is pending and not in `stored`; returns the segments that this replaces. */
 const bookAnew = async (
 	tx: Db,
 	handles: readonly string[],
 	rows: ReadonlyMap<string, LedgerHost>,
+	stored: ReadonlyMap<string, readonly StoredFact[]>,
 	midnight: number,
 	moved: Map<string, Machine>,
 	added: Segment[],
@@ -142,7 +143,11 @@ const bookAnew = async (
 	const facts = await factsOf(tx, handles);
 	const replaced: string[] = [];
 	for (const handle of handles) {
-		const result = bookAll(facts.get(handle) ?? [], midnight);
+		const now = new Set(stored.get(handle)?.map(({ id }) => id));
+		const result = bookAll(
+			(facts.get(handle) ?? []).filter(({ id, pending }) => pending === null || now.has(id)),
+			midnight,
+		);
 		const row = rows.get(handle);
 		if (result === null) {
 			// Its facts are forgotten: what is booked stays, and it goes on from there.

@@ -3,6 +3,7 @@ import {
 	enterHosts,
 	heardAgain,
 	type LedgerState,
+	lapsedHosts,
 	ledgerHosts,
 	ledgerHostsBefore,
 	ledgerState,
@@ -40,6 +41,7 @@ export const keepLedger = async (context: Context): Promise<number> => {
 	booked += await pages(context, heardAgain.first(read, {}), noteHeard);
 	booked += await pages(context, pendingFacts.first(read, {}), bookPending);
 	booked += await pages(context, reportsAfter.first(read, reports), readReports);
+	booked += await pages(context, lapsedHosts.first(read, { before: lapsedBefore(now) }), noteLapsed);
 	booked += await pages(context, ledgerHostsBefore.first(read, { midnight: midnightOf(now) }), turnDays);
 	return booked;
 };
@@ -128,15 +130,16 @@ const noteHeard = async (context: Context, tx: Db): Promise<Page> => {
 	return { booked: await book(context, tx, heard, new Map()), more: rows.length === 300 };
 };
 
-/** What transactions have written since. */
+/** What transactions have written since: of each machine one fact at a time, since what it costs by others' word is looked up as of each. */
 const bookPending = async (context: Context, tx: Db): Promise<Page> => {
 	const rows = await pendingFacts.all(tx, {});
-	const booked = await book(context, tx, [], groups(rows));
+	const first = [...groups(rows).values()].flatMap(([fact]) => fact ?? []);
+	const booked = await book(context, tx, [], groups(first));
 	await markBooked(
 		tx,
-		rows.map(({ id }) => id),
+		first.map(({ id }) => id),
 	);
-	return { booked, more: rows.length === 500 };
+	return { booked, more: rows.length === 500 || first.length < rows.length };
 };
 
 /** What machines said of their own price, where it differs from what they said before. */
@@ -181,6 +184,19 @@ const readReports = async (context: Context, tx: Db): Promise<Page> => {
 	const booked = await book(context, tx, fresh, new Map(), noted, known);
 	await saveLedgerState.run(tx, { ...state, reports_at: last.arrived_at, reports_id: last.id });
 	return { booked, more: reports.length === 1000 };
+};
+
+/** Whose last noted report is from before this has lapsed, and every report that could have come in time is read. */
+const lapsedBefore = (now: number): number => now - REPORT_LAG_MS - FRESH_MS;
+
+/** Machines whose own reports stopped: what they cost is an estimate since, also today's. */
+const noteLapsed = async (context: Context, tx: Db): Promise<Page> => {
+	const rows = await lapsedHosts.all(tx, { before: lapsedBefore(context.clock.now()) });
+	// One that costs nothing stays measured, stale or not.
+	const stale = rows.flatMap((row) =>
+		machineOf(row).stale || row.priced_at === null ? [] : [factOf(row, 'stale', row.priced_at + FRESH_MS)],
+	);
+	return { booked: await book(context, tx, stale, new Map()), more: rows.length === 300 && stale.length > 0 };
 };
 
 /** Closes the day of machines that run over midnight. */

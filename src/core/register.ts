@@ -196,6 +196,7 @@ const again = async (work: Work, agent: Agent, found: Host | undefined): Promise
 	};
 	await saveHost.later(tx, host);
 	journal.book(host, { deleted: agent.status === 'deleted' });
+	if (agent.status === 'offline' && role === 'primary') journal.book(host, { kind: 'heard' });
 	await heard(work, host.handle, (role === 'primary' || role === 'replica') && agent.status !== 'deleted');
 	if (said.logicalId !== agent.logical_agent_id) await alias(work, agent);
 	journal.changed('agent', agent.id);

@@ -111,6 +111,7 @@ const changed = (context: Context, host: View, caller: Caller, off: boolean, for
 			return;
 		}
 		await setWatch.later(tx, { handle: current.host.handle, watch_at: context.clock.now() });
+		if (agent.status === 'offline') journal.book(current.host, { kind: 'heard' });
 		if (current.host.said_offline_at !== null) await saveHost.later(tx, { ...current.host, said_offline_at: null });
 		const saved = await alive(context, tx, journal, agent);
 		if (saved.attention_at !== null) await confirm(context, tx, journal, saved.id, current.host.handle);
@@ -143,6 +144,7 @@ const standby = (context: Context, view: View, caller: Caller, off: boolean): Pr
 			};
 			await saveHost.later(tx, back);
 			if (revived) journal.book(back);
+			else if (host.role === 'replica') journal.book(back, { kind: off ? 'silent' : 'heard' });
 			journal.changed('agent', agent.id);
 		}
 		if (revived) {
@@ -288,7 +290,7 @@ export const uninstallHost =
 					about,
 					'warning',
 				);
-			}
+			} else if (found.role === 'replica') journal.book(found, { kind: 'silent' });
 			journal.event('agent_uninstalled', `the agent on ${instanceId} was uninstalled (${input.reason ?? 'no reason given'})`, about, {
 				severity: 'warning',
 			});

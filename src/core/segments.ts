@@ -151,8 +151,10 @@ const learn = (machine: Machine, fact: Fact): Machine => {
 	const known = { ...machine, last: fact.at };
 	switch (fact.kind) {
 		case 'state': {
-			// A price belongs to a pool: a machine that turns out to be elsewhere has not said what it costs.
-			const same = machine.mode === fact.mode && machine.poolId === fact.pool_id;
+			// A price belongs to a pool: a machine that turns out to be elsewhere has not said what it costs. Nor has one that was nobody's: its
+			// reports were not read meanwhile.
+			const back = machine.role === 'left';
+			const same = machine.mode === fact.mode && machine.poolId === fact.pool_id && !back;
 			return {
 				...known,
 				agentId: fact.agent_id,
@@ -162,6 +164,7 @@ const learn = (machine: Machine, fact: Fact): Machine => {
 				mode: fact.mode,
 				poolId: fact.pool_id,
 				spot: same ? machine.spot : null,
+				onDemand: back ? null : machine.onDemand,
 				silentAt: fact.role === machine.role && fact.agent_id === machine.agentId ? machine.silentAt : null,
 			};
 		}

@@ -214,6 +214,17 @@ export const heardAgain = statement<Record<string, never>>()((db) =>
 		.limit(sql.lit(300)),
 );
 
+/** Machines whose time counts as measured and whose last noted report is from before a time, at most 300. */
+export const lapsedHosts = statement<{ before: number }>()((db, v) =>
+	db
+		.selectFrom('ledger_host')
+		.selectAll()
+		.where('priced_at', '<', v('before'))
+		.where('quality', '=', 'measured')
+		.orderBy('priced_at', 'desc')
+		.limit(sql.lit(300)),
+);
+
 /** Price reports after a position and not later than a time, in order, at most 1,000. */
 export const reportsAfter = statement<{ at: number; id: number; until: number }>()((db, v) =>
 	db

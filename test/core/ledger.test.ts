@@ -4,7 +4,7 @@ import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants } from '../helpers/invariants.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
 import type { ClientActor, Reply } from '../helpers/world.ts';
-import { type AgentScene, joinAgent, makeAgent, orderSwitch } from './agent-scene.ts';
+import { type AgentScene, joinAgent, makeAgent, newMachine, orderSwitch } from './agent-scene.ts';
 import { imminent, readyReplica } from './replica-scene.ts';
 
 const SECOND = 1000;
@@ -128,6 +128,98 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 			['measured', null, true],
 		]);
 		expect((await summary(agent.client)).shares.unknown).toBeGreaterThan(50);
+	});
+
+	/** Lets things happen between two looks of the ledger job. */
+	const unseen = async (work: () => Promise<unknown>) => {
+		await settle();
+		expect((await world.admin.call('pauseJob', { name: 'ledger' })).status).toBe(200);
+		await work();
+		expect((await world.admin.call('resumeJob', { name: 'ledger' })).status).toBe(200);
+		await settle();
+	};
+
+	it('end a silence with the first call, whatever else came before the job looked', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await agent.client.heartbeat(agent.id);
+		await world.advance(10 * MINUTE, 2 * SECOND);
+		let back = 0;
+		await unseen(async () => {
+			await agent.client.heartbeat(agent.id);
+			back = world.now();
+			await world.advance(20 * SECOND, 2 * SECOND);
+			await agent.client.heartbeat(agent.id);
+		});
+		const { segments } = await explained(agent.id);
+		expect(segments.map(({ quality, end, closedBy }) => [quality, closedBy === 'open' ? null : Date.parse(end)])).toMatchObject([
+			['measured', expect.any(Number)],
+			['unknown', back],
+			['measured', null],
+		]);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('take the price of the pool for a machine that has not said its own, also where it says it before the job looks', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'b', 0.031);
+		await costs(agent, agent.id, 'a', 0.04);
+		await agent.client.poll(agent.id);
+		await orderSwitch(agent.client, agent.instanceId, agent.id, 'b');
+		const instanceId = newMachine();
+		let [named, called] = [0, 0];
+		await unseen(async () => {
+			expect((await agent.client.report(agent.id, instanceId)).status).toBe(200);
+			named = world.now();
+			await world.advance(20 * SECOND, 2 * SECOND);
+			const { body } = await agent.client.register(instanceId, { logical_agent_id: agent.logicalId, az: 'us-east-1b' });
+			called = world.now();
+			await costs(agent, body.agent_id, 'b', 0.032);
+		});
+		const segments = (await explained(agent.id)).segments.filter((segment) => segment.instanceId === instanceId);
+		expect(
+			segments.map(({ line, quality, start, end, price }) => [line, quality, Date.parse(start), Date.parse(end), price]),
+		).toMatchObject([
+			['primary', 'estimated', named, called, 0.031],
+			['primary', 'measured', called, expect.any(Number), 0.032],
+		]);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it.each([
+		['said that it goes offline', (agent: AgentScene, handle: string, _: string) => agent.client.heartbeat(handle, { status: 'offline' })],
+		['was uninstalled', (agent: AgentScene, _: string, id: string) => agent.client.call('uninstallHost', { instance_id: id })],
+	] as const)('vouch for no standby that %s, until it calls again', async (_, leave) => {
+		const { agent, replica } = await readyReplica(world);
+		await costs(agent, replica.handle, 'b', 0.04);
+		await alive(5 * MINUTE, agent.client, [agent.id, replica.handle]);
+		expect((await leave(agent, replica.handle, replica.instanceId)).status).toBe(200);
+		const left = world.now();
+		await world.advance(30 * SECOND, 2 * SECOND);
+		await agent.client.heartbeat(replica.handle);
+		const back = world.now();
+		await settle();
+		const own = (await explained(agent.id)).segments.filter(({ instanceId }) => instanceId === replica.instanceId);
+		expect(own.slice(-3).map(({ quality, start }) => [quality, Date.parse(start)])).toMatchObject([
+			['measured', expect.any(Number)],
+			['unknown', left],
+			['measured', back],
+		]);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('call what a machine costs an estimate from two hours after its last report on, also today', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		const said = world.now();
+		await alive(2 * HOUR + 5 * MINUTE, agent.client, [agent.id]);
+		const { segments } = await explained(agent.id);
+		expect(segments.at(-1)).toMatchObject({ quality: 'estimated', price: 0.04, closedBy: 'open' });
+		expect(Date.parse(segments.at(-1)?.start ?? '')).toBe(said + 2 * HOUR);
+		await costs(agent, agent.id, 'a', 0.04);
+		await settle();
+		expect((await explained(agent.id)).segments.at(-1)).toMatchObject({ quality: 'measured', price: 0.04 });
+		expect((await recomputed(agent.client)).changed).toBe(0);
 	});
 
 	it.each([

@@ -108,6 +108,22 @@ describe('the books of a machine', () => {
 		expect(booked(lived).map(({ cost_micros }) => cost_micros)).toEqual([30_000, 6_167]);
 	});
 
+	it('believe nothing that a machine said before its agent was deleted, once it is back', () => {
+		const facts = [
+			state(START, 'primary'),
+			price(START, 36_000, 85_000),
+			state(START + 10 * MINUTE, 'left'),
+			state(START + 30 * MINUTE, 'primary'),
+			price(START + 40 * MINUTE, 36_000, 85_000),
+			state(START + 60 * MINUTE, 'terminated'),
+		];
+		expect(short(booked(facts))).toEqual([
+			['primary', 'measured', 0, 10, 6_000, 14_167, 'end'],
+			['primary', 'unknown', 30, 40, 0, 0, 'price'],
+			['primary', 'measured', 40, 60, 12_000, 28_333, 'end'],
+		]);
+	});
+
 	it('earn nothing by a switch there and back (D-34)', () => {
 		const stay = [state(START, 'primary'), price(START, 36_000, 85_000), state(START + HOUR, 'left')];
 		const [a, b] = [

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type MariadbServer, mariadbBinary, startMariadb } from '../helpers/mariadb.ts';
+import { booksTable, FULL_BOOKS, runBooks } from './books-scenario.ts';
 import { CRASH_AGENTS, runCrashes } from './crash-scenario.ts';
 import { OUTAGE_AGENTS, runOutage } from './failover-outage.ts';
 import { FULL_SHOW, runShow } from './failover-show.ts';
@@ -13,23 +14,26 @@ import { FULL_AGENTS, FULL_JOBS, runSpine } from './spine-scenario.ts';
 
 const HELP = `The long runs: ${Object.values(FULL_JOBS).reduce((sum, count) => sum + count, 0)} forced switches of 60 agents, checked after every event; and the
 daemon killed with -9 again and again under the same fleet. Each on SQLite and on a private MariaDB. Then failover: 200 agents on two daemons and
-one MariaDB hit by every kind of signal; daemons killed with -9 under a storm of notices; the database gone for 20 s in the middle of one. Ends
+one MariaDB hit by every kind of signal; daemons killed with -9 under a storm of notices; the database gone for 20 s in the middle of one. Then
+books: 30 simulated days of switches, failovers and zombies, the savings against an independent recomputation and against EC2's own bill. Ends
 with 1 when anything was wrong.
 
-  npm run soak                                   everything, about 45 minutes
+  npm run soak                                   everything, about 90 minutes
   npm run soak -- --part spine --database sqlite --seed 7
   npm run soak -- --part crash --kills 20
   npm run soak -- --part failover --run show --out emergencies.json
+  npm run soak -- --part books --database mariadb --seed 7 --days 30
 
-  --part spine|crash|failover  one part only; may be repeated
+  --part spine|crash|failover|books  one part only; may be repeated
   --run show|storm|outage      one run of the failover part only; may be repeated (show and outage are on MariaDB)
   --database sqlite|mariadb    one database only; may be repeated
   --seed N                     repeats an earlier run (default: the time); real time makes the crash run differ all the same
   --kills N                    kills per database (200 in the crash run, 300 in the storm)
   --speed N                    the fleet's time in the runs with kills, as a multiple of real time (30)
   --show-speed N               the same in the failover part's show (1)
+  --days N                     simulated days of the books (30)
   --out FILE                   where the show writes what "emergencies list -o json" printed
-  --minutes N                  real time after which one part gives up, or kills no more (20)
+  --minutes N                  real time after which one part gives up, or kills no more (20; books 90)
 `;
 
 type Kind = 'sqlite' | 'mariadb';
@@ -44,8 +48,9 @@ const { values } = parseArgs({
 		kills: { type: 'string' },
 		speed: { type: 'string', default: '30' },
 		'show-speed': { type: 'string', default: '1' },
+		days: { type: 'string', default: String(FULL_BOOKS.days) },
 		out: { type: 'string' },
-		minutes: { type: 'string', default: '20' },
+		minutes: { type: 'string' },
 		help: { type: 'boolean', default: false },
 	},
 });
@@ -62,7 +67,7 @@ const chosen = <T extends string>(name: string, given: readonly string[] | undef
 	return given === undefined ? [...all] : all.filter((one) => given.includes(one));
 };
 
-const number = (name: 'kills' | 'speed' | 'show-speed' | 'minutes' | 'seed', text: string): number => {
+const number = (name: 'kills' | 'speed' | 'show-speed' | 'minutes' | 'seed' | 'days', text: string): number => {
 	const value = Number(text);
 	if (!Number.isFinite(value) || value < 0 || text.trim() === '') fail(`--${name} is a number, not "${text}"`);
 	return value;
@@ -73,8 +78,8 @@ const counts = (title: string, of: Readonly<Record<string, number>>): string =>
 		.map(([name, count]) => `${name} ${count}`)
 		.join(', ')}`;
 
-const withMariadb = async <T>(work: (url: string, server: MariadbServer) => Promise<T>): Promise<T> => {
-	const server = await startMariadb();
+const withMariadb = async <T>(work: (url: string, server: MariadbServer) => Promise<T>, args: readonly string[] = []): Promise<T> => {
+	const server = await startMariadb({ args });
 	try {
 		return await work((await server.createDatabase()).url, server);
 	} finally {
@@ -82,8 +87,8 @@ const withMariadb = async <T>(work: (url: string, server: MariadbServer) => Prom
 	}
 };
 
-const withDatabase = async <T>(kind: Kind, work: (url: string) => Promise<T>): Promise<T> => {
-	if (kind === 'mariadb') return withMariadb(work);
+const withDatabase = async <T>(kind: Kind, work: (url: string) => Promise<T>, args: readonly string[] = []): Promise<T> => {
+	if (kind === 'mariadb') return withMariadb(work, args);
 	const folder = mkdtempSync(join(tmpdir(), 'spotctl-soak-'));
 	try {
 		return await work(`sqlite:${join(folder, 'soak.db')}`);
@@ -197,13 +202,39 @@ const failover = async (kind: Kind, market: Market, seed: number, timeLimit: num
 	return violations;
 };
 
-const PARTS = { spine, crash, failover };
+/** "Show it" of issue 4: no power fails in it, so MariaDB need not wait for its disk at every commit. */
+const books = async (kind: Kind, market: Market, seed: number, timeLimit: number): Promise<readonly string[]> => {
+	const days = number('days', values.days);
+	const result = await withDatabase(
+		kind,
+		(databaseUrl) =>
+			runBooks({
+				databaseUrl,
+				market: hasHistory ? market : invented(seed, days + 1),
+				seed,
+				...FULL_BOOKS,
+				days,
+				timeLimit,
+				onDay: (day) => {
+					if (day % 5 === 0) say(`  ${day} days`);
+				},
+			}),
+		['--innodb-flush-log-at-trx-commit=0'],
+	);
+	say(counts('what happened', result.weather));
+	say(counts('counts', result.counts));
+	for (const line of booksTable(result)) say(`  ${line}`.trimEnd());
+	return result.violations;
+};
+
+const PARTS = { spine, crash, failover, books };
+const MINUTES = { spine: 20, crash: 20, failover: 20, books: 90 };
 
 const main = async (): Promise<number> => {
-	const parts = chosen('part', values.part, ['spine', 'crash', 'failover']);
+	const parts = chosen('part', values.part, ['spine', 'crash', 'failover', 'books']);
 	const kinds = chosen('database', values.database, ['sqlite', 'mariadb']);
 	const seed = values.seed === undefined ? Math.floor(Date.now() / 1_000) % 1_000_000 : number('seed', values.seed);
-	const timeLimit = number('minutes', values.minutes) * 60_000;
+	const minutes = values.minutes === undefined ? null : number('minutes', values.minutes);
 	if (kinds.includes('mariadb') && mariadbBinary() === undefined)
 		fail('no MariaDB server on this machine (apt-get install mariadb-server); --database sqlite leaves it out');
 	const market = hasHistory ? await history() : invented(seed);
@@ -213,7 +244,7 @@ const main = async (): Promise<number> => {
 		for (const database of kinds) {
 			say(`\n${part} on ${database}, seed ${seed}`);
 			const began = performance.now();
-			const violations = await PARTS[part](database, market, seed, timeLimit).catch((error: unknown) => [
+			const violations = await PARTS[part](database, market, seed, (minutes ?? MINUTES[part]) * 60_000).catch((error: unknown) => [
 				error instanceof Error ? (error.stack ?? error.message) : String(error),
 			]);
 			for (const violation of violations.slice(0, 30)) say(`  VIOLATION ${violation}`);

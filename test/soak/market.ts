@@ -25,11 +25,11 @@ export const history = async (): Promise<Market> => ({
 	start: Date.UTC(2021, 2, 10, 8),
 });
 
-/** A market nobody ever saw. */
-export const invented = (seed: number | string): Market => {
+/** A market nobody ever saw, for some days from its start on. */
+export const invented = (seed: number | string, days = 1): Market => {
 	const start = Date.UTC(2026, 0, 5, 8);
 	const onDemand = { 'c5.large': 0.085, 'm5.large': 0.096 };
 	const zones = ['us-east-1a', 'us-east-1b', 'us-east-1c', 'us-east-1d'];
-	const feed = syntheticPrices({ seed, onDemand, zones, start: start - DAY, end: start + DAY, stepMs: 10 * 60_000 });
+	const feed = syntheticPrices({ seed, onDemand, zones, start: start - DAY, end: start + days * DAY, stepMs: 10 * 60_000 });
 	return { name: 'an invented market', feed, types: Object.keys(onDemand), start };
 };

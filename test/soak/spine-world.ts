@@ -48,13 +48,14 @@ export type SpineWorld = {
 /** The name in the image of a 3.2 agent that leaves its old machine running. */
 export const KEEPER = 'v32-keeper';
 
-const seededIds = (random: Random): Ids => ({ uuid: () => random.uuid(), token: (prefix) => prefix + random.hex(43) });
+/** Ids of a daemon that a seed repeats. */
+export const seededIds = (random: Random): Ids => ({ uuid: () => random.uuid(), token: (prefix) => prefix + random.hex(43) });
 
 /**
  * Counts the daemon's transactions, and waits for those under way: a sweep that a timer of the simulated clock set off must end before
  * simulated time runs away from it.
  */
-const countTransactions = (store: Store) => {
+export const countTransactions = (store: Store) => {
 	const running = new Set<Promise<unknown>>();
 	let ended = 0;
 	const transact = store.transact.bind(store);
