@@ -106,7 +106,8 @@ export const book = async (
 		}
 	}
 	const removed = await bookAnew(tx, anew, rows, stored, midnight, moved, added);
-	const quoted = await quote(tx, context.clock.now(), [...moved.values()].filter(lacksPrice), await typesOf(tx, handles, stored));
+	const lacking = [...moved.values()].filter(lacksPrice);
+	const quoted = await quote(tx, context.clock.now(), lacking, stored);
 	for (const fact of quoted) {
 		const machine = moved.get(fact.handle);
 		if (machine === undefined) continue;
@@ -172,6 +173,8 @@ const lacksPrice = (machine: Machine): boolean => {
 	return line !== null && quality === 'unknown' && machine.silentAt === null && machine.mode !== null;
 };
 
+const isState = ({ kind }: Pick<NewFact, 'kind'>): boolean => kind === 'state' || kind === 'entered';
+
 /** The type and region of machines, as the facts say that are being booked. */
 const typesOf = async (
 	tx: Db,
@@ -179,9 +182,9 @@ const typesOf = async (
 	stored: ReadonlyMap<string, readonly StoredFact[]>,
 ): Promise<Map<string, { type: string | null; region: string | null }>> => {
 	const found = new Map<string, { type: string | null; region: string | null }>();
-	const unknown = handles.filter((handle) => !stored.get(handle)?.some(({ kind }) => kind === 'state'));
+	const unknown = handles.filter((handle) => !stored.get(handle)?.some(isState));
 	for (const [handle, facts] of [...stored, ...(await factsOf(tx, unknown))])
-		for (const { kind, instance_type, region } of facts) if (kind === 'state') found.set(handle, { type: instance_type, region });
+		for (const fact of facts) if (isState(fact)) found.set(handle, { type: fact.instance_type, region: fact.region });
 	return found;
 };
 
@@ -190,9 +193,14 @@ const quote = async (
 	tx: Db,
 	now: number,
 	machines: readonly Machine[],
-	types: ReadonlyMap<string, { type: string | null; region: string | null }>,
+	stored: ReadonlyMap<string, readonly StoredFact[]>,
 ): Promise<NewFact[]> => {
 	if (machines.length === 0) return [];
+	const types = await typesOf(
+		tx,
+		machines.map(({ handle }) => handle),
+		stored,
+	);
 	const spots = machines.filter(({ mode, spot, poolId }) => mode === 'spot' && spot === null && poolId !== null);
 	const oldest = Math.min(now, ...machines.map(({ last }) => last)) - QUOTE_SPOT_MS;
 	const clean = await cleanSince(tx, [...new Set(spots.flatMap(({ poolId }) => poolId ?? []))], oldest);
@@ -235,6 +243,7 @@ export const rowOf = (machine: Machine, pricedAt: number | null): LedgerHost => 
 		baseline_micros: quality === 'unknown' ? null : baseline,
 		silent_at: machine.silentAt,
 		priced_at: pricedAt,
+		freed_at: machine.freedAt,
 		state: JSON.stringify(machine),
 	};
 };

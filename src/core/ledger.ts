@@ -1,15 +1,19 @@
 import {
 	beginLedger,
 	enterHosts,
+	factsOf,
 	heardAgain,
+	type LedgerHost,
 	type LedgerState,
 	lapsedHosts,
+	lastStates,
 	ledgerHosts,
 	ledgerHostsBefore,
 	ledgerState,
 	lockLedger,
 	markBooked,
 	type NewFact,
+	notTaken,
 	pendingFacts,
 	reportsAfter,
 	saveLedgerState,
@@ -18,7 +22,8 @@ import {
 import { serviceClock } from '../store/liveness.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
-import { book, factOf, groups, machineOf, midnightOf } from './ledger-book.ts';
+import { book, factOf, groups, machineOf, midnightOf, rowOf } from './ledger-book.ts';
+import { bookAll } from './segments.ts';
 
 /** A report is read once no transaction that is older can still commit. */
 const REPORT_LAG_MS = 15_000;
@@ -38,7 +43,8 @@ export const keepLedger = async (context: Context): Promise<number> => {
 	const now = context.clock.now();
 	const reports = { at: state.reports_at, id: state.reports_id, until: now - REPORT_LAG_MS };
 	let booked = await noteOutage(context, state);
-	booked += await pages(context, heardAgain.first(read, {}), noteHeard);
+	booked += await pages(context, heardAgain.first(read, {}), (the, tx) => noteHeard(the, tx, heardAgain));
+	booked += await pages(context, notTaken.first(read, {}), (the, tx) => noteHeard(the, tx, notTaken));
 	booked += await pages(context, pendingFacts.first(read, {}), bookPending);
 	booked += await pages(context, reportsAfter.first(read, reports), readReports);
 	booked += await pages(context, lapsedHosts.first(read, { before: lapsedBefore(now) }), noteLapsed);
@@ -123,9 +129,9 @@ const noteOutage = async (context: Context, before: LedgerState): Promise<number
 	return booked;
 };
 
-/** Machines that were silent and have called. */
-const noteHeard = async (context: Context, tx: Db): Promise<Page> => {
-	const rows = await heardAgain.all(tx, {});
+/** Machines that were silent, or taken back by AWS as we thought, and have called. */
+const noteHeard = async (context: Context, tx: Db, whose: typeof heardAgain): Promise<Page> => {
+	const rows = await whose.all(tx, {});
 	const heard = rows.map(({ seen_at, ...row }) => factOf(row, 'heard', Math.max(seen_at, machineOf(row).last)));
 	return { booked: await book(context, tx, heard, new Map()), more: rows.length === 300 };
 };
@@ -153,14 +159,22 @@ const readReports = async (context: Context, tx: Db): Promise<Page> => {
 	});
 	const last = reports.at(-1);
 	if (last === undefined) return { booked: 0, more: false };
-	const known = await ledgerHosts(tx, [...new Set(reports.map(({ handle }) => handle))]);
+	const handles = [...new Set(reports.map(({ handle }) => handle))];
+	const known = await ledgerHosts(tx, handles);
+	const over = await overSince(
+		tx,
+		handles.filter((handle) => !known.has(handle)),
+		reports,
+	);
 	const fresh: NewFact[] = [];
 	const noted = new Map<string, number>();
 	const said = new Map<string, { spot: number | null; onDemand: number | null }>();
 	for (const report of reports) {
-		const row = known.get(report.handle);
+		const row = known.get(report.handle) ?? over.get(report.handle);
 		if (row === undefined || (report.current_micros === null && report.ondemand_micros === null)) continue;
 		const machine = machineOf(row);
+		const isOver = over.has(row.handle);
+		if (isOver && report.observed_at > machine.last) continue;
 		const pricedAt = noted.get(row.handle) ?? row.priced_at;
 		const before = said.get(row.handle) ?? {
 			spot: machine.spot?.own === true ? machine.spot.micros : null,
@@ -177,13 +191,31 @@ const readReports = async (context: Context, tx: Db): Promise<Page> => {
 				spot_micros: report.current_micros,
 				ondemand_micros: report.ondemand_micros,
 			});
-		if (differs || pricedAt === null || report.observed_at - pricedAt > NOTED_MS)
+		if (!isOver && (differs || pricedAt === null || report.observed_at - pricedAt > NOTED_MS))
 			noted.set(row.handle, Math.max(report.observed_at, pricedAt ?? 0));
 		said.set(row.handle, { spot, onDemand });
 	}
 	const booked = await book(context, tx, fresh, new Map(), noted, known);
 	await saveLedgerState.run(tx, { ...state, reports_at: last.arrived_at, reports_id: last.id });
 	return { booked, more: reports.length === 1000 };
+};
+
+/** Machines that were over before their last reports were read, as they stood at their end. */
+const overSince = async (
+	tx: Db,
+	handles: readonly string[],
+	reports: ReadonlyArray<{ readonly handle: string; readonly observed_at: number }>,
+): Promise<Map<string, LedgerHost>> => {
+	const first = new Map<string, number>();
+	for (const { handle, observed_at } of reports) first.set(handle, Math.min(observed_at, first.get(handle) ?? observed_at));
+	const ends = await lastStates(tx, handles);
+	const found = new Map<string, LedgerHost>();
+	const late = handles.filter((handle) => (first.get(handle) ?? 0) <= (ends.get(handle) ?? -1));
+	for (const [handle, facts] of await factsOf(tx, late)) {
+		const result = bookAll(facts, 0);
+		if (result !== null) found.set(handle, rowOf(result.machine, null));
+	}
+	return found;
 };
 
 /** Whose last noted report is from before this has lapsed, and every report that could have come in time is read. */

@@ -88,6 +88,9 @@ export const pointsOf = (listed: readonly Listed[], where: Where): Unkept & { re
 export const observedAt = (collectedAt: number | null | undefined, now: number): number =>
 	collectedAt !== null && collectedAt !== undefined && Math.abs(collectedAt - now) <= COLLECTED_MS ? Math.min(collectedAt, now) : now;
 
+/** What is below half a micro-dollar is no price: as 0 it would make the machine free (D-37). */
+const priceOf = (usd: number | null | undefined): number | null => micros(usd) || null;
+
 /** Reads a pricing report in any of its three shapes (endpoints.md #48). */
 export const readPrices = (input: Valid<'pricingReport'>, where: Where, now: number): Prices & Unkept => {
 	const { instance, pricing } = input;
@@ -108,9 +111,9 @@ export const readPrices = (input: Valid<'pricingReport'>, where: Where, now: num
 		points,
 		duplicates,
 		ignored,
-		onDemandMicros: micros(onDemand),
+		onDemandMicros: priceOf(onDemand),
 		currentMicros:
-			micros(pricing?.current_spot_price ?? input.current_spot_price) ??
+			priceOf(pricing?.current_spot_price ?? input.current_spot_price) ??
 			points.find((point) => point.poolId === currentPoolId)?.spotMicros ??
 			null,
 		mode: mode ?? null,

@@ -55,7 +55,8 @@ const changeMode = (context: Context, seen: View, caller: Caller, prices: Prices
 		const pool = prices.mode === 'spot' ? (prices.currentPoolId ?? host.pool_id) : null;
 		const moved: Host = { ...host, mode: prices.mode, pool_id: pool !== null && pool.length <= 128 ? pool : host.pool_id };
 		await saveHost.run(tx, moved);
-		journal.book(moved);
+		// As of the report, so that the price in it is that of the new pool; but not before what made it the primary.
+		journal.book(moved, { at: Math.min(context.clock.now(), Math.max(prices.observedAt, host.last_switch_at ?? host.created_at)) });
 		journal.changed('agent', host.agent_id);
 	});
 

@@ -8,6 +8,7 @@ import type { SwitchRecord } from '../store/switches.ts';
 import type { Context } from './context.ts';
 import type { PromotionType } from './counters.ts';
 import type { Journal } from './journal.ts';
+import { endOf } from './report.ts';
 import { NAMED_PATIENCE_MS } from './silence.ts';
 
 /** Why another machine becomes the primary. */
@@ -121,7 +122,10 @@ export const promote = async (
 	else promotion.gather.push(rows);
 	const deleted = agent.status === 'deleted';
 	if (from !== null)
-		journal.book({ ...from, role: old.role, primary_of: null }, { at: old.role === 'terminated' ? (old.terminatedAt ?? now) : now });
+		journal.book(
+			{ ...from, role: old.role, primary_of: null },
+			{ at: old.role === 'terminated' ? endOf(from, old.terminatedAt ?? null, now) : now },
+		);
 	journal.book(host, { deleted });
 	tell(journal, { ...promotion, old: { ...old, hold } }, host);
 	journal.count('instance_promotions_total');

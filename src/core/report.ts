@@ -1,6 +1,7 @@
 import type { Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
 import type { Command } from '../store/commands.ts';
+import type { Host } from '../store/hosts.ts';
 import type { Mode } from '../store/schema.ts';
 import type { SwitchRecord } from '../store/switches.ts';
 
@@ -19,6 +20,17 @@ const DAY = 86_400_000;
 /** A time an agent reports, or null when its clock cannot be right (1970, 2999). */
 export const plausible = (at: number | null | undefined, now: number): number | null =>
 	at === null || at === undefined || at < now - 60 * DAY || at > now + 600_000 ? null : at;
+
+/**
+ * When a machine ended, by somebody's word: not before the last time it was known to live (`seen`, or what it was made to), not after now. What
+ * it was until then stays in the books.
+ */
+export const endOf = (
+	host: Pick<Host, 'created_at' | 'last_switch_at' | 'zombie_at'>,
+	said: number | null,
+	now: number,
+	seen = 0,
+): number => Math.min(now, Math.max(said ?? now, seen, host.zombie_at ?? 0, host.last_switch_at ?? 0, host.created_at));
 
 type Side = {
 	readonly mode: Mode | null;

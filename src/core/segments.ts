@@ -30,6 +30,8 @@ export type Machine = {
 	readonly silentAt: number | null;
 	/** AWS took it back in its first hour, which it does not bill (AWS EC2 user guide, "Billing for interrupted Spot Instances"). */
 	readonly free: boolean;
+	/** From when on a call of it would show that AWS did not; null: nothing is free. */
+	readonly freedAt: number | null;
 	/** Since when it is known. */
 	readonly launched: number;
 	/** Begin of the open segment. */
@@ -135,6 +137,7 @@ const begin = (fact: Fact): Machine => ({
 	stale: false,
 	silentAt: null,
 	free: false,
+	freedAt: null,
 	launched: fact.at,
 	since: fact.at,
 	last: fact.at,
@@ -150,7 +153,8 @@ const said = (micros: number | null, fact: Fact, before: Said | null): Said | nu
 const learn = (machine: Machine, fact: Fact): Machine => {
 	const known = { ...machine, last: fact.at };
 	switch (fact.kind) {
-		case 'state': {
+		case 'state':
+		case 'entered': {
 			// A price belongs to a pool: a machine that turns out to be elsewhere has not said what it costs. Nor has one that was nobody's: its
 			// reports were not read meanwhile.
 			const back = machine.role === 'left';
@@ -189,6 +193,7 @@ const learn = (machine: Machine, fact: Fact): Machine => {
 
 const WHY: Readonly<Record<Fact['kind'], string>> = {
 	state: 'role',
+	entered: 'role',
 	price: 'price',
 	quote: 'price',
 	stale: 'stale',
@@ -198,7 +203,7 @@ const WHY: Readonly<Record<Fact['kind'], string>> = {
 };
 
 const reasonOf = (before: Machine, fact: Fact): string => {
-	if (fact.kind !== 'state') return WHY[fact.kind];
+	if (fact.kind !== 'state' && fact.kind !== 'entered') return WHY[fact.kind];
 	if (fact.role === 'terminated' || fact.role === 'left') return 'end';
 	if (fact.role !== before.role) return fact.role === 'primary' ? 'promotion' : before.role === 'primary' ? 'switch' : 'role';
 	return fact.mode !== before.mode ? 'mode' : 'pool';
@@ -226,30 +231,52 @@ export const turnDay = (machine: Machine, midnight: number): { machine: Machine;
 		? { machine, segments: [] }
 		: { machine: { ...machine, since: midnight }, segments: closed(machine, midnight, 'midnight') };
 
-/** Whether AWS took the machine back within an hour of its launch, by all that is known of it. */
-export const reclaimedInFirstHour = (facts: readonly Fact[]): boolean => {
-	const launched = facts[0]?.at ?? 0;
-	return facts.some(
-		({ kind, at }) =>
-			kind === 'reclaimed' &&
-			at + NOTICE_MS - launched < HOUR_MS &&
-			!facts.some((later) => (later.kind === 'heard' || later.kind === 'price') && later.at > at + RECLAIM_SLACK_MS),
+/**
+ * When a machine that AWS took back within an hour of its launch would have called for the last time, by all that is known of it; null for
+ * every other. Its launch is its first fact: of a machine that was there when the books began it is not known, and nothing is free.
+ */
+export const freedAt = (facts: readonly Fact[]): number | null => {
+	const [first] = facts;
+	if (first === undefined || first.kind === 'entered') return null;
+	for (const { kind, at } of facts) {
+		if (kind !== 'reclaimed' || at + NOTICE_MS - first.at >= HOUR_MS) continue;
+		const last = at + RECLAIM_SLACK_MS;
+		if (!facts.some((later) => (later.kind === 'heard' || later.kind === 'price') && later.at > last)) return last;
+	}
+	return null;
+};
+
+/**
+ * Facts without those that a later one (a higher id) has disproved: a machine that was reported as ended and then called had not ended, and
+ * one that had ended before we knew was nothing after its end.
+ */
+export const settled = <F extends Fact>(facts: readonly F[]): readonly F[] => {
+	const isEnd = ({ kind, role }: F): boolean => kind === 'state' && role === 'terminated';
+	const ends = facts.filter(isEnd);
+	if (ends.length === 0) return facts;
+	const alive = Math.max(
+		...facts.flatMap((fact) => ((fact.kind === 'state' || fact.kind === 'entered') && !isEnd(fact) ? fact.id : [])),
+		-1,
 	);
+	const [end] = ends.filter(({ id }) => id > alive).sort((a, b) => a.id - b.id);
+	return facts.filter((fact) => fact === end || (!isEnd(fact) && (end === undefined || fact.at <= end.at)));
 };
 
 /** Whether this fact changes how the time before it is valued, so that the machine has to be booked anew from its first fact. */
 export const rewrites = (machine: Machine, fact: Fact): boolean =>
 	fact.at < Math.max(machine.last, machine.since) ||
 	fact.kind === 'reclaimed' ||
+	(machine.role === 'terminated' && fact.kind === 'state' && fact.role !== 'terminated') ||
 	(machine.free && (fact.kind === 'heard' || fact.kind === 'price'));
 
 /** Books a machine from all its facts, in order of time and id, up to `midnight`; null where there are none. */
 export const bookAll = (facts: readonly Fact[], midnight: number): { machine: Machine; segments: Segment[] } | null => {
 	const [first] = facts;
 	if (first === undefined) return null;
-	let machine: Machine = { ...begin(first), free: reclaimedInFirstHour(facts) };
+	const freed = freedAt(facts);
+	let machine: Machine = { ...begin(first), free: freed !== null, freedAt: freed };
 	const segments: Segment[] = [];
-	for (const fact of facts) {
+	for (const fact of settled(facts)) {
 		const applied = apply(machine, fact);
 		machine = applied.machine;
 		segments.push(...applied.segments);

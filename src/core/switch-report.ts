@@ -16,7 +16,7 @@ import { orderState } from './orders.ts';
 import { noteDowntime, promote } from './promotion.ts';
 import { reconcile } from './reconcile.ts';
 import { endReplica } from './replica-end.ts';
-import { commandOf, impactOf, known, type Report, readReport, usd } from './report.ts';
+import { commandOf, endOf, impactOf, known, type Report, readReport, usd } from './report.ts';
 import { primaryIsSilent } from './silence.ts';
 import { takeOverIfSilent } from './takeover.ts';
 import { lockedWork } from './work.ts';
@@ -221,9 +221,10 @@ const ended = async ({ context, tx, journal, agent, report, now }: Work, host: H
 		}
 	}
 	await confirmEnd.later(tx, { handle: host.handle, now });
-	const gone: Host = { ...current, role: 'terminated', terminated_at: report.oldTerminatedAt ?? now };
+	const at = endOf(current, report.oldTerminatedAt, now);
+	const gone: Host = { ...current, role: 'terminated', terminated_at: at };
 	await saveHost.later(tx, gone);
-	journal.book(gone, { at: gone.terminated_at ?? now });
+	journal.book(gone, { at });
 };
 
 /** The switch is known already (a registration proved it, or the report came twice): prices, times and the old host's end are added. */

@@ -3,6 +3,7 @@ import { SpotError } from '../errors.ts';
 import { lockAgent } from '../store/agents.ts';
 import type { View } from '../store/host-view.ts';
 import { endingHosts, type Host, hostByInstance, saveHost } from '../store/hosts.ts';
+import { livenessOf } from '../store/liveness.ts';
 import { confirmEnd } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
@@ -12,7 +13,7 @@ import { instanceOf } from './instance-of.ts';
 import type { Journal } from './journal.ts';
 import { reconcile } from './reconcile.ts';
 import { endReplica } from './replica-end.ts';
-import { plausible } from './report.ts';
+import { endOf, plausible } from './report.ts';
 import { note, withCurrentHost } from './routine.ts';
 import { lockedWork } from './work.ts';
 
@@ -105,7 +106,9 @@ export const terminationReport =
 			if (succeeded && target.role === 'replica') await loseReplica(context, tx, journal, agent.id, target.handle);
 			else if (succeeded) {
 				await confirmEnd.later(tx, { handle: target.handle, now });
-				const at = plausible(input.terminated_at, now) ?? now;
+				const heard = await livenessOf.first(tx, { handle: target.handle });
+				const seen = Math.max(heard?.seen_at ?? 0, context.liveness.pending(target.handle)?.seen_at ?? 0);
+				const at = endOf(target, plausible(input.terminated_at, now), now, seen);
 				// A hold stays: should the machine come back, the report was wrong and only an operator lets it end.
 				const gone: Host = { ...target, role: 'terminated', terminated_at: at, takes_back: 0 };
 				await saveHost.later(tx, gone);

@@ -64,6 +64,19 @@ export const factsOf = async (db: Db, handles: readonly string[]): Promise<Map<s
 	return found;
 };
 
+/** When what these machines are changed last, of those that have facts at all. */
+export const lastStates = async (db: Db, handles: readonly string[]): Promise<Map<string, number>> => {
+	if (handles.length === 0) return new Map();
+	const rows = await db
+		.selectFrom('ledger_fact')
+		.select((eb) => ['handle', eb.fn.max('at').as('at')])
+		.where('handle', 'in', handles)
+		.where('kind', 'in', ['state', 'entered'])
+		.groupBy('handle')
+		.execute();
+	return new Map(rows.map(({ handle, at }) => [handle, Number(at)]));
+};
+
 export const markBooked = async (tx: Db, ids: readonly number[]): Promise<void> => {
 	if (ids.length > 0) await tx.updateTable('ledger_fact').set({ pending: null }).where('id', 'in', ids).execute();
 };
@@ -129,7 +142,7 @@ export const enterHosts = async (tx: Db, now: number): Promise<number> => {
 					'h.agent_id',
 					'h.handle',
 					row.val(now).as('at'),
-					row.val('state' as const).as('kind'),
+					row.val('entered' as const).as('kind'),
 					'h.instance_id',
 					'h.role',
 					row.case().when('h.registered_at', 'is', null).then(row.lit(0)).else(row.lit(1)).end().as('registered'),
@@ -162,7 +175,7 @@ export const enterHosts = async (tx: Db, now: number): Promise<number> => {
 					row.lit(1).as('pending'),
 				])
 				.where('f.pending', '=', 1)
-				.where('f.kind', '=', 'state')
+				.where('f.kind', '=', 'entered')
 				.where('f.role', 'in', ['primary', 'replica'])
 				.where('f.at', '=', now)
 				.where('l.watch_at', 'is', null)
@@ -211,6 +224,18 @@ export const heardAgain = statement<Record<string, never>>()((db) =>
 		.where('h.silent_at', 'is not', null)
 		.where('l.watch_at', 'is not', null)
 		.whereRef('l.seen_at', '>', 'h.silent_at')
+		.limit(sql.lit(300)),
+);
+
+/** Machines that count as taken back by AWS and have called after that, with when they last called, at most 300. */
+export const notTaken = statement<Record<string, never>>()((db) =>
+	db
+		.selectFrom('ledger_host as h')
+		.innerJoin('host_liveness as l', 'l.handle', 'h.handle')
+		.selectAll('h')
+		.select('l.seen_at')
+		.where('h.freed_at', 'is not', null)
+		.whereRef('l.seen_at', '>', 'h.freed_at')
 		.limit(sql.lit(300)),
 );
 
@@ -318,6 +343,7 @@ const LEDGER_HOST = [
 	'baseline_micros',
 	'silent_at',
 	'priced_at',
+	'freed_at',
 	'state',
 ] as const;
 const upsert = (d: 'sqlite' | 'mysql') =>

@@ -367,6 +367,100 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		expect((await recomputed(agent.client)).changed).toBe(0);
 	});
 
+	it.each([
+		['20 s before the switch was known', 20 * SECOND],
+		['59 days ago', 59 * DAY],
+		['in 9 minutes', -9 * MINUTE],
+	])('end with a machine that is said to have ended %s, and hold its time before that', async (_, ago) => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await alive(5 * MINUTE, agent.client, [agent.id]);
+		await agent.client.poll(agent.id);
+		await orderSwitch(agent.client, agent.instanceId, agent.id);
+		const next = await joinAgent(agent, 'b');
+		const switched = world.now();
+		await world.advance(MINUTE, 10 * SECOND);
+		const said = world.now();
+		const report = { agent_id: next.handle, instance_id: agent.instanceId, success: true, terminated_at: iso(switched - ago) };
+		expect((await agent.client.call('terminationReport', report)).status).toBe(200);
+		await alive(HOUR, agent.client, [next.handle]);
+		await settle();
+		const own = (await explained(agent.id)).segments.filter(({ instanceId }) => instanceId === agent.instanceId);
+		const end = Date.parse(own.at(-1)?.end ?? '');
+		expect(own.map(({ closedBy }) => closedBy)).not.toContain('open');
+		expect(end).toBe(ago < 0 ? said : switched);
+		expect(own.every(({ start }, index) => index === 0 || start === own[index - 1]?.end)).toBe(true);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('go on without a gap where a machine calls that was said to have ended', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await agent.client.poll(agent.id);
+		await orderSwitch(agent.client, agent.instanceId, agent.id);
+		const next = await joinAgent(agent, 'b');
+		await alive(2 * MINUTE, agent.client, [next.handle]);
+		expect((await agent.client.terminated(next.handle, agent.instanceId)).status).toBe(200);
+		await alive(30 * MINUTE, agent.client, [next.handle]);
+		await agent.client.heartbeat(agent.id);
+		await settle();
+		const own = (await explained(agent.id)).segments.filter(({ instanceId }) => instanceId === agent.instanceId);
+		expect(own.at(-1)?.closedBy).toBe('open');
+		expect(own.every(({ start }, index) => index === 0 || start === own[index - 1]?.end)).toBe(true);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('charge a machine that lives on after a notice of its first hour, though it only calls', async () => {
+		const { agent, replica } = await readyReplica(world);
+		await costs(agent, agent.id, 'a', 0.041);
+		await settle();
+		expect((await imminent(world, agent, agent.id)).status).toBe(200);
+		await alive(40 * MINUTE, agent.client, [agent.id, replica.handle]);
+		await settle();
+		const own = (await explained(agent.id)).segments.filter(({ instanceId }) => instanceId === agent.instanceId);
+		expect(own.map(({ priceSource }) => priceSource)).not.toContain('aws-first-hour');
+		expect(own.at(-1)).toMatchObject({ line: 'zombie', quality: 'estimated', price: 0.041, closedBy: 'open' });
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('call nothing free of a machine whose launch they did not see', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await alive(3 * HOUR, agent.client, [agent.id]);
+		await settle();
+		await world.store.transact(async (tx) => {
+			for (const table of ['cost_segment', 'ledger_host', 'ledger_total', 'ledger_fact', 'ledger_state'] as const)
+				await tx.deleteFrom(table).execute();
+		});
+		await settle();
+		await costs(agent, agent.id, 'a', 0.04);
+		await alive(10 * MINUTE, agent.client, [agent.id]);
+		expect((await imminent(world, agent, agent.id)).status).toBe(200);
+		await alive(5 * MINUTE, agent.client, []);
+		const own = (await explained(agent.id)).segments.filter(({ instanceId }) => instanceId === agent.instanceId);
+		expect(own.length).toBeGreaterThan(0);
+		expect(own.map(({ priceSource }) => priceSource)).not.toContain('aws-first-hour');
+	});
+
+	it('hold the last price a machine said before its end, though they read it later', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await alive(5 * MINUTE, agent.client, [agent.id]);
+		await agent.client.poll(agent.id);
+		await settle();
+		await costs(agent, agent.id, 'a', 0.09);
+		const said = world.now();
+		await world.advance(2 * SECOND, SECOND);
+		await orderSwitch(agent.client, agent.instanceId, agent.id);
+		const next = await joinAgent(agent, 'b');
+		expect((await agent.client.terminated(next.handle, agent.instanceId)).status).toBe(200);
+		await settle();
+		const own = (await explained(agent.id)).segments.filter(({ instanceId }) => instanceId === agent.instanceId);
+		expect(own.at(-1)).toMatchObject({ price: 0.09, priceSource: 'own', start: iso(said) });
+		expect(own.at(-1)?.closedBy).not.toBe('open');
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
 	/** Every page of a recomputation of a client. */
 	const mended = async (client: { readonly id: string }, dry_run: boolean) => {
 		const pages: Output<'recomputeSavings'>[] = [];

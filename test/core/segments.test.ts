@@ -182,6 +182,12 @@ const someFacts = fc
 		});
 	});
 
+/** The first of the reports of an end that no other state follows. */
+const trailing = (facts: readonly Fact[]): Fact | undefined => {
+	const states = facts.filter(({ kind }) => kind === 'state');
+	return states[states.findLastIndex(({ role }) => role !== 'terminated') + 1];
+};
+
 describe('the books of any machine', () => {
 	it('tile its time: no gap, no overlap, every segment within a day', () => {
 		fc.assert(
@@ -196,7 +202,10 @@ describe('the books of any machine', () => {
 					expect(segment.start_at).toBeGreaterThanOrEqual(before?.end_at ?? START);
 					before = segment;
 				}
-				const states = facts.filter(({ kind }) => kind === 'state');
+				// An end that a later fact disproves is none, and after an end there is nothing.
+				const ends = facts.filter(({ role }) => role === 'terminated');
+				const end = ends.length > 0 && facts.filter(({ kind }) => kind === 'state').at(-1)?.role === 'terminated' ? trailing(facts) : null;
+				const states = facts.filter((fact) => fact.kind === 'state' && (fact === end || fact.role !== 'terminated'));
 				const lasted = states.map(({ role, at }, index) =>
 					role === 'left' || role === 'terminated' ? 0 : (states[index + 1]?.at ?? until) - at,
 				);

@@ -23,7 +23,7 @@ export const brokenInvariants = async (world: World, daemon: WorldDaemon): Promi
 		read.selectFrom('command').select(['id', 'agent_id', 'status', 'open_switch_of', 'handle', 'generation']).execute(),
 		read.selectFrom('switch_record').selectAll().orderBy('created_at').orderBy('generation').execute(),
 		read.selectFrom('replica').selectAll().where('status', '=', 'promoted').execute(),
-		read.selectFrom('ledger_fact').selectAll().where('kind', '=', 'state').orderBy('id').execute(),
+		read.selectFrom('ledger_fact').selectAll().where('kind', 'in', ['state', 'entered']).orderBy('id').execute(),
 	]);
 	const problems: string[] = [];
 	const must = (holds: boolean, problem: string): void => {

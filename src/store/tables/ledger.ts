@@ -7,6 +7,7 @@ import type { Flag, Mode, Role } from '../schema.ts';
  * - `state`: role, mode and pool of a machine from `at` on; role `left`: no machine of a live agent any more, nobody books it.
  * - `price`: what the machine itself reported to cost from `at` on; written when it differs from what was said before.
  * - `quote`: the price of its pool, or of its type on demand, by somebody else's report: for a machine that has not said its own.
+ * - `entered`: as `state`, of a machine that was there when the books began: since when it runs is not known.
  * - `stale`: its own reports stopped; what it costs is an estimate from `at` on.
  * - `silent` and `heard`: from when nobody vouched for it, and from when it called again.
  * - `reclaimed`: AWS gave notice at `at` that it takes the machine back.
@@ -18,7 +19,7 @@ export type LedgerFactTable = {
 	handle: string;
 	/** From when it is true, UTC milliseconds; never in the future. */
 	at: number;
-	kind: 'state' | 'price' | 'quote' | 'stale' | 'silent' | 'heard' | 'reclaimed';
+	kind: 'state' | 'entered' | 'price' | 'quote' | 'stale' | 'silent' | 'heard' | 'reclaimed';
 	instance_id: string | null;
 	role: Role | 'left' | null;
 	/** 1: the machine's own agent has registered. */
@@ -56,6 +57,8 @@ export type LedgerHostTable = {
 	silent_at: number | null;
 	/** Its last own price report that was read, changed or not. */
 	priced_at: number | null;
+	/** When it would have called for the last time, had AWS taken it back in its first hour as it said; null: AWS did not. */
+	freed_at: number | null;
 	/** JSON: the state of the fold (src/core/segments.ts). */
 	state: string;
 };
