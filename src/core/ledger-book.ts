@@ -165,6 +165,19 @@ const bookAnew = async (
 	return removed;
 };
 
+/** Of these machines those whose books are closed, as they stood at their end: `start_at` is when that was. */
+export const endedHosts = async (tx: Db, handles: readonly string[]): Promise<Map<string, LedgerHost>> => {
+	const found = new Map<string, LedgerHost>();
+	for (const [handle, facts] of await factsOf(tx, handles)) {
+		const result = bookAll(
+			facts.filter(({ pending }) => pending === null),
+			0,
+		);
+		if (result !== null && valuation(result.machine).line === null) found.set(handle, rowOf(result.machine, null));
+	}
+	return found;
+};
+
 const lacksPrice = (machine: Machine): boolean => {
 	const { line, quality } = valuation(machine);
 	return line !== null && quality === 'unknown' && machine.silentAt === null && machine.mode !== null;

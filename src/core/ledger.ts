@@ -18,7 +18,7 @@ import {
 import { serviceClock } from '../store/liveness.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
-import { book, factOf, groups, machineOf, midnightOf } from './ledger-book.ts';
+import { book, endedHosts, factOf, groups, machineOf, midnightOf } from './ledger-book.ts';
 
 /** A report is read once no transaction that is older can still commit. */
 const REPORT_LAG_MS = 15_000;
@@ -153,14 +153,21 @@ const readReports = async (context: Context, tx: Db): Promise<Page> => {
 	});
 	const last = reports.at(-1);
 	if (last === undefined) return { booked: 0, more: false };
-	const known = await ledgerHosts(tx, [...new Set(reports.map(({ handle }) => handle))]);
+	const handles = [...new Set(reports.map(({ handle }) => handle))];
+	const open = await ledgerHosts(tx, handles);
+	const ended = await endedHosts(
+		tx,
+		handles.filter((handle) => !open.has(handle)),
+	);
 	const fresh: NewFact[] = [];
 	const noted = new Map<string, number>();
 	const said = new Map<string, { spot: number | null; onDemand: number | null }>();
 	for (const report of reports) {
-		const row = known.get(report.handle);
+		const row = open.get(report.handle) ?? ended.get(report.handle);
 		if (row === undefined || (report.current_micros === null && report.ondemand_micros === null)) continue;
 		const machine = machineOf(row);
+		// Of one that has ended before its report was read, the time from the report to the end counts.
+		if (!open.has(row.handle) && report.observed_at >= row.start_at) continue;
 		const pricedAt = noted.get(row.handle) ?? row.priced_at;
 		const before = said.get(row.handle) ?? {
 			spot: machine.spot?.own === true ? machine.spot.micros : null,
@@ -177,11 +184,11 @@ const readReports = async (context: Context, tx: Db): Promise<Page> => {
 				spot_micros: report.current_micros,
 				ondemand_micros: report.ondemand_micros,
 			});
-		if (differs || pricedAt === null || report.observed_at - pricedAt > NOTED_MS)
+		if (open.has(row.handle) && (differs || pricedAt === null || report.observed_at - pricedAt > NOTED_MS))
 			noted.set(row.handle, Math.max(report.observed_at, pricedAt ?? 0));
 		said.set(row.handle, { spot, onDemand });
 	}
-	const booked = await book(context, tx, fresh, new Map(), noted, known);
+	const booked = await book(context, tx, fresh, new Map(), noted, open);
 	await saveLedgerState.run(tx, { ...state, reports_at: last.arrived_at, reports_id: last.id });
 	return { booked, more: reports.length === 1000 };
 };
