@@ -23,7 +23,7 @@ import { serviceClock } from '../store/liveness.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
 import { book, factOf, groups, machineOf, midnightOf, rowOf } from './ledger-book.ts';
-import { bookAll } from './segments.ts';
+import { bookAll, valuation } from './segments.ts';
 
 /** A report is read once no transaction that is older can still commit. */
 const REPORT_LAG_MS = 15_000;
@@ -174,7 +174,8 @@ const readReports = async (context: Context, tx: Db): Promise<Page> => {
 		if (row === undefined || (report.current_micros === null && report.ondemand_micros === null)) continue;
 		const machine = machineOf(row);
 		const isOver = over.has(row.handle);
-		if (isOver && report.observed_at > machine.last) continue;
+		// Of one that is over, the time from the report to its end counts.
+		if (isOver && report.observed_at >= row.start_at) continue;
 		const pricedAt = noted.get(row.handle) ?? row.priced_at;
 		const before = said.get(row.handle) ?? {
 			spot: machine.spot?.own === true ? machine.spot.micros : null,
@@ -212,8 +213,9 @@ const overSince = async (
 	const found = new Map<string, LedgerHost>();
 	const late = handles.filter((handle) => (first.get(handle) ?? 0) <= (ends.get(handle) ?? -1));
 	for (const [handle, facts] of await factsOf(tx, late)) {
-		const result = bookAll(facts, 0);
-		if (result !== null) found.set(handle, rowOf(result.machine, null));
+		const booked = facts.filter(({ pending }) => pending === null);
+		const result = bookAll(booked, 0);
+		if (result !== null && valuation(result.machine).line === null) found.set(handle, rowOf(result.machine, null));
 	}
 	return found;
 };

@@ -173,13 +173,18 @@ const learn = (machine: Machine, fact: Fact): Machine => {
 			};
 		}
 		case 'price':
-		case 'quote':
 			return {
 				...known,
 				stale: false,
 				spot: said(fact.spot_micros, fact, machine.spot),
 				onDemand: said(fact.ondemand_micros, fact, machine.onDemand),
 			};
+		case 'quote': {
+			// Made while the machine had not said its own; where a report that was read later is older, its own word goes before it.
+			const spot = machine.spot?.own === true ? machine.spot : said(fact.spot_micros, fact, machine.spot);
+			const onDemand = machine.onDemand?.own === true ? machine.onDemand : said(fact.ondemand_micros, fact, machine.onDemand);
+			return { ...known, stale: machine.stale && spot === machine.spot && onDemand === machine.onDemand, spot, onDemand };
+		}
 		case 'stale':
 			return { ...known, stale: true };
 		case 'silent':

@@ -208,6 +208,29 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		expect((await recomputed(agent.client)).changed).toBe(0);
 	});
 
+	it('count the last price a machine said, also where it ended before the job read it', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await agent.client.poll(agent.id);
+		await orderSwitch(agent.client, agent.instanceId, agent.id, 'b');
+		await settle();
+		await costs(agent, agent.id, 'a', 0.05);
+		const said = world.now();
+		await world.advance(4 * SECOND, 2 * SECOND);
+		const next = await joinAgent(agent, 'b');
+		const moved = world.now();
+		await world.advance(4 * SECOND, 2 * SECOND);
+		expect((await agent.client.terminated(next.handle, agent.instanceId)).status).toBe(200);
+		const ended = world.now();
+		await settle();
+		const old = (await explained(agent.id)).segments.filter(({ instanceId }) => instanceId === agent.instanceId);
+		expect(old.slice(-2).map(({ line, price, start, end }) => [line, price, Date.parse(start), Date.parse(end)])).toEqual([
+			['primary', 0.05, said, moved],
+			['zombie', 0.05, moved, ended],
+		]);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
 	it('call what a machine costs an estimate from two hours after its last report on, also today', async () => {
 		const agent = await makeAgent(world);
 		await costs(agent, agent.id, 'a', 0.04);

@@ -108,6 +108,12 @@ describe('the books of a machine', () => {
 		expect(booked(lived).map(({ cost_micros }) => cost_micros)).toEqual([30_000, 6_167]);
 	});
 
+	it('go by the word of a machine rather than by that of others, also where it was read after theirs', () => {
+		const quote = fact(START + 5 * MINUTE, 'quote', { spot_micros: 40_000, ondemand_micros: 90_000 });
+		const facts = [state(START, 'primary'), price(START, 36_000, 85_000), quote, state(START + 60 * MINUTE, 'terminated')];
+		expect(short(booked(facts))).toEqual([['primary', 'measured', 0, 60, 36_000, 85_000, 'end']]);
+	});
+
 	it('believe nothing that a machine said before its agent was deleted, once it is back', () => {
 		const facts = [
 			state(START, 'primary'),

@@ -16,11 +16,11 @@ const show = async (databaseUrl: string, market: Market, seed: number): Promise<
 describeEachDatabase(
 	'the books of a fleet equal an independent recomputation, and are off from its bill by what they say',
 	({ freshUrl }) => {
-		test.skipIf(hasHistory)('on an invented market', { timeout: 120_000 }, async () =>
+		test.skipIf(hasHistory)('on an invented market', { timeout: 240_000 }, async () =>
 			show(await freshUrl(), invented(21, SHORT_BOOKS.days + 1), 21),
 		);
 
-		test.skipIf(!hasHistory)('on the prices of 2021-03 (needs ../shared/data)', { timeout: 120_000 }, async () =>
+		test.skipIf(!hasHistory)('on the prices of 2021-03 (needs ../shared/data)', { timeout: 240_000 }, async () =>
 			show(await freshUrl(), await history(), 22),
 		);
 	},

@@ -45,7 +45,7 @@ export type BooksResult = {
 };
 
 export const FULL_BOOKS = { agents: { classic: 5, v32: 2, v4: 2 }, days: 30, gapMs: 2 * 3_600_000 } as const;
-export const SHORT_BOOKS = { agents: { classic: 2, v32: 2, v4: 1 }, days: 1, gapMs: 25 * 60_000 } as const;
+export const SHORT_BOOKS = { agents: { classic: 2, v32: 2, v4: 0 }, days: 0.75, gapMs: 20 * 60_000 } as const;
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -53,9 +53,9 @@ const DAY = 24 * HOUR;
 /** How late the daemon's unhurried background work notices a silence. */
 const LOOK_MS = 4 * MINUTE;
 const BEGIN_MS = 20 * MINUTE;
-const OUTAGE_MS = 3 * HOUR;
+const OUTAGE_MS = 2 * HOUR;
 /** Nothing new happens in the last hours, so that what has begun is in the books when they are compared. */
-const CALM_MS = 3 * HOUR;
+const CALM_MS = 2 * HOUR;
 /** After the last call: the books are read up to it, and nobody who called until then counts as silent yet. */
 const READ_MS = 11.5 * MINUTE;
 

@@ -101,15 +101,23 @@ export type BooksWorld = {
  */
 const settleWith = (counted: ReturnType<typeof countTransactions>, store: Store): (() => Promise<void>) => {
 	let opened = 0;
+	const together = new Set<Promise<unknown>>();
+	const transactTogether = store.transactTogether.bind(store);
+	store.transactTogether = (calls) => {
+		const one = transactTogether(calls).finally(() => together.delete(one));
+		together.add(one);
+		return one;
+	};
 	const isBusy = (): boolean => {
 		const { idle } = store.connections();
 		opened = Math.max(opened, idle);
-		return counted.busy() || idle < opened;
+		return counted.busy() || together.size > 0 || idle < opened;
 	};
 	return async () => {
 		for (let still = 0; still < 2; still++) {
 			await setImmediate();
 			await counted.idle();
+			await Promise.allSettled([...together]);
 			if (isBusy()) still = -1;
 		}
 	};
