@@ -20,6 +20,7 @@ const CAUSES: Readonly<Record<Line['cause'], string>> = {
 	'first-hour': 'booked at nothing: AWS took it back in its first hour',
 	'before-books': 'it ran before anybody spoke of it',
 	'after-books': 'it ran after it was said to have ended',
+	duplicate: 'the bill holds this very line before',
 };
 
 export const reconcileSavingsCommand = (context: Context, run = runReconcile): Command =>
