@@ -1,6 +1,7 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
-import { firstFacts, openOfInstances, type SegmentPosition, segmentsOfInstance } from '../store/bills.ts';
+import { type BilledSegment, firstFacts, openOfInstances, type SegmentPosition, segmentsOfInstance } from '../store/bills.ts';
+import type { Db } from '../store/statement.ts';
 import type { LedgerHostTable } from '../store/tables/ledger.ts';
 import { type BillLine, type Booked, type Compared, compareMachine } from './bill.ts';
 import { type Caller, clientScope } from './caller.ts';
@@ -9,8 +10,8 @@ import { DAY_MS } from './segments.ts';
 
 /** Segments of one read, and of one turn of the event loop. */
 const PAGE = 500;
-/** Segments that one call may need. */
-const MOST_SEGMENTS = 500_000;
+/** Segments that one call may need: MariaDB reads as many in 15 s on a busy machine, and commands wait 30 s. */
+const MOST_SEGMENTS = 250_000;
 
 const usd = (micros: number): number => micros / 1_000_000;
 
@@ -77,6 +78,32 @@ const counter = (most: number) => {
 	};
 };
 
+/** The first look at a machine's books covers so much time; later ones as much as fills a page. */
+const FIRST_SPAN = 8 * DAY_MS;
+
+/** The segments of a machine that overlap a time, a page at a time. A segment is at most a day long. */
+const pagesOf = async function* (
+	read: Db,
+	id: string,
+	{ from, to }: { readonly from: number; readonly to: number },
+): AsyncGenerator<BilledSegment[]> {
+	let span = FIRST_SPAN;
+	let after: SegmentPosition | null = null;
+	for (let at = from - DAY_MS; at < to; ) {
+		const until: number = Math.min(to, at + span);
+		const rows: BilledSegment[] = await segmentsOfInstance(read, id, { from: at, to: until }, after, PAGE);
+		yield rows;
+		const last = rows.at(-1);
+		if (rows.length < PAGE || last === undefined) {
+			[at, after] = [until, null];
+			span *= 4;
+		} else {
+			span = Math.min(span, Math.max(1, 2 * (last.start_at - at)));
+			[at, after] = [last.start_at, { at: last.start_at, id: last.id }];
+		}
+	}
+};
+
 /** Compares lines of a bill with the books, at most 1,000 a call, a machine at a time and its segments in pages. Errors: 413 BILL_TOO_LARGE. */
 export const reconcileSavings =
 	(context: Context, most = MOST_SEGMENTS) =>
@@ -102,10 +129,10 @@ export const reconcileSavings =
 				}
 			};
 			for (const time of timesOf(lines)) {
-				for (let after: SegmentPosition | null = null; ; ) {
-					const rows = await segmentsOfInstance(read, scope, id, time, after, PAGE);
+				for await (const rows of pagesOf(read, id, time)) {
 					count(rows.length);
 					for (const row of rows) {
+						if (scope !== null && row.client_id !== scope) continue;
 						takeOpen(row.start_at);
 						comparison.take({
 							start: row.start_at,
@@ -116,9 +143,6 @@ export const reconcileSavings =
 						});
 					}
 					await turn();
-					const last = rows.at(-1);
-					if (rows.length < PAGE || last === undefined) break;
-					after = { at: last.start_at, id: last.id };
 				}
 			}
 			takeOpen(Number.POSITIVE_INFINITY);

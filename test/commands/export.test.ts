@@ -97,6 +97,37 @@ describe('the built program, exporting', () => {
 		expect((await stats(cwd, '-o', 'csv')).code).toBe(0);
 	});
 
+	it('reads a bill of AWS, a packed one not, and knows a notification that nobody has', async () => {
+		const cwd = temporaryFolder('export-bill');
+		const time = '2026-11-01T00:00:00Z,2026-11-01T01:00:00Z';
+		writeFileSync(
+			join(cwd, 'cur.csv'),
+			[
+				'lineItem/ResourceId,lineItem/UsageStartDate,lineItem/UsageEndDate,lineItem/UnblendedCost,lineItem/LineItemType,lineItem/UsageType',
+				`i-0abc,${time},0.04,Usage,USE1-SpotUsage:c5.large`,
+				`i-0abc,${time},0.04,Usage,USE1-SpotUsage:c5.large`,
+				`i-0abc,${time},-1.5,Credit,USE1-SpotUsage:c5.large`,
+			].join('\r\n'),
+		);
+		expect(await run(SPOTCTL, [...local, 'savings', 'reconcile', 'cur.csv'], cwd)).toEqual({
+			code: 0,
+			out: 'i-0abc\t0.04\t0\t0.04\t3600\t0\tnot-booked\ni-0abc\t0.04\t0\t0.04\t3600\t0\tduplicate\n',
+			err: [
+				'1 × not-booked (no agent ever spoke of this machine): 0.040000 USD',
+				'1 × duplicate (the bill holds this very line before): 0.040000 USD',
+				'set against nothing, as no time of a machine: 1 line, -1.500000 USD',
+				'  1 × Credit: -1.500000 USD',
+				'billed 0.080000 USD, booked 0.000000 USD, difference 0.080000 USD\n',
+			].join('\n'),
+		});
+		execFileSync('gzip', [join(cwd, 'cur.csv')]);
+		expect(await run(SPOTCTL, [...local, 'savings', 'reconcile', 'cur.csv.gz'], cwd)).toMatchObject({
+			code: 2,
+			err: expect.stringContaining('cur.csv.gz is compressed with gzip, not CSV\n  unpack it first: gunzip -k "cur.csv.gz"'),
+		});
+		expect((await run(SPOTCTL, [...local, 'notifications', 'read', 'nope'])).code).toBe(5);
+	});
+
 	it.skipIf(!existsSync('/dev/full'))('says that the disk is full, with an exit code of its own, whatever it prints', async () => {
 		for (const line of ['export stats', 'clients list -o json', '--help', 'export --help', 'help exit-codes', '--version']) {
 			const { code, err } = await run('sh', ['-c', 'exec "$0" "$@" > /dev/full', SPOTCTL, ...local, ...line.split(' ')]);
