@@ -77,6 +77,8 @@ export type Context = {
 	finish(code: number): void;
 	/** What `finish` said, 0 by default. */
 	exitCode(): number;
+	/** Rejects where something that was printed was not taken. */
+	printed(): Promise<void>;
 	/** Lets go of what was opened. */
 	close(): Promise<void>;
 };
@@ -155,6 +157,7 @@ export const createContext = (host: Host, globals: () => Globals): Context => {
 			code = value;
 		},
 		exitCode: () => code,
+		printed: out.settled,
 		close: async () => {
 			for (const close of closing.splice(0)) await close();
 		},

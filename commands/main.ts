@@ -97,9 +97,16 @@ export const main = async (argv: readonly string[], host: Host, attachments: rea
 		dress(program, host);
 		if (argv.length === 0) program.outputHelp();
 		else await program.parseAsync([...argv], { from: 'user' });
+		await context.printed();
 		return context.exitCode();
 	} catch (error) {
-		return report(error, context);
+		const code = report(error, context);
+		if (code !== 0) return code;
+		// Help is printed by commander, which does not look whether it was taken.
+		return await context.printed().then(
+			() => 0,
+			(problem: unknown) => report(problem, context),
+		);
 	} finally {
 		await context.close().catch((error: unknown) => report(error, context));
 	}

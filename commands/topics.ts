@@ -11,6 +11,7 @@ const MEANING: ReadonlyArray<readonly [number, string]> = [
 	[8, 'what --wait waited for was still going on when the time was up'],
 	[9, 'what was followed or checked ended badly: failed, expired, cancelled, damaged'],
 	[10, 'the schema of the database is newer or older than this spotctl'],
+	[11, 'the output could not be written: the disk is full or failed'],
 	[130, 'interrupted, or not confirmed'],
 ];
 

@@ -17,6 +17,7 @@ export type Kind =
 	| 'pending'
 	| 'ended_badly'
 	| 'schema'
+	| 'unwritten'
 	| 'interrupted'
 	| 'bug';
 
@@ -36,6 +37,7 @@ export const KINDS: Readonly<Record<Kind, { status: number; exit: number }>> = {
 	pending: { status: 202, exit: 8 },
 	ended_badly: { status: 500, exit: 9 },
 	schema: { status: 503, exit: 10 },
+	unwritten: { status: 507, exit: 11 },
 	interrupted: { status: 499, exit: 130 },
 	bug: { status: 500, exit: 1 },
 };
@@ -79,7 +81,8 @@ export class SpotError extends Error {
 
 /** The kind an HTTP status stands for, for a client that reads an answer; unknown 4xx is `invalid`, unknown 5xx `bug`. */
 export const kindOfStatus = (status: number): Kind => {
-	for (const [kind, { status: known }] of Object.entries(KINDS)) if (known === status && kind !== 'ended_badly') return kind as Kind;
+	for (const [kind, { status: known }] of Object.entries(KINDS))
+		if (known === status && kind !== 'ended_badly' && kind !== 'unwritten') return kind as Kind;
 	if (status === 502 || status === 504) return 'unavailable';
 	return status >= 500 ? 'bug' : 'invalid';
 };

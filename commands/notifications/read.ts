@@ -24,13 +24,13 @@ const runRead = async (context: Context, id: string | undefined, { all, client }
 	if ((id === undefined) !== (all === true)) throw usage(id === undefined ? 'say which one, or --all' : 'say which one or --all, not both');
 	if (client !== undefined && all !== true) throw usage('--client goes with --all');
 	const api = await context.api();
-	const data =
-		id === undefined ? await api.readAllNotifications(await clientFilter(context, client)) : await api.readNotification({ notif_id: id });
-	const note =
-		id === undefined
-			? `${data.marked_count} marked as read`
-			: data.marked_count === 1
-				? 'marked as read'
-				: 'nothing to mark: it is read already, or there is no such notification';
-	await context.print.one({ data, id: id ?? String(data.marked_count), fields: [], note });
+	if (id === undefined) {
+		const data = await api.readAllNotifications(await clientFilter(context, client));
+		await context.print.one({ data, id: String(data.marked_count), fields: [], note: `${data.marked_count} marked as read` });
+		return;
+	}
+	const data = await api.readNotification({ notif_id: id });
+	if (data.found === false)
+		throw new SpotError('missing', 'NOT_FOUND', `no notification "${id}"`, { hint: 'see: spotctl notifications list' });
+	await context.print.one({ data, id, fields: [], note: data.marked_count === 1 ? 'marked as read' : 'it is read already' });
 };

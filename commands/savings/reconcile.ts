@@ -1,10 +1,10 @@
-import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { Output } from '../../src/contract/index.ts';
 import { SpotError } from '../../src/errors.ts';
 import { findClient } from '../clients/find.ts';
 import type { Context } from '../context.ts';
-import { type Line as BillLine, billLines } from './bill.ts';
+import { type Bill, type Line as BillLine, readBill } from './bill.ts';
+import { rowsOf } from './bill-file.ts';
 
 type Options = { readonly client?: string };
 type Line = Output<'reconcileSavings'>['lines'][number];
@@ -20,6 +20,7 @@ const CAUSES: Readonly<Record<Line['cause'], string>> = {
 	'first-hour': 'booked at nothing: AWS took it back in its first hour',
 	'before-books': 'it ran before anybody spoke of it',
 	'after-books': 'it ran after it was said to have ended',
+	duplicate: 'the bill holds this very line before',
 };
 
 export const reconcileSavingsCommand = (context: Context, run = runReconcile): Command =>
@@ -30,34 +31,9 @@ export const reconcileSavingsCommand = (context: Context, run = runReconcile): C
 		.addHelpText('after', '\nExample:\n  $ spotctl savings reconcile bill.csv --client acme -o csv\n\nNothing is changed.')
 		.action(async (bill: string, options: Options) => run(context, bill, options));
 
-/** The rows of a CSV file, as they are read. Errors: BAD_BILL for a file that cannot be read or is no CSV. */
-const rowsOf = async (context: Context, file: string): Promise<AsyncIterable<string[]>> => {
-	const [{ parse }, { createReadStream }] = await Promise.all([import('csv-parse'), import('node:fs')]);
-	const parser = parse({ relax_column_count: true, skip_empty_lines: true, bom: true });
-	// Whoever reads it hears of its errors; until somebody does, they must not end the process.
-	parser.on('error', () => undefined);
-	const source = file === '-' ? context.host.stdin : createReadStream(resolve(context.host.cwd, file));
-	source.on('error', (error: Error) => void parser.destroy(error));
-	source.pipe(parser);
-	return rows(parser, file);
-};
-
-const rows = async function* (parser: AsyncIterable<string[]>, file: string): AsyncGenerator<string[]> {
-	try {
-		yield* parser;
-	} catch (error) {
-		if (error instanceof SpotError) throw error;
-		const { code = '', message } = error as { code?: string; message: string };
-		const unread = /^E[A-Z]+$/.test(code);
-		throw new SpotError('invalid', 'BAD_BILL', unread ? `cannot read ${file}: ${code}` : `${file} is no CSV: ${message}`, {
-			hint: unread ? 'give the path of a CSV file, or - for stdin' : 'export it again, as comma-separated values with a header',
-		});
-	}
-};
-
-const inParts = async function* (lines: AsyncIterable<BillLine>): AsyncGenerator<BillLine[]> {
+const inParts = function* (lines: Iterable<BillLine>): Generator<BillLine[]> {
 	let part: BillLine[] = [];
-	for await (const line of lines) {
+	for (const line of lines) {
 		part.push(line);
 		if (part.length === AT_ONCE) {
 			yield part;
@@ -67,25 +43,52 @@ const inParts = async function* (lines: AsyncIterable<BillLine>): AsyncGenerator
 	if (part.length > 0) yield part;
 };
 
+type Page = Output<'reconcileSavings'>;
+
+/** Asks for lines, and for half of them where their time is too long for one answer. */
+const asked = async function* (ask: (lines: BillLine[]) => Promise<Page>, lines: BillLine[]): AsyncGenerator<Page> {
+	let page: Page;
+	try {
+		page = await ask(lines);
+	} catch (error) {
+		if (!(error instanceof SpotError) || error.kind !== 'too_large' || lines.length < 2) throw error;
+		const half = Math.ceil(lines.length / 2);
+		yield* asked(ask, lines.slice(0, half));
+		yield* asked(ask, lines.slice(half));
+		return;
+	}
+	yield page;
+};
+
+const count = (lines: number): string => `${lines} ${lines === 1 ? 'line' : 'lines'}`;
+
+const noteApart = (context: Context, { apart }: Bill): void => {
+	if (apart.size === 0) return;
+	const all = [...apart].sort(([, a], [, b]) => Math.abs(b.usd) - Math.abs(a.usd) || b.lines - a.lines);
+	const total = all.reduce((sum, [, { lines, usd }]) => ({ lines: sum.lines + lines, usd: sum.usd + usd }), { lines: 0, usd: 0 });
+	context.note(`set against nothing, as no time of a machine: ${count(total.lines)}, ${total.usd.toFixed(6)} USD`);
+	for (const [type, { lines, usd, unread }] of all)
+		context.note(`  ${lines} × ${type}: ${usd.toFixed(6)} USD${unread > 0 ? ` (${unread} without an amount that can be read)` : ''}`);
+};
+
 const runReconcile = async (context: Context, file: string, { client }: Options): Promise<void> => {
-	let others = 0;
-	const lines = billLines(await rowsOf(context, file), () => {
-		others += 1;
-	});
 	const api = await context.api();
 	const clientId = client === undefined ? undefined : (await findClient(context, client)).id;
+	const bill = await readBill(rowsOf(context, file));
 	const byCause = new Map<Line['cause'], { lines: number; difference: number }>();
-	let [billed, booked] = [0, 0];
+	let [rows, billed, booked] = [0, 0, 0];
 	const compared = async function* (): AsyncGenerator<readonly Line[]> {
-		for await (const some of inParts(lines)) {
-			const page = await api.reconcileSavings({ client_id: clientId, lines: some });
-			billed += page.billed;
-			booked += page.booked;
-			for (const { cause, difference } of page.lines) {
-				const sum = byCause.get(cause) ?? { lines: 0, difference: 0 };
-				byCause.set(cause, { lines: sum.lines + 1, difference: sum.difference + difference });
+		for (const part of inParts(bill.lines())) {
+			for await (const page of asked((lines) => api.reconcileSavings({ client_id: clientId, lines }, context.signal), part)) {
+				rows += page.lines.length;
+				billed += page.billed;
+				booked += page.booked;
+				for (const { cause, difference } of page.lines) {
+					const sum = byCause.get(cause) ?? { lines: 0, difference: 0 };
+					byCause.set(cause, { lines: sum.lines + 1, difference: sum.difference + difference });
+				}
+				yield page.lines;
 			}
-			yield page.lines;
 		}
 	};
 	await context.print.list({
@@ -103,7 +106,12 @@ const runReconcile = async (context: Context, file: string, { client }: Options)
 		empty: 'the bill names no machine',
 	});
 	for (const [cause, sum] of byCause) context.note(`${sum.lines} × ${cause} (${CAUSES[cause]}): ${sum.difference.toFixed(6)} USD`);
+	if (rows < bill.machineRows)
+		context.note(`${count(bill.machineRows)} about machines, ${rows} after those of one machine and time were added up`);
+	noteApart(context, bill);
 	context.note(
-		`billed ${billed.toFixed(6)} USD, booked ${booked.toFixed(6)} USD, difference ${(billed - booked).toFixed(6)} USD${others > 0 ? `; ${others} lines are not about machines` : ''}`,
+		bill.machineRows === 0 && bill.apart.size === 0
+			? 'the bill has a header and no lines'
+			: `billed ${billed.toFixed(6)} USD, booked ${booked.toFixed(6)} USD, difference ${(billed - booked).toFixed(6)} USD`,
 	);
 };

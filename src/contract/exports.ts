@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { id } from './fields.ts';
+import { flag, id } from './fields.ts';
 import { operation } from './operation.ts';
 
 /** #17. Active clients, those with the highest savings first. */
@@ -9,7 +9,7 @@ export const exportStats = operation({
 	path: '/api/admin/export/global-stats',
 	access: 'read',
 	summary: 'Active clients by savings, as CSV',
-	input: z.object({}),
+	input: z.object({ shares: flag }),
 	output: z.string(),
 	rendering: 'csv',
 });

@@ -42,7 +42,7 @@ export const listNotifications = operation({
 	legacyBare: true,
 });
 
-/** #66. 200 whatever the id: an unknown one is in the original too, and another client's is told from it by nobody. */
+/** #66. 200 whatever the id: an unknown one is in the original too, and another client's is told from it by nobody. `found` says whether the caller has such a notification. */
 export const readNotification = operation({
 	id: 'notifications.read',
 	method: 'POST',
@@ -50,7 +50,7 @@ export const readNotification = operation({
 	access: 'client',
 	summary: 'Mark a notification as read',
 	input: z.object({ notif_id: id }),
-	output: success.extend({ marked_count: z.number().int() }),
+	output: success.extend({ marked_count: z.number().int(), found: z.boolean() }),
 });
 
 /** #67. A client's token marks its own; an admin those of `client_id`, or all. */

@@ -188,16 +188,24 @@ export const recomputeSavings = operation({
 	}),
 });
 
+/** The most a line of a bill may come to. */
+export const BILL_LINE_USD = 10_000_000;
+
 /** A line of a bill: what AWS charged for a machine from `start` to `end`. */
 const BillLine = z.object({
 	instance_id: z.string().min(1).max(255),
 	start: z.number().int().min(0),
 	end: z.number().int().min(0),
 	/** USD. */
-	cost: z.number().min(0).max(10_000_000),
+	cost: z.number().min(0).max(BILL_LINE_USD),
+	/** The bill holds this very line before: it is set against nothing. */
+	duplicate: flag,
 });
 
-/** Compares lines of a bill with the books; changes nothing. `start` and `end` are UTC milliseconds. */
+/**
+ * Compares lines of a bill with the books; changes nothing. `start` and `end` are UTC milliseconds. Lines of one machine and time are one line of
+ * the answer, their costs added; the same line again is a duplicate, booked at nothing.
+ */
 export const reconcileSavings = operation({
 	id: 'savings.reconcile',
 	method: 'POST',
@@ -214,7 +222,10 @@ export const reconcileSavings = operation({
 				difference: z.number(),
 				billedSeconds: z.number(),
 				bookedSeconds: z.number(),
-				cause: z.enum(['agrees', 'price', 'estimated', 'unknown-time', 'not-booked', 'first-hour', 'before-books', 'after-books']),
+				cause: z.enum([
+					...(['agrees', 'price', 'estimated', 'unknown-time', 'not-booked', 'first-hour', 'before-books', 'after-books'] as const),
+					'duplicate',
+				]),
 			}),
 		),
 		billed: z.number(),

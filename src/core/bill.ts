@@ -5,7 +5,6 @@ export type BillLine = { readonly instanceId: string; readonly start: number; re
 
 /** A stretch of the books of a machine: closed or open, cost per hour in micro-dollars. */
 export type Booked = {
-	readonly instanceId: string;
 	readonly start: number;
 	readonly end: number;
 	readonly priceMicros: number | null;
@@ -13,7 +12,16 @@ export type Booked = {
 	readonly source: string;
 };
 
-export type Cause = 'agrees' | 'price' | 'estimated' | 'unknown-time' | 'not-booked' | 'first-hour' | 'before-books' | 'after-books';
+export type Cause =
+	| 'agrees'
+	| 'price'
+	| 'estimated'
+	| 'unknown-time'
+	| 'not-booked'
+	| 'first-hour'
+	| 'before-books'
+	| 'after-books'
+	| 'duplicate';
 
 export type Compared = {
 	readonly line: BillLine;
@@ -28,38 +36,85 @@ const LEAST_MICROS = 1_000;
 /** Less than this part of a line's time in another state does not explain it. */
 const MUCH = 0.02;
 
-/**
- * Sets a line of a bill against the books of its machine and names what explains the difference best: what of its time the books do not know,
- * estimate, or do not hold; else its price.
- */
-export const compare = (line: BillLine, booked: readonly Booked[], firstKnownAt: number | null): Compared => {
-	let micros = 0;
-	const ms = { measured: 0, estimated: 0, unknown: 0, free: 0 };
-	for (const stretch of booked) {
-		const overlap = Math.min(line.end, stretch.end) - Math.max(line.start, stretch.start);
-		if (overlap <= 0) continue;
-		ms[stretch.quality] += overlap;
-		if (stretch.source === 'aws-first-hour') ms.free += overlap;
-		if (stretch.quality !== 'unknown') micros += amount(stretch.priceMicros ?? 0, overlap);
-	}
-	const length = line.end - line.start;
-	const bookedMs = ms.measured + ms.estimated + ms.unknown;
-	return { line, bookedMicros: micros, bookedMs, cause: causeOf(line, micros, ms, bookedMs, length, firstKnownAt) };
+/** What was booked of some time. */
+type Total = { micros: number; measured: number; estimated: number; unknown: number; free: number };
+
+const nothing = (): Total => ({ micros: 0, measured: 0, estimated: 0, unknown: 0, free: 0 });
+
+const KEYS = ['micros', 'measured', 'estimated', 'unknown', 'free'] as const;
+
+/** Adds `times` (1 or -1) so many milliseconds of a stretch. */
+const add = (total: Total, { quality, priceMicros, source }: Booked, ms: number, times: 1 | -1 = 1): void => {
+	total[quality] += times * ms;
+	if (source === 'aws-first-hour') total.free += times * ms;
+	if (quality !== 'unknown') total.micros += times * amount(priceMicros ?? 0, ms);
 };
 
-const causeOf = (
-	line: BillLine,
-	micros: number,
-	ms: { readonly estimated: number; readonly unknown: number; readonly free: number },
-	bookedMs: number,
-	length: number,
-	firstKnownAt: number | null,
-): Cause => {
+/** How the books stand at an instant: the sum of every stretch that began before it, and those of them that end after it. */
+type Standing = { readonly total: Total; readonly running: readonly Booked[] };
+
+/** What was booked between two instants: whole stretches by difference, those cut by an end of the line by themselves. */
+const between = (line: BillLine, from: Standing, to: Standing): Total => {
+	const total = nothing();
+	for (const key of KEYS) total[key] = to.total[key] - from.total[key];
+	for (const stretch of from.running) if (stretch.end <= line.end) add(total, stretch, stretch.end - line.start);
+	for (const stretch of to.running) {
+		if (stretch.start >= line.start) add(total, stretch, stretch.end - stretch.start, -1);
+		add(total, stretch, line.end - Math.max(line.start, stretch.start));
+	}
+	return total;
+};
+
+/** Compares lines of one machine with its books. `take` gets each stretch once, in order of its begin; `compared` the first time anything of it was known. */
+export type Comparison = { take(stretch: Booked): void; compared(firstKnownAt: number | null): Compared[] };
+
+/**
+ * Sets the lines of a bill about one machine against its books, and names what explains each difference best: what of its time the books do
+ * not know, estimate, or do not hold; else its price. Work and memory grow with the lines and the stretches, not with their product.
+ */
+export const compareMachine = (lines: readonly BillLine[]): Comparison => {
+	const instants = [...new Set(lines.flatMap(({ start, end }) => [start, end]))].sort((a, b) => a - b);
+	const standings = new Map<number, Standing>();
+	const total = nothing();
+	let running: Booked[] = [];
+	let next = 0;
+	const standAt = (at: number): void => {
+		running = running.filter(({ end }) => end > at);
+		standings.set(at, { total: { ...total }, running: [...running] });
+	};
+	/** Notes how the books stand at every instant up to one that nothing to come begins before. */
+	const noteUpTo = (until: number): void => {
+		for (; next < instants.length; next += 1) {
+			const at = instants[next];
+			if (at === undefined || at > until) return;
+			standAt(at);
+		}
+	};
+	return {
+		take: (stretch) => {
+			noteUpTo(stretch.start);
+			add(total, stretch, Math.max(0, stretch.end - stretch.start));
+			running.push(stretch);
+		},
+		compared: (firstKnownAt) => {
+			noteUpTo(Number.POSITIVE_INFINITY);
+			const none: Standing = { total: nothing(), running: [] };
+			return lines.map((line) => {
+				const sums = between(line, standings.get(line.start) ?? none, standings.get(line.end) ?? none);
+				const bookedMs = sums.measured + sums.estimated + sums.unknown;
+				return { line, bookedMicros: sums.micros, bookedMs, cause: causeOf(line, sums, bookedMs, firstKnownAt) };
+			});
+		},
+	};
+};
+
+const causeOf = (line: BillLine, { micros, estimated, unknown, free }: Total, bookedMs: number, firstKnownAt: number | null): Cause => {
+	const length = line.end - line.start;
 	const difference = Math.abs(line.costMicros - micros);
 	if (difference <= Math.max(LEAST_MICROS, line.costMicros * PART)) return 'agrees';
 	if (bookedMs === 0 && firstKnownAt === null) return 'not-booked';
-	if (ms.free > 0) return 'first-hour';
-	if (ms.unknown > length * MUCH) return 'unknown-time';
+	if (free > 0) return 'first-hour';
+	if (unknown > length * MUCH) return 'unknown-time';
 	if (bookedMs < length * (1 - MUCH)) return firstKnownAt !== null && line.start < firstKnownAt ? 'before-books' : 'after-books';
-	return ms.estimated > length * MUCH ? 'estimated' : 'price';
+	return estimated > length * MUCH ? 'estimated' : 'price';
 };

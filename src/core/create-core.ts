@@ -9,6 +9,7 @@ import * as agentSettings from './agent-settings.ts';
 import * as agentSwitches from './agent-switches.ts';
 import * as agents from './agents.ts';
 import { createAuth } from './auth.ts';
+import { reconcileSavings } from './bill-routes.ts';
 import { bulkExecute } from './bulk.ts';
 import type { Handlers } from './caller.ts';
 import * as clients from './clients.ts';
@@ -184,7 +185,7 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		showSavings: savings.showSavings(context),
 		fleetSavings: savings.fleetSavings(context),
 		explainSavings: savings.explainSavings(context),
-		reconcileSavings: savings.reconcileSavings(context),
+		reconcileSavings: reconcileSavings(context),
 		recomputeSavings: recomputeSavings(context),
 		exportSavings: exportSavings(context),
 		savingsTotals: savingsTotals(context),

@@ -5,11 +5,12 @@ import type { Download } from '../contract/operation.ts';
 import { type Client, clientCounts } from '../store/clients.ts';
 import { activeClients } from '../store/exports.ts';
 import { listSwitchRows } from '../store/lists.ts';
+import { NO_SUMS } from '../store/savings.ts';
 import type { SwitchRecord } from '../store/switches.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
 import { usd } from './report.ts';
-import { savingsByClient } from './savings.ts';
+import { figuresOf, type SavingsFigures, savingsByClient, sharesOf } from './savings.ts';
 
 /** Clients of one read. */
 const PAGE = 1_000;
@@ -17,6 +18,9 @@ const PAGE = 1_000;
 const SWITCHES_PAGE = 200;
 
 const STATS = ['Client ID', 'Name', 'Email', 'Total Savings ($)', 'Active Instances', 'Active Agents', 'Created At'];
+
+/** Columns that say how much of the time behind a figure is measured, where they are asked for. */
+export const SHARES = ['Measured (%)', 'Estimated (%)', 'Unknown (%)'];
 
 const SWITCHES = [
 	'Timestamp',
@@ -31,7 +35,7 @@ const SWITCHES = [
 	'Savings Impact ($/hr)',
 ];
 
-type Line = { readonly client: Client; readonly savings: number; readonly instances: number; readonly agents: number };
+type Line = { readonly client: Client; readonly figures: SavingsFigures; readonly instances: number; readonly agents: number };
 
 /** Active clients with their figures: they are sorted by a sum, so that all of them have to be known first. */
 const lines = async ({ store, clock }: Context): Promise<Line[]> => {
@@ -45,7 +49,7 @@ const lines = async ({ store, clock }: Context): Promise<Line[]> => {
 			const count = counts.get(client.id);
 			all.push({
 				client,
-				savings: savings.get(client.id)?.savingsMicros ?? 0,
+				figures: savings.get(client.id) ?? figuresOf(NO_SUMS),
 				instances: count?.active ?? 0,
 				agents: count?.online ?? 0,
 			});
@@ -54,7 +58,7 @@ const lines = async ({ store, clock }: Context): Promise<Line[]> => {
 		if (clients.length < PAGE || last === undefined) break;
 		after = last.id;
 	}
-	return all.sort((a, b) => b.savings - a.savings || a.client.name.localeCompare(b.client.name, 'en'));
+	return all.sort((a, b) => b.figures.savingsMicros - a.figures.savingsMicros || a.client.name.localeCompare(b.client.name, 'en'));
 };
 
 const dollars = (micros: number): string => {
@@ -62,26 +66,33 @@ const dollars = (micros: number): string => {
 	return text === '-0.00' ? '0.00' : text;
 };
 
+/** The cells of {@link SHARES}. */
+export const shareCells = (figures: SavingsFigures): CsvCell[] => {
+	const { measured, estimated, unknown } = sharesOf(figures);
+	return [measured, estimated, unknown];
+};
+
 /** #17. Five statements for each thousand clients. */
 export const exportStats =
 	(context: Context) =>
-	(_: Valid<'exportStats'>): Download =>
+	({ shares }: Valid<'exportStats'>): Download =>
 		csvDownload(
 			'global_stats.csv',
-			STATS,
+			shares === true ? [...STATS, ...SHARES] : STATS,
 			(async function* () {
 				const found = await lines(context);
 				for (let start = 0; start < found.length; start += PAGE) {
 					yield found
 						.slice(start, start + PAGE)
-						.map(({ client, savings, instances, agents }): CsvCell[] => [
+						.map(({ client, figures, instances, agents }): CsvCell[] => [
 							client.id,
 							client.name,
 							client.email ?? '',
-							dollars(savings),
+							dollars(figures.savingsMicros),
 							instances,
 							agents,
 							iso(client.created_at),
+							...(shares === true ? shareCells(figures) : []),
 						]);
 				}
 			})(),

@@ -57,7 +57,7 @@ export const listNotifications =
 		return pageOf(rows, input.limit, show, cursorOf);
 	};
 
-/** #66. What is unknown, read already, or another client's is answered alike. */
+/** #66. What is unknown and what is another client's are answered alike. */
 export const readNotification =
 	(context: Context) =>
 	(input: Valid<'readNotification'>, caller: Caller): Promise<Output<'readNotification'>> =>
@@ -65,9 +65,10 @@ export const readNotification =
 			const row = await notificationById.first(tx, { id: input.notif_id });
 			const scope = clientScope(caller);
 			const isNamed = row !== undefined && (scope === null || row.client_id === scope);
-			if (!isNamed || (await markRead.run(tx, { id: row.id })) === 0) return { success: true, marked_count: 0 };
+			if (!isNamed) return { success: true, marked_count: 0, found: false };
+			if ((await markRead.run(tx, { id: row.id })) === 0) return { success: true, marked_count: 0, found: true };
 			journal.audit('notifications.read', 'notification', row.id, row.client_id, { read: false }, { read: true });
-			return { success: true, marked_count: 1 };
+			return { success: true, marked_count: 1, found: true };
 		});
 
 /** #67. A transaction for each thousand; what is told meanwhile stays unread. */

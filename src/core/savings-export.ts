@@ -4,12 +4,12 @@ import type { Download } from '../contract/operation.ts';
 import { type Caller, clientOf } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
+import { SHARES, shareCells } from './exports.ts';
 import { uptimeStats } from './growth.ts';
 import { figuresOf, savingsOf, sharesOf } from './savings.ts';
 import { monthName, periods } from './savings-routes.ts';
 
 const COLUMNS = ['Year', 'Month', 'Month Name', 'On-Demand Cost ($)', 'Actual Cost ($)', 'Savings ($)'];
-const SHARES = ['Measured (%)', 'Estimated (%)', 'Unknown (%)'];
 
 const dollars = (micros: number): string => {
 	const text = (micros / 1_000_000).toFixed(2);
@@ -28,7 +28,6 @@ export const exportSavings =
 				const months = await periods(context, client.id, 'month', '1970-01');
 				yield months.reverse().map((row): CsvCell[] => {
 					const figures = figuresOf(row);
-					const { measured, estimated, unknown } = sharesOf(figures);
 					return [
 						row.period.slice(0, 4),
 						String(Number(row.period.slice(5, 7))),
@@ -36,7 +35,7 @@ export const exportSavings =
 						dollars(figures.baselineMicros),
 						dollars(figures.actualMicros),
 						dollars(figures.savingsMicros),
-						...(shares === true ? [measured, estimated, unknown] : []),
+						...(shares === true ? shareCells(figures) : []),
 					];
 				});
 			})(),

@@ -6,20 +6,16 @@ import {
 	addSums,
 	agentSegments,
 	booksByPeriod,
-	firstFacts,
 	modesOf,
 	NO_SUMS,
 	openOfAgent,
-	openOfInstances,
 	type StoredSegment,
 	type Sums,
-	segmentsOfInstances,
 	switchesByDay,
 } from '../store/savings.ts';
 import type { LedgerHostTable } from '../store/tables/ledger.ts';
 import { agentOf } from './agent-id.ts';
-import { type Booked, compare } from './bill.ts';
-import { type Caller, clientScope } from './caller.ts';
+import type { Caller } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
 import { pageOf, readCursor } from './paging.ts';
@@ -262,74 +258,5 @@ export const explainSavings =
 			figures: showFigures(await figuresIn(context, { agentId: agent.id }, month)),
 			segments: [...page.items, ...open.flatMap((row) => showOpen(row, now, from, to))],
 			next_cursor: page.nextCursor,
-		};
-	};
-
-const closedStretch = (segment: StoredSegment): Booked => ({
-	instanceId: segment.instance_id,
-	start: segment.start_at,
-	end: segment.end_at,
-	priceMicros: segment.price_micros,
-	quality: segment.quality,
-	source: segment.price_source,
-});
-
-const openStretch = (row: LedgerHostTable, now: number): Booked => ({
-	instanceId: row.instance_id,
-	start: row.start_at,
-	end: now,
-	priceMicros: row.price_micros,
-	quality: row.quality,
-	source: 'open',
-});
-
-/** Compares lines of a bill with the books, at most 1,000 a call. */
-export const reconcileSavings =
-	(context: Context) =>
-	async (input: Valid<'reconcileSavings'>, caller: Caller): Promise<Output<'reconcileSavings'>> => {
-		const { read } = context.store;
-		const now = context.clock.now();
-		for (const { instance_id, start, end } of input.lines)
-			if (end <= start)
-				throw new SpotError('invalid', 'VALIDATION_ERROR', `lines: the line of ${instance_id.slice(0, 80)} ends before it begins`, {
-					extras: { details: { lines: ['ends before it begins'] } },
-				});
-		const lines = input.lines.map((line) => ({
-			instanceId: line.instance_id,
-			start: line.start,
-			end: line.end,
-			costMicros: Math.round(line.cost * 1_000_000),
-		}));
-		const ids = [...new Set(lines.map(({ instanceId }) => instanceId))];
-		const [from, to] = [Math.min(...lines.map(({ start }) => start)), Math.max(...lines.map(({ end }) => end))];
-		const scope = clientScope(caller) ?? input.client_id ?? null;
-		const closed = lines.length === 0 ? [] : await segmentsOfInstances(read, scope, ids, from, to);
-		const open = (await openOfInstances(read, ids)).filter(({ client_id }) => scope === null || client_id === scope);
-		const first = await firstFacts(read, ids);
-		const booked = new Map<string, Booked[]>();
-		for (const stretch of [...closed.map(closedStretch), ...open.map((row) => openStretch(row, now))])
-			booked.set(stretch.instanceId, [...(booked.get(stretch.instanceId) ?? []), stretch]);
-		const compared = lines.map((line) => compare(line, booked.get(line.instanceId) ?? [], first.get(line.instanceId) ?? null));
-		const causes = new Map<string, { lines: number; difference: number }>();
-		for (const { line, bookedMicros, cause } of compared) {
-			const sum = causes.get(cause) ?? { lines: 0, difference: 0 };
-			causes.set(cause, { lines: sum.lines + 1, difference: sum.difference + line.costMicros - bookedMicros });
-		}
-		const total = (of: (one: (typeof compared)[number]) => number) => compared.reduce((sum, one) => sum + of(one), 0);
-		const [billed, bookedMicros] = [total(({ line }) => line.costMicros), total((one) => one.bookedMicros)];
-		return {
-			lines: compared.map(({ line, bookedMicros: micros, bookedMs, cause }) => ({
-				instanceId: line.instanceId,
-				billed: usd(line.costMicros),
-				booked: usd(micros),
-				difference: usd(line.costMicros - micros),
-				billedSeconds: (line.end - line.start) / 1000,
-				bookedSeconds: bookedMs / 1000,
-				cause,
-			})),
-			billed: usd(billed),
-			booked: usd(bookedMicros),
-			difference: usd(billed - bookedMicros),
-			byCause: [...causes].map(([cause, sum]) => ({ cause, lines: sum.lines, difference: usd(sum.difference) })),
 		};
 	};

@@ -243,50 +243,6 @@ export const agentSegments = async (
 export const openOfAgent = (db: Db, agentId: string): Promise<LedgerHostTable[]> =>
 	db.selectFrom('ledger_host').selectAll().where('agent_id', '=', agentId).orderBy('start_at').limit(sql.lit(500)).execute();
 
-/** Segments of machines that overlap a time, by machine. */
-export const segmentsOfInstances = async (
-	db: Db,
-	clientId: string | null,
-	instanceIds: readonly string[],
-	from: number,
-	to: number,
-): Promise<StoredSegment[]> => {
-	if (instanceIds.length === 0) return [];
-	let query = db
-		.selectFrom('cost_segment')
-		.selectAll()
-		.where('instance_id', 'in', instanceIds)
-		// A segment is at most a day long.
-		.where('start_at', '>', from - DAY_MS)
-		.where('start_at', '<', to);
-	if (clientId !== null) query = query.where('client_id', '=', clientId);
-	return (await query.orderBy('instance_id').orderBy('start_at').limit(sql.lit(200_000)).execute()) as StoredSegment[];
-};
-
-/** When each of these machines entered the books, and how each that is open stands. */
-export const firstFacts = async (db: Db, instanceIds: readonly string[]): Promise<Map<string, number>> => {
-	if (instanceIds.length === 0) return new Map();
-	const rows = await db
-		.selectFrom('host as h')
-		.innerJoin('ledger_fact as f', 'f.handle', 'h.handle')
-		.select((eb) => ['h.instance_id', eb.fn.min('f.at').as('first')])
-		.where('h.instance_id', 'in', instanceIds)
-		.groupBy('h.instance_id')
-		.execute();
-	return new Map(rows.map(({ instance_id, first }) => [instance_id, Number(first)]));
-};
-
-/** Open machines by instance id. */
-export const openOfInstances = async (db: Db, instanceIds: readonly string[]): Promise<LedgerHostTable[]> =>
-	instanceIds.length === 0
-		? []
-		: db
-				.selectFrom('ledger_host as l')
-				.innerJoin('host as h', 'h.handle', 'l.handle')
-				.selectAll('l')
-				.where('h.instance_id', 'in', instanceIds)
-				.execute();
-
 /** Live machines of a client by mode. */
 export const modesOf = async (db: Db, clientId: string): Promise<{ mode: string | null; count: number }[]> =>
 	(

@@ -65,15 +65,13 @@ describe('notifications', () => {
 
 	test('read marks one, or all, and never guesses which', async ({ expect }) => {
 		const script = {
-			readNotification: () => ({ success: true, marked_count: 0 }),
+			readNotification: ({ notif_id }: { notif_id: string }) => ({ success: true, marked_count: 0, found: notif_id === 'n-1' }),
 			readAllNotifications: () => ({ success: true, marked_count: 7 }),
 		};
 		const one = await cli('notifications read n-1', { script });
-		expect([one.code, one.err, one.calls]).toEqual([
-			0,
-			'nothing to mark: it is read already, or there is no such notification\n',
-			[{ name: 'readNotification', input: { notif_id: 'n-1' } }],
-		]);
+		expect([one.code, one.err, one.calls]).toEqual([0, 'it is read already\n', [{ name: 'readNotification', input: { notif_id: 'n-1' } }]]);
+		const none = await cli('notifications read nope', { script });
+		expect([none.code, none.out, none.err]).toEqual([5, '', 'spotctl: no notification "nope"\n  see: spotctl notifications list\n']);
 		const all = await cli('notifications read --all', { script });
 		expect([all.code, all.err, all.calls]).toEqual([0, '7 marked as read\n', [{ name: 'readAllNotifications', input: {} }]]);
 		for (const wrong of ['notifications read', 'notifications read n-1 --all', 'notifications read n-1 --client acme']) {

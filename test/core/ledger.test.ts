@@ -602,7 +602,7 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		const bill = (cost: number, more: object = {}) => ({ instance_id: agent.instanceId, start: from, end: from + HOUR, cost, ...more });
 		const lines = [
 			bill(0.04),
-			bill(0.06),
+			bill(0.06, { start: from + HOUR / 2 }),
 			bill(0.08, { start: from - HOUR }),
 			{ instance_id: 'i-0stranger', start: from, end: from + HOUR, cost: 0.01 },
 		];

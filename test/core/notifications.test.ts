@@ -159,20 +159,20 @@ describeEachDatabase('notifications', ({ freshUrl }) => {
 	});
 
 	describe('are marked as read', () => {
-		it('once, and the same answer follows for a repeat, for an id that nobody has, and for another client’s', async () => {
+		it('once, and a repeat, an id that nobody has and one of another client change nothing: of the last two, none is found', async () => {
 			const [client, other] = [await told(1), await told(1)];
 			const id = `${client.id}-00000`;
 			const mark = async (actor: Actor, notif_id: string) => {
 				const { status, body } = await actor.call('readNotification', { notif_id });
-				return [status, body.success, body.marked_count];
+				return [status, body.success, body.marked_count, body.found];
 			};
-			expect(await mark(other, id)).toEqual([200, true, 0]);
+			expect(await mark(other, id)).toEqual([200, true, 0, false]);
 			expect(await list(client, { unread: true, type: 'told' })).toHaveLength(1);
-			expect(await mark(client, id)).toEqual([200, true, 1]);
-			expect(await mark(client, id)).toEqual([200, true, 0]);
+			expect(await mark(client, id)).toEqual([200, true, 1, true]);
+			expect(await mark(client, id)).toEqual([200, true, 0, true]);
 			for (const hostile of ['nobody', "'; drop table notification; --", '%', '../..', 'x'.repeat(900)])
-				expect(await mark(client, hostile)).toEqual([200, true, 0]);
-			expect(await mark(world.admin, `${other.id}-00000`)).toEqual([200, true, 1]);
+				expect(await mark(client, hostile)).toEqual([200, true, 0, false]);
+			expect(await mark(world.admin, `${other.id}-00000`)).toEqual([200, true, 1, true]);
 		});
 
 		it('all of a client by its token, a thousand at a time, and of nobody else', async () => {
