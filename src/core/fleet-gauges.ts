@@ -66,7 +66,7 @@ export const createFleetGauges = (store: Pick<Store, 'read'>, clock: Clock): rea
 			({ counts }) => SHOWN.map((status) => ({ value: counts.get(status) ?? 0, labels: { status } })),
 		),
 		gauge(
-			'savings_usd',
+			'savings_total',
 			'What was saved so far: the on-demand price of the primaries less everything that ran; it may fall',
 			({ money }) => [{ value: money.savingsMicros / 1_000_000, labels: {} }],
 		),
