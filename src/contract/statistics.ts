@@ -13,7 +13,7 @@ const Report = z.object({
 	pricesKnown: z.object({ onDemand: z.boolean(), spot: z.boolean() }),
 });
 
-/** #21. No decision has been made by any engine yet: `lastDecision` has nulls and `decisionHistory` is empty. Reports are those of the last 30 minutes. */
+/** #21. No decision has been made by any engine yet: `lastDecision` has nulls and `decisionHistory` is empty. Reports are those of the last 30 minutes. Paged by id as #7, each page with the agents that are online first. */
 export const agentDecisions = operation({
 	id: 'agents.decisions',
 	method: 'GET',

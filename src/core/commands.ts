@@ -26,8 +26,10 @@ import { showCommandRow } from './command-view.ts';
 import type { Context } from './context.ts';
 import { disputeGuess } from './dispute.ts';
 import type { Journal } from './journal.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { note, withHost } from './routine.ts';
+
+const commandPages = pagesOf('commands.list');
 
 type Poll = Output<'pendingCommands'>;
 
@@ -223,9 +225,9 @@ export const listCommands =
 			agentId,
 			status: input.status ?? null,
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: commandPages.after(input.cursor),
 		});
-		return pageOf(rows, input.limit, showCommandRow, (row) => row.id);
+		return commandPages.page(rows, input.limit, showCommandRow, (row) => row.id);
 	};
 
 const ownCommand = async (db: Db, id: string, caller: Caller): Promise<Command> => {

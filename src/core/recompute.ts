@@ -17,8 +17,10 @@ import type { Caller } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
 import { midnightOf, rowOf, totalsOf } from './ledger-book.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { bookAll, type Segment, valuation } from './segments.ts';
+
+const machinePages = pagesOf('savings.recompute');
 
 /** How many machines a call books anew. */
 const PAGE = 100;
@@ -44,8 +46,8 @@ export const recomputeSavings =
 			const agentId = input.agent_id == null ? null : (await agentOf(tx, input.agent_id, caller)).id;
 			await lockLedger.first(tx, {});
 			const dryRun = input.dry_run === true;
-			const handles = await machinesAfter(tx, { clientId, agentId }, readCursor(input.cursor ?? undefined) ?? '', PAGE + 1);
-			const page = pageOf(
+			const handles = await machinesAfter(tx, { clientId, agentId }, machinePages.after(input.cursor) ?? '', PAGE + 1);
+			const page = machinePages.page(
 				handles,
 				PAGE,
 				(handle) => handle,

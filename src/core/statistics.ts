@@ -6,11 +6,13 @@ import { agentIdOf } from './agent-id.ts';
 import type { Caller } from './caller.ts';
 import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';
-import { pageOf, readNumber } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { dollars } from './percent.ts';
 import { bucketOf } from './price-points.ts';
 import { usd } from './report.ts';
 import { savingsOf, sharesOf } from './savings.ts';
+
+const logPages = pagesOf('instances.logs');
 
 /** X2. Four statements, one more for a handle that is not the agent's own id. */
 export const agentStatistics =
@@ -61,10 +63,10 @@ export const instanceLogs =
 		const rows = await eventsOfInstance(read, {
 			agentId: host.agent_id,
 			instanceId: host.instance_id,
-			after: readNumber(input.cursor),
+			after: logPages.afterNumber(input.cursor),
 			limit: input.limit,
 		});
-		return pageOf(
+		return logPages.page(
 			rows,
 			input.limit,
 			(event) => ({

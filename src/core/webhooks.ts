@@ -17,10 +17,12 @@ import {
 import { actorOf, type Caller } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { addressGuard, webhookAddress } from './webhook-post.ts';
 import { CONFIGURED, makeSecret } from './webhook-secret.ts';
 import { attempt } from './webhook-sender.ts';
+
+const webhookPages = pagesOf('webhooks.list');
 
 type Row = Output<'listWebhooks'>['items'][number];
 
@@ -79,9 +81,9 @@ export const listWebhooks =
 		const rows = await listWebhookRows(context.store.read, {
 			clientId: input.client_id ?? null,
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: webhookPages.after(input.cursor),
 		});
-		return pageOf(rows, input.limit, show, ({ id }) => id);
+		return webhookPages.page(rows, input.limit, show, ({ id }) => id);
 	};
 
 /** Errors: 400, 404 for the client, 409 TOO_MANY_WEBHOOKS. */
