@@ -70,7 +70,7 @@ export const agentDecisions = operation({
 });
 
 /**
- * Of an agent by any of its handles. There are no decisions yet; `success_rate` is of the booked switches (0 to 1), `avg_downtime_seconds`
+ * Of an agent by any of its handles. There are no decisions yet; `success_rate` is of the booked switches and those that failed (0 to 1), `avg_downtime_seconds`
  * of those whose downtime was measured; both are 0 where their `…_known` is false. Savings come from the books and may be negative.
  */
 const statisticsDeclared = {

@@ -1,6 +1,7 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso } from '../contract/instant.ts';
 import { eventsOfInstance, onDemandPrices, type PoolGroup, poolGroups, poolsByState } from '../store/statistics.ts';
+import { failuresOfAgent } from '../store/switch-failures.ts';
 import { tallyOfAgent } from '../store/switch-tally.ts';
 import { agentIdOf } from './agent-id.ts';
 import type { Caller } from './caller.ts';
@@ -14,27 +15,29 @@ import { savingsOf, sharesOf } from './savings.ts';
 
 const logPages = pagesOf('instances.logs');
 
-/** X2. Four statements, one more for a handle that is not the agent's own id. */
+/** X2. Five statements, one more for a handle that is not the agent's own id. */
 export const agentStatistics =
 	(context: Context) =>
 	async (input: Valid<'agentStatistics'>, caller: Caller): Promise<Output<'agentStatistics'>> => {
 		const { read } = context.store;
 		const agentId = await agentIdOf(read, input.agent_id, caller);
-		const [tallies, savings] = await Promise.all([
+		const [tallies, failures, savings] = await Promise.all([
 			tallyOfAgent(read, agentId),
+			failuresOfAgent.first(read, { agent_id: agentId }),
 			savingsOf(read, { clientId: null, agentId }, context.clock.now()),
 		]);
 		const total = (key: 'switches' | 'failed' | 'measured' | 'downtime_ms'): number => tallies.reduce((sum, tally) => sum + tally[key], 0);
 		const [switches, measured] = [total('switches'), total('measured')];
 		const executed = switches - total('failed');
+		const tried = switches + Number(failures?.count ?? 0);
 		return {
 			agent_id: agentId,
 			statistics: {
 				total_decisions: 0,
 				switches_executed: executed,
 				switches_recommended: 0,
-				success_rate: switches === 0 ? 0 : executed / switches,
-				success_rate_known: switches > 0,
+				success_rate: tried === 0 ? 0 : executed / tried,
+				success_rate_known: tried > 0,
 				average_confidence: 0,
 				average_confidence_known: false,
 				last_decision_at: null,

@@ -10,6 +10,7 @@ import { overview } from './migrations/0008-overview.ts';
 import { alerts } from './migrations/0009-alerts.ts';
 import { retention } from './migrations/0010-retention.ts';
 import { leanIndexes } from './migrations/0011-lean-indexes.ts';
+import { switchFailures } from './migrations/0012-switch-failures.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
@@ -39,6 +40,7 @@ const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0009', alerts],
 	['0010', retention],
 	['0011', leanIndexes],
+	['0012', switchFailures],
 ];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>
