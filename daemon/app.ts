@@ -33,7 +33,7 @@ export type DaemonHandlers = {
 };
 
 export type AppOptions = {
-	readonly core: Pick<Core, 'authenticate' | 'explain' | 'handlers'>;
+	readonly core: Pick<Core, 'authenticate' | 'explain' | 'handlers' | 'onAccessChange'>;
 	readonly settings: AppSettings;
 	readonly log: Log;
 	readonly metrics: Metrics;
@@ -127,7 +127,7 @@ const createServer = (options: AppOptions, badUrl: (request: FastifyRequest, rep
 /** The daemon's HTTP face: every operation of the contract, and the refusals that belong to none of them. */
 export const createApp = (options: AppOptions): FastifyInstance => {
 	const { core, clock, log, metrics, settings, daemonHandlers } = options;
-	const streams = createStreams();
+	const streams = createStreams(core);
 	const deps: RouteDeps = {
 		core,
 		clock,

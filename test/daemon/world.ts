@@ -104,7 +104,7 @@ export const appWorld = async (settings: Partial<AppSettings> = {}, level = 'deb
 	) as unknown as Parameters<typeof createApp>[0]['core']['handlers'] & Parameters<typeof createApp>[0]['daemonHandlers'];
 	const metrics = createMetrics('1.2.3');
 	const app = createApp({
-		core: { handlers, authenticate: authenticate(state), explain: (error) => error },
+		core: { handlers, authenticate: authenticate(state), explain: (error) => error, onAccessChange: () => undefined },
 		settings: { trustProxy: false, openDashboard: 'off', corsOrigins: [], bodyLimit: 1_048_576, failedAuthPerMinute: 20, ...settings },
 		log,
 		metrics,
