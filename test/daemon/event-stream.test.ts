@@ -71,6 +71,17 @@ describeEachDatabase('events and files over HTTP', ({ kind, freshUrl }) => {
 		if (other !== test) await other.stop();
 	});
 
+	it('are not sent of types or kinds that nobody knows', async () => {
+		const { status, body } = await test.send({ path: '/api/events/stream?types=switch,nonsense', token: client.token });
+		expect([status, body['code'], body['error']]).toEqual([
+			400,
+			'VALIDATION_ERROR',
+			expect.stringMatching(/nonsense.*agent, instance, switch.*switch_completed/),
+		]);
+		const [connected] = await first(await test.apiAs(client.token).streamEvents({ types: 'switch, agent_registered' }), 1);
+		expect(connected?.event).toBe('connected');
+	});
+
 	it('are files: switches of a client and the figures of all', async () => {
 		const switches = await test.send({ path: `/api/client/${client.id}/export/switch-history`, token: client.token });
 		expect([switches.status, switches.text, switches.headers['content-disposition']]).toEqual([
