@@ -22,6 +22,8 @@ export type AppSettings = {
 	readonly trustProxy: boolean | readonly string[];
 	readonly openDashboard: OpenDashboard;
 	readonly corsOrigins: readonly string[];
+	/** What is listened on. */
+	readonly host: string;
 	/** Bytes. */
 	readonly bodyLimit: number;
 	readonly failedAuthPerMinute: number;
@@ -138,6 +140,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 		countFailedLogin: metrics.counter('spotctl_failed_logins_total', 'Requests without a valid token'),
 		openDashboard: settings.openDashboard,
 		corsOrigins: settings.corsOrigins,
+		host: settings.host,
 		streams,
 	};
 	const handlers: Handlers<CoreName> & DaemonHandlers = { ...core.handlers, ...daemonHandlers };

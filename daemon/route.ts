@@ -12,7 +12,7 @@ import type { Metrics } from '../src/metrics.ts';
 import { credentialOf, type FailureLimiter, isLocal, requireCredential, tooManyFailures } from './auth.ts';
 import { asProblem, type FailureLog, sendProblem, setHeaders } from './failures.ts';
 import { createMerge } from './input.ts';
-import { checkOrigin, isOpen, type OpenDashboard, openPrincipal } from './open-dashboard.ts';
+import { checkHost, checkOrigin, isOpen, type OpenDashboard, openPrincipal } from './open-dashboard.ts';
 import { type Begun, begin, eventTexts, type Streams, setDownloadHeaders, setStreamHeaders, streamOf } from './streams.ts';
 
 /** What every route needs. */
@@ -26,6 +26,8 @@ export type RouteDeps = {
 	readonly countFailedLogin: () => void;
 	readonly openDashboard: OpenDashboard;
 	readonly corsOrigins: readonly string[];
+	/** What the daemon listens on. */
+	readonly host: string;
 	readonly streams: Streams;
 };
 
@@ -106,7 +108,10 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 		if (access === 'public') return null;
 		if ((open || access === 'metrics') && credentialOf(request, operation) === null) {
 			call.open = open || isLocal(request);
-			if (call.open && open) checkOrigin(request.headers.origin, deps.corsOrigins);
+			if (call.open && open) {
+				checkHost(request.headers.host, request.socket.localAddress, deps.host, deps.corsOrigins);
+				checkOrigin(request.headers.origin, deps.corsOrigins);
+			}
 			if (call.open) return open ? nobody : null;
 		}
 		return core.authenticate(requireCredential(request, operation));

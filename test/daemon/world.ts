@@ -105,7 +105,15 @@ export const appWorld = async (settings: Partial<AppSettings> = {}, level = 'deb
 	const metrics = createMetrics('1.2.3');
 	const app = createApp({
 		core: { handlers, authenticate: authenticate(state), explain: (error) => error, onAccessChange: () => undefined },
-		settings: { trustProxy: false, openDashboard: 'off', corsOrigins: [], bodyLimit: 1_048_576, failedAuthPerMinute: 20, ...settings },
+		settings: {
+			host: '127.0.0.1',
+			trustProxy: false,
+			openDashboard: 'off',
+			corsOrigins: [],
+			bodyLimit: 1_048_576,
+			failedAuthPerMinute: 20,
+			...settings,
+		},
 		log,
 		metrics,
 		clock,
