@@ -77,13 +77,20 @@ const checkRoom = async (tx: Db): Promise<void> => {
 
 export const listWebhooks =
 	(context: Context) =>
-	async (input: Valid<'listWebhooks'>): Promise<Output<'listWebhooks'>> => {
+	async (input: Valid<'listWebhooks'>, caller: Caller): Promise<Output<'listWebhooks'>> => {
+		const { principal } = caller;
+		const isAdmin = principal?.kind === 'local' || (principal?.kind === 'admin' && principal.scope === 'admin');
 		const rows = await listWebhookRows(context.store.read, {
 			clientId: input.client_id ?? null,
 			limit: input.limit,
 			after: webhookPages.after(input.cursor),
 		});
-		return webhookPages.page(rows, input.limit, show, ({ id }) => id);
+		return webhookPages.page(
+			rows,
+			input.limit,
+			(row) => (isAdmin ? show(row) : { ...show(row), url: new URL(row.url).origin }),
+			({ id }) => id,
+		);
 	};
 
 /** Errors: 400, 404 for the client, 409 TOO_MANY_WEBHOOKS. */

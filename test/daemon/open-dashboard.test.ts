@@ -100,7 +100,6 @@ describe('open-dashboard mode', () => {
 			'a@localhost',
 			'localhost.evil.example',
 			'[::2]',
-			'',
 		]) {
 			expect([host, await status(host)]).toEqual([host, [403, 'HOST_NOT_ALLOWED']]);
 			expect([host, await status(host, 'read')]).toEqual([host, 200]);
