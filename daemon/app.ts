@@ -22,6 +22,8 @@ export type AppSettings = {
 	readonly trustProxy: boolean | readonly string[];
 	readonly openDashboard: OpenDashboard;
 	readonly corsOrigins: readonly string[];
+	/** What is listened on. */
+	readonly host: string;
 	/** Bytes. */
 	readonly bodyLimit: number;
 	readonly failedAuthPerMinute: number;
@@ -33,7 +35,7 @@ export type DaemonHandlers = {
 };
 
 export type AppOptions = {
-	readonly core: Pick<Core, 'authenticate' | 'explain' | 'handlers'>;
+	readonly core: Pick<Core, 'authenticate' | 'explain' | 'handlers' | 'onAccessChange'>;
 	readonly settings: AppSettings;
 	readonly log: Log;
 	readonly metrics: Metrics;
@@ -127,7 +129,7 @@ const createServer = (options: AppOptions, badUrl: (request: FastifyRequest, rep
 /** The daemon's HTTP face: every operation of the contract, and the refusals that belong to none of them. */
 export const createApp = (options: AppOptions): FastifyInstance => {
 	const { core, clock, log, metrics, settings, daemonHandlers } = options;
-	const streams = createStreams();
+	const streams = createStreams(core);
 	const deps: RouteDeps = {
 		core,
 		clock,
@@ -138,6 +140,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 		countFailedLogin: metrics.counter('spotctl_failed_logins_total', 'Requests without a valid token'),
 		openDashboard: settings.openDashboard,
 		corsOrigins: settings.corsOrigins,
+		host: settings.host,
 		streams,
 	};
 	const handlers: Handlers<CoreName> & DaemonHandlers = { ...core.handlers, ...daemonHandlers };

@@ -19,6 +19,9 @@ const SHOWS_TOKEN: ReadonlySet<string> = new Set(['clients.create', 'tokens.rege
 /** Routes about tokens, by their path: #11, the list of a client's tokens and all that makes one. */
 const ABOUT_TOKENS = /\/(?:tokens?|validate)(?:\/|$)/;
 
+/** Webhooks send requests wherever they are told to and answer a secret; the dashboard has none. */
+const ABOUT_WEBHOOKS = /^\/api\/admin\/webhook(?:s|-deliveries)(?:\/|$)/;
+
 /** #58 to #62: what the dashboard calls among the routes of agents. */
 const REPLICAS = /^\/api\/agents\/\{agent_id\}\/replicas(?:\/\{replica_id\}(?:\/promote)?)?$/;
 
@@ -32,7 +35,7 @@ const isDashboards = (path: string): boolean => /^\/api\/(?:admin|client|notific
 export const isOpen = ({ id, method, path, access, rendering }: Operation, mode: OpenDashboard): boolean => {
 	if (mode === 'off' || access === 'public' || access === 'metrics' || rendering === 'sse') return false;
 	if (mode === 'read' && method !== 'GET') return false;
-	if (!isDashboards(path)) return false;
+	if (!isDashboards(path) || ABOUT_WEBHOOKS.test(path)) return false;
 	return SHOWS_TOKEN.has(id) || !ABOUT_TOKENS.test(path);
 };
 
@@ -48,6 +51,30 @@ export const checkOpenDashboard = (mode: OpenDashboard, origins: readonly string
 		`server.openDashboard is ${mode}, which lets everybody in without a token, and server.corsOrigins ${origins.length === 0 ? 'names no page' : 'allows every page'}`,
 		{ hint: 'name the origin of the dashboard: SPOTCTL_SERVER_CORS_ORIGINS=https://dashboard.example.com (or set openDashboard to off)' },
 	);
+};
+
+/** The name or address of a Host header, without its port and the brackets of IPv6; null where it has no valid form. */
+const nameOf = (host: string | undefined): string | null => {
+	const url = `http://${host}`;
+	if (host === undefined || /[/?#@\\\s]/.test(host) || !URL.canParse(url)) return null;
+	return new URL(url).hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+};
+
+/**
+ * Refuses whoever has no token and calls this daemon by a name nobody gave it: a page of anywhere can point a name of its own at this address
+ * (DNS rebinding), and to a browser its requests then have no other origin. Names are localhost, the address the connection came in on, the
+ * one that is listened on, and the hosts of the listed origins. Errors: 403 HOST_NOT_ALLOWED.
+ */
+export const checkHost = (host: string | undefined, reached: string | undefined, listening: string, origins: readonly string[]): void => {
+	const name = nameOf(host);
+	const own = [reached?.replace(/^::ffff:/, ''), listening.replace(/^\[|\]$/g, '').toLowerCase()];
+	const isOwn =
+		name !== null &&
+		(name === 'localhost' || own.includes(name) || origins.some((origin) => nameOf(origin.replace(/^[a-z]+:\/\//, '')) === name));
+	if (isOwn) return;
+	throw new SpotError('forbidden', 'HOST_NOT_ALLOWED', 'this daemon does not answer to this name without a token', {
+		hint: 'call it by its address or by the host of an origin in server.corsOrigins, or send a token',
+	});
 };
 
 /** Refuses a page that is not listed and has no token: a browser lets it send, and would only keep the answer from it. Errors: 403 ORIGIN_NOT_ALLOWED. */

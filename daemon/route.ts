@@ -2,8 +2,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { renderSuccess } from '../src/contract/envelope.ts';
 import { checkInput } from '../src/contract/invalid-input.ts';
 import { type Download, isStreamed, type Operation, type Page } from '../src/contract/operation.ts';
-import type { EventStream, StreamEvent } from '../src/contract/sse.ts';
-import { actorOf, type Caller, checkAccess, checkOwnClient, type Principal } from '../src/core/caller.ts';
+import type { EventStream } from '../src/contract/sse.ts';
+import { actorOf, type Caller, checkAccess, checkOwnClient, clientScope, type Principal } from '../src/core/caller.ts';
 import type { Core } from '../src/core/index.ts';
 import type { Clock } from '../src/deps.ts';
 import { SpotError } from '../src/errors.ts';
@@ -12,8 +12,8 @@ import type { Metrics } from '../src/metrics.ts';
 import { credentialOf, type FailureLimiter, isLocal, requireCredential, tooManyFailures } from './auth.ts';
 import { asProblem, type FailureLog, sendProblem, setHeaders } from './failures.ts';
 import { createMerge } from './input.ts';
-import { checkOrigin, isOpen, type OpenDashboard, openPrincipal } from './open-dashboard.ts';
-import { type Begun, begin, closing, eventTexts, type Streams, setDownloadHeaders, setStreamHeaders, streamOf } from './streams.ts';
+import { checkHost, checkOrigin, isOpen, type OpenDashboard, openPrincipal } from './open-dashboard.ts';
+import { type Begun, begin, eventTexts, type Streams, setDownloadHeaders, setStreamHeaders, streamOf } from './streams.ts';
 
 /** What every route needs. */
 export type RouteDeps = {
@@ -26,6 +26,8 @@ export type RouteDeps = {
 	readonly countFailedLogin: () => void;
 	readonly openDashboard: OpenDashboard;
 	readonly corsOrigins: readonly string[];
+	/** What the daemon listens on. */
+	readonly host: string;
 	readonly streams: Streams;
 };
 
@@ -106,7 +108,10 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 		if (access === 'public') return null;
 		if ((open || access === 'metrics') && credentialOf(request, operation) === null) {
 			call.open = open || isLocal(request);
-			if (call.open && open) checkOrigin(request.headers.origin, deps.corsOrigins);
+			if (call.open && open) {
+				checkHost(request.headers.host, request.socket.localAddress, deps.host, deps.corsOrigins);
+				checkOrigin(request.headers.origin, deps.corsOrigins);
+			}
 			if (call.open) return open ? nobody : null;
 		}
 		return core.authenticate(requireCredential(request, operation));
@@ -160,24 +165,11 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 		return renderSuccess(rendering, payload as object, bare);
 	};
 
-	/** What an event stream ends with when its token is no longer accepted: it is asked about as often as a heartbeat is sent. */
-	const recheck = async (call: Call): Promise<StreamEvent | null> => {
-		const token = credentialOf(call.request, operation);
-		if (token === null) return null;
-		try {
-			await core.authenticate(token);
-			return null;
-		} catch (error) {
-			const problem = asProblem(core.explain(error));
-			// A database that does not answer says nothing about the token.
-			return problem.kind === 'unauthenticated' || problem.kind === 'forbidden' ? closing(problem.code, problem.message) : null;
-		}
-	};
-
 	/** Sends what goes on: nothing is sent before its first part is there, so that an error before that is an answer. */
 	const stream = (call: Call, payload: unknown): void => {
 		const { reply } = call;
-		const events = rendering === 'sse' ? eventTexts(payload as EventStream, () => recheck(call)) : null;
+		const token = credentialOf(call.request, operation) ?? '';
+		const events = rendering === 'sse' ? eventTexts(payload as EventStream, () => deps.streams.refusal(token)) : null;
 		const texts = events ?? (payload as Download).chunks;
 		const send = (begun: Begun): void => {
 			let forget = (): void => undefined;
@@ -198,7 +190,7 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 						deps.failures(asProblem(core.explain(error)), { operation: id, request_id: call.requestId, actor: actorOf(call) });
 					note(call, status);
 				});
-				if (events !== null) forget = deps.streams.add(() => events.stop(closing('STOPPING', 'the daemon is about to stop')));
+				if (events !== null) forget = deps.streams.add(token, clientScope(call), events.stop);
 				reply.send(body);
 			} catch (error) {
 				forget();

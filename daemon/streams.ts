@@ -2,32 +2,69 @@ import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import type { Download } from '../src/contract/operation.ts';
 import { type EventStream, type StreamEvent, sseText } from '../src/contract/sse.ts';
+import type { Core } from '../src/core/index.ts';
 import { SpotError } from '../src/errors.ts';
+import { asProblem } from './failures.ts';
 
-/** Answers that go on after their handler has returned, so that whoever stops the daemon can end them. */
+/** Answers that go on after their handler has returned, so that whoever stops the daemon, or revokes their token, can end them. */
 export type Streams = {
 	/** Refuses new ones while the daemon stops. Errors: 503 STOPPING. */
 	check(): void;
-	/** Ends `iterator` when the daemon stops; returns what forgets it. */
-	add(end: () => void): () => void;
+	/** What an event stream ends with when its token is no longer accepted; null while it is. */
+	refusal(token: string): Promise<StreamEvent | null>;
+	/** Keeps a stream that began with a token of a client (null: an admin's) until what is returned forgets it. */
+	add(token: string, clientId: string | null, stop: (last: StreamEvent) => void): () => void;
 	/** Ends all that run, and whatever comes later. */
 	end(): void;
 };
 
-export const createStreams = (): Streams => {
-	const running = new Set<() => void>();
+type Held = { readonly clientId: string | null; readonly stops: Set<(last: StreamEvent) => void> };
+
+/** Streams by their token: when the tokens of somebody change, each is asked about once, and nothing is asked about while none does. */
+export const createStreams = (core: Pick<Core, 'authenticate' | 'explain' | 'onAccessChange'>): Streams => {
+	const running = new Map<string, Held>();
 	let ended = false;
+
+	const refusal = async (token: string): Promise<StreamEvent | null> => {
+		try {
+			await core.authenticate(token);
+			return null;
+		} catch (error) {
+			const problem = asProblem(core.explain(error));
+			// A database that does not answer says nothing about the token.
+			return problem.kind === 'unauthenticated' || problem.kind === 'forbidden' ? closing(problem.code, problem.message) : null;
+		}
+	};
+
+	const recheck = async (token: string): Promise<void> => {
+		const last = await refusal(token);
+		if (last !== null) for (const stop of [...(running.get(token)?.stops ?? [])]) stop(last);
+	};
+
+	core.onAccessChange((whose) => {
+		for (const [token, { clientId }] of running) if (whose === undefined || whose === clientId) void recheck(token);
+	});
+
 	return {
+		refusal,
 		check: () => {
 			if (ended) throw new SpotError('unavailable', 'STOPPING', 'the daemon is about to stop', { hint: 'try again in a few seconds' });
 		},
-		add: (end) => {
-			running.add(end);
-			return () => void running.delete(end);
+		add: (token, clientId, stop) => {
+			const held: Held = running.get(token) ?? { clientId, stops: new Set() };
+			running.set(token, held);
+			held.stops.add(stop);
+			// It may have been revoked since it let this stream in.
+			void recheck(token);
+			return () => {
+				held.stops.delete(stop);
+				if (held.stops.size === 0 && running.get(token) === held) running.delete(token);
+			};
 		},
 		end: () => {
 			ended = true;
-			for (const end of [...running]) end();
+			const last = closing('STOPPING', 'the daemon is about to stop');
+			for (const { stops } of [...running.values()]) for (const stop of [...stops]) stop(last);
 		},
 	};
 };

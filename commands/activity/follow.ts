@@ -1,4 +1,5 @@
 import type { Input, Output } from '../../src/contract/index.ts';
+import { WRITTEN_MS } from '../../src/event-delay.ts';
 import { isPassing } from '../commands/follow.ts';
 import type { Context } from '../context.ts';
 
@@ -6,8 +7,6 @@ type Row = Output<'listActivity'>['items'][number];
 type Filter = Omit<Input<'listActivity'>, 'limit' | 'cursor'>;
 
 const EVERY = 2000;
-/** What commits late, or by the clock of another daemon, is not missed: this much is asked for again each time. */
-const OVERLAP = 60_000;
 const PER_PAGE = 1000;
 /** What is shown of before, where no time is given. */
 const BEFORE = 20;
@@ -46,8 +45,9 @@ export const followActivity = async function* (context: Context, filter: Filter)
 				seen.set(id, at);
 				newest = Math.max(newest, at);
 			}
-			if (newest > 0) since = new Date(newest - OVERLAP).toISOString();
-			for (const [id, at] of seen) if (at < newest - OVERLAP) seen.delete(id);
+			// What is written late is not missed: so much is asked for again each time.
+			if (newest > 0) since = new Date(newest - WRITTEN_MS).toISOString();
+			for (const [id, at] of seen) if (at < newest - WRITTEN_MS) seen.delete(id);
 			if (fresh.length > 0) yield fresh;
 		} catch (error) {
 			if (!isPassing(error)) throw error;

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
+import { pages } from '../paging.ts';
 import { adminTokenFields } from '../tokens/fields.ts';
 
 export const listAdminTokensCommand = (context: Context, run = runList): Command =>
@@ -11,6 +12,10 @@ export const listAdminTokensCommand = (context: Context, run = runList): Command
 
 const runList = async (context: Context): Promise<void> => {
 	const api = await context.api();
-	const { items } = await api.listAdminTokens({});
-	await context.print.list({ pages: [items], columns: adminTokenFields, id: ({ id }) => id, empty: 'no admin tokens in the database' });
+	await context.print.list({
+		pages: pages(context, { all: true }, (page) => api.listAdminTokens(page)),
+		columns: adminTokenFields,
+		id: ({ id }) => id,
+		empty: 'no admin tokens in the database',
+	});
 };

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { findClient } from '../clients/find.ts';
 import type { Context } from '../context.ts';
+import { pages } from '../paging.ts';
 import { tokenFields } from './fields.ts';
 
 export const listTokensCommand = (context: Context, run = runList): Command =>
@@ -14,9 +15,8 @@ export const listTokensCommand = (context: Context, run = runList): Command =>
 const runList = async (context: Context, named: string): Promise<void> => {
 	const api = await context.api();
 	const client = await findClient(context, named);
-	const { items } = await api.listTokens({ client_id: client.id });
 	await context.print.list({
-		pages: [items],
+		pages: pages(context, { all: true }, (page) => api.listTokens({ ...page, client_id: client.id })),
 		columns: tokenFields,
 		id: ({ id }) => id,
 		empty: `client ${JSON.stringify(client.name)} has no tokens`,

@@ -28,13 +28,17 @@ export const AgentRow = z.object({
 	createdAt: isoTime,
 });
 
-/** #7 */
+/**
+ * #7. Pages go by id, the newest agents first, and each is in the order of the last heartbeats: one page, which is any fleet of up to 500
+ * agents unless fewer are asked for, is in that order as a whole. Heartbeats move every row all the time; a walk by them would pass over
+ * whoever sends one meanwhile.
+ */
 export const listAgents = operation({
 	id: 'agents.list',
 	method: 'GET',
 	path: '/api/admin/agents',
 	access: 'read',
-	summary: 'All agents, deleted included, newest first',
+	summary: 'All agents, deleted included, last heartbeat first',
 	input: z.object({ ...paging, limit: fullPage, status: z.string().max(32).optional(), client_id: z.string().max(255).optional() }),
 	output: z.object({
 		agents: z.array(AgentRow),
@@ -44,13 +48,13 @@ export const listAgents = operation({
 	}),
 });
 
-/** #20 */
+/** #20. Paged and sorted as #7. */
 export const listClientAgents = operation({
 	id: 'agents.list_client',
 	method: 'GET',
 	path: '/api/client/{client_id}/agents',
 	access: 'client',
-	summary: 'Agents of a client except deleted ones',
+	summary: 'Agents of a client except deleted ones, last heartbeat first',
 	input: z.object({ client_id: id, ...paging, limit: fullPage }),
 	output: z.object({
 		id: z.string(),
@@ -75,13 +79,13 @@ export const listClientAgents = operation({
 	legacyBare: true,
 });
 
-/** #22 */
+/** #22. Paged as #7; each page is in the order online, offline, deleted, others. */
 export const listAgentHistory = operation({
 	id: 'agents.history',
 	method: 'GET',
 	path: '/api/client/{client_id}/agents/history',
 	access: 'client',
-	summary: 'All agents of a client, deleted included',
+	summary: 'All agents of a client, deleted included: online, offline, deleted, others',
 	input: z.object({ client_id: id, ...paging, limit: fullPage }),
 	output: z.object({
 		id: z.string(),

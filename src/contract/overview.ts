@@ -63,6 +63,7 @@ export const adminStats = operation({
  * #3. A day is one of these: `now`, today as it is; `snapshot`, as the last look of that day found it; `derived`, a day nobody looked
  * at: the clients that exist now and were created by its end, so that clients deleted since are not in it, and nobody knows which were
  * active (`active` is 0 there and `activeKnown` false). The series begins with the first day of which anything is known (D-36).
+ * It has no pages: `days` bounds it, at a row a day and 365 rows, and `limit` and `cursor` mean nothing to it.
  */
 export const clientsGrowth = operation({
 	id: 'clients.growth',

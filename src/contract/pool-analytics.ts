@@ -35,6 +35,7 @@ export const downtimeAnalytics = operation({
 		longest_downtime: z
 			.object({ switch_id: z.string(), downtime_seconds: z.number(), timestamp: z.string(), reason: z.string() })
 			.nullable(),
+		/** Those in the history and those that failed before there was anything to list. */
 		total_switches: z.number().int(),
 		successful_switches: z.number().int(),
 		failed_switches: z.number().int(),

@@ -59,6 +59,8 @@ export const replicaConfig = operation({
 /**
  * #58. `status=launching` is the one way launch orders travel: to the primary only, under a lease, and only without a machine.
  * `status=terminated` names what must still be killed until its end is confirmed (D-20).
+ * Those two are polls of agents and have one page: at most one order, and the oldest 200 machines, which others follow as they end. Any other
+ * list of replicas grows for years: it goes on at `next_cursor`, which is there only where there is more.
  */
 export const listHostReplicas = operation({
 	id: 'replicas.list_for_host',
@@ -66,7 +68,7 @@ export const listHostReplicas = operation({
 	path: '/api/agents/{agent_id}/replicas',
 	access: 'agent',
 	summary: 'Replicas of the agent as this host may see them',
-	input: z.object({ agent_id: id, status: z.string().max(64).optional(), include_terminated: flag }),
+	input: z.object({ agent_id: id, status: z.string().max(64).optional(), include_terminated: flag, ...paging }),
 	output: z.object({
 		replicas: z.array(
 			z.object({
@@ -80,6 +82,7 @@ export const listHostReplicas = operation({
 			}),
 		),
 		total: z.number().int(),
+		next_cursor: z.string().optional(),
 	}),
 	routine: true,
 });

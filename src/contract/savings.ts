@@ -23,7 +23,10 @@ const month = z
 	.regex(/^\d{4}-(0[1-9]|1[0-2])$/, 'is no month (YYYY-MM)')
 	.optional();
 
-/** #35. Oldest first; only periods in which something ran. */
+/**
+ * #35. Oldest first; only periods in which something ran. It has no pages: `range` bounds it, at 90 rows or one a year, and `limit` and
+ * `cursor` mean nothing to it.
+ */
 export const clientSavings = operation({
 	id: 'savings.series',
 	method: 'GET',

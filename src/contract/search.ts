@@ -2,6 +2,23 @@ import { z } from 'zod';
 import { textOrNull } from './fields.ts';
 import { operation } from './operation.ts';
 
+const KINDS = ['clients', 'instances', 'agents'] as const;
+type Kind = (typeof KINDS)[number];
+const isKind = (word: string): word is Kind => (KINDS as readonly string[]).includes(word);
+
+/** What is looked for, comma separated; nothing means each kind. */
+const kinds = z
+	.string()
+	.max(255)
+	.optional()
+	.transform((text, context): readonly Kind[] => {
+		const words = (text ?? '').split(',').flatMap((word) => (word.trim() === '' ? [] : [word.trim().toLowerCase()]));
+		const unknown = words.find((word) => !isKind(word));
+		if (unknown === undefined) return words.length === 0 ? KINDS : words.filter(isKind);
+		context.addIssue({ code: 'custom', message: `"${unknown.slice(0, 64)}" is none of ${KINDS.join(', ')}` });
+		return z.NEVER;
+	});
+
 /** What every hit has under the names of the old search panel. */
 const hit = { id: z.string(), name: z.string(), status: z.string(), client: z.string() };
 
@@ -33,7 +50,7 @@ const hits = { clients: z.array(ClientHit), instances: z.array(InstanceHit), age
 const declared = {
 	method: 'GET',
 	access: 'read',
-	input: z.object({ q: z.string().max(255).default(''), types: z.string().max(255).optional() }),
+	input: z.object({ q: z.string().max(255).default(''), types: kinds }),
 	output: z.object({
 		query: z.string(),
 		results: z.object(hits),

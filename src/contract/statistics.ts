@@ -13,7 +13,7 @@ const Report = z.object({
 	pricesKnown: z.object({ onDemand: z.boolean(), spot: z.boolean() }),
 });
 
-/** #21. No decision has been made by any engine yet: `lastDecision` has nulls and `decisionHistory` is empty. Reports are those of the last 30 minutes. */
+/** #21. No decision has been made by any engine yet: `lastDecision` has nulls and `decisionHistory` is empty. Reports are those of the last 30 minutes. Paged by id as #7, each page with the agents that are online first. */
 export const agentDecisions = operation({
 	id: 'agents.decisions',
 	method: 'GET',
@@ -70,7 +70,7 @@ export const agentDecisions = operation({
 });
 
 /**
- * Of an agent by any of its handles. There are no decisions yet; `success_rate` is of the booked switches (0 to 1), `avg_downtime_seconds`
+ * Of an agent by any of its handles. There are no decisions yet; `success_rate` is of the booked switches and those that failed (0 to 1), `avg_downtime_seconds`
  * of those whose downtime was measured; both are 0 where their `…_known` is false. Savings come from the books and may be negative.
  */
 const statisticsDeclared = {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { id, isoOrNull, isoTime, success, text, textOrNull } from './fields.ts';
+import { id, isoOrNull, isoTime, paging, success, text, textOrNull } from './fields.ts';
 import { operation } from './operation.ts';
 
 const TokenRow = z.object({
@@ -28,7 +28,7 @@ export const listTokens = operation({
 	path: '/api/admin/clients/{client_id}/tokens',
 	access: 'read',
 	summary: 'Tokens of a client, newest first, without their secrets',
-	input: z.object({ client_id: id }),
+	input: z.object({ client_id: id, ...paging }),
 	output: TokenRow,
 	rendering: 'list',
 });
@@ -111,7 +111,7 @@ export const listAdminTokens = operation({
 	path: '/api/admin/tokens',
 	access: 'admin',
 	summary: 'Admin tokens, newest first, without their secrets',
-	input: z.object({}),
+	input: z.object({ ...paging }),
 	output: AdminTokenRow,
 	rendering: 'list',
 });

@@ -8,6 +8,7 @@ export const WebhookRow = z.object({
 	name: z.string(),
 	/** Null: notifications of every client are sent. */
 	client_id: textOrNull,
+	/** Its origin only, for tokens below scope `admin`: the path of such an address often is a secret. */
 	url: z.string(),
 	min_severity: Severity,
 	/** Types of notifications that are sent; null: all. */

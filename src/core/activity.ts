@@ -4,7 +4,9 @@ import { type ActivityRow, listActivityRows } from '../store/activity.ts';
 import { agentIdOf } from './agent-id.ts';
 import type { Caller } from './caller.ts';
 import type { Context } from './context.ts';
-import { invalidCursor, pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
+
+const activityPages = pagesOf('activity.list');
 
 type Row = Output<'listActivity'>['items'][number];
 
@@ -37,13 +39,6 @@ const typesOf = (type: string | undefined): { types: readonly string[] | null; n
 	return type === 'event' ? { types: null, notTypes: Object.values(KINDS).flat() } : { types: [type], notTypes: [] };
 };
 
-const positionOf = (cursor: string | undefined): number | null => {
-	const text = readCursor(cursor);
-	if (text === null) return null;
-	if (!/^\d{1,15}$/.test(text)) throw invalidCursor();
-	return Number(text);
-};
-
 /** #4 (D-50: errors and what is critical are in it). Two statements; a third where an agent is named. */
 export const listActivity =
 	(context: Context) =>
@@ -55,7 +50,7 @@ export const listActivity =
 			...typesOf(input.type),
 			since: input.since,
 			limit: input.limit,
-			before: positionOf(input.cursor),
+			before: activityPages.afterNumber(input.cursor),
 		});
-		return pageOf(rows, input.limit, show, ({ id }) => String(id));
+		return activityPages.page(rows, input.limit, show, ({ id }) => String(id));
 	};

@@ -2,15 +2,26 @@ import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
 import type { Db } from '../store/statement.ts';
-import { type AdminToken, addAdminToken, adminTokenByHash, allAdminTokens, endAdminToken, liveAdminTokenNamed } from '../store/tokens.ts';
+import {
+	type AdminToken,
+	addAdminToken,
+	adminTokenByHash,
+	adminTokensCalled,
+	endAdminToken,
+	listAdminTokenRows,
+	liveAdminTokenNamed,
+	otherAdministrator,
+} from '../store/tokens.ts';
 import { actorOf, type Caller } from './caller.ts';
 import type { Context } from './context.ts';
 import type { CoreDeps } from './core-deps.ts';
 import { openJournal, writeJournals } from './journal.ts';
+import { pagesOf } from './paging.ts';
 import { hashToken, prefixOf } from './secrets.ts';
 import { tokenState } from './tokens.ts';
 
 const BOOTSTRAP = 'bootstrap';
+const tokenPages = pagesOf('admin_tokens.list');
 
 const rowFor = (
 	deps: Pick<CoreDeps, 'ids' | 'clock'>,
@@ -36,24 +47,29 @@ const rowFor = (
 	};
 };
 
-export const listAdminTokens = (context: Context) => async (): Promise<Output<'listAdminTokens'>> => {
-	const now = context.clock.now();
-	return {
-		nextCursor: null,
-		items: (await allAdminTokens(context.store.read)).map((row) => ({
-			id: row.id,
-			name: row.name,
-			prefix: row.prefix,
-			scope: row.scope,
-			state: tokenState(row, now),
-			created_at: iso(row.created_at),
-			created_by: row.created_by,
-			last_used_at: isoOr(row.last_used_at),
-			expires_at: isoOr(row.expires_at),
-			revoked_at: isoOr(row.revoked_at),
-		})),
+export const listAdminTokens =
+	(context: Context) =>
+	async (input: Valid<'listAdminTokens'>): Promise<Output<'listAdminTokens'>> => {
+		const now = context.clock.now();
+		const rows = await listAdminTokenRows(context.store.read, { limit: input.limit, after: tokenPages.after(input.cursor) });
+		return tokenPages.page(
+			rows,
+			input.limit,
+			(row) => ({
+				id: row.id,
+				name: row.name,
+				prefix: row.prefix,
+				scope: row.scope,
+				state: tokenState(row, now),
+				created_at: iso(row.created_at),
+				created_by: row.created_by,
+				last_used_at: isoOr(row.last_used_at),
+				expires_at: isoOr(row.expires_at),
+				revoked_at: isoOr(row.revoked_at),
+			}),
+			(row) => row.id,
+		);
 	};
-};
 
 /** Errors: 409 DUPLICATE_ADMIN_TOKEN while a live token has the name. */
 export const createAdminToken =
@@ -83,15 +99,19 @@ export const revokeAdminToken =
 	(context: Context) =>
 	(input: Valid<'revokeAdminToken'>, caller: Caller): Promise<Output<'revokeAdminToken'>> =>
 		context.unit(caller, async (tx, journal) => {
-			const rows = await allAdminTokens(tx);
+			const rows = await adminTokensCalled.all(tx, { called: input.token_id });
 			const now = context.clock.now();
 			const row = rows.find((each) => each.id === input.token_id) ?? rows.find((each) => each.live_name === input.token_id);
 			if (row === undefined)
 				throw new SpotError('missing', 'NOT_FOUND', `no admin token "${input.token_id.slice(0, 80)}"`, {
 					hint: 'see: spotctl admin-tokens list',
 				});
-			const others = rows.filter((each) => each.id !== row.id && each.scope === 'admin' && tokenState(each, now) === 'active');
-			if (row.scope === 'admin' && tokenState(row, now) === 'active' && others.length === 0 && context.settings.adminToken === null) {
+			const isLast =
+				row.scope === 'admin' &&
+				tokenState(row, now) === 'active' &&
+				context.settings.adminToken === null &&
+				(await otherAdministrator.first(tx, { except: row.id, now })) === undefined;
+			if (isLast) {
 				throw new SpotError('conflict', 'LAST_ADMIN_TOKEN', `"${row.name}" is the last admin token: nobody could administer without it`, {
 					hint: 'make another first: spotctl admin-tokens create NAME --scope admin',
 				});
@@ -103,8 +123,7 @@ export const revokeAdminToken =
 			return { success: true, name: row.name, message: `admin token "${row.name}" is refused from now on` };
 		});
 
-const liveAdmin = async (tx: Db, now: number): Promise<boolean> =>
-	(await allAdminTokens(tx)).some((row) => row.scope === 'admin' && tokenState(row, now) === 'active');
+const liveAdmin = async (tx: Db, now: number): Promise<boolean> => (await otherAdministrator.first(tx, { except: '', now })) !== undefined;
 
 /**
  * Sees to it that somebody can act as admin: registers `existing` (what the file of an earlier start holds) unless its hash is known,
@@ -121,9 +140,8 @@ export const ensureAdminToken = (
 		if (existing !== null && known !== undefined && tokenState(known, now) === 'active') return { token: existing, created: false };
 		if (await liveAdmin(tx, now)) return null;
 		const token = existing !== null && known === undefined ? existing : deps.ids.token('spa_');
-		const names = new Set((await allAdminTokens(tx)).flatMap((row) => row.live_name ?? []));
 		let name = BOOTSTRAP;
-		for (let n = 2; names.has(name); n++) name = `${BOOTSTRAP}-${n}`;
+		for (let n = 2; (await liveAdminTokenNamed.first(tx, { name })) !== undefined; n++) name = `${BOOTSTRAP}-${n}`;
 		const row = rowFor(deps, token, name, 'admin', 'spotctl serve', null);
 		await addAdminToken(tx, row);
 		const journal = openJournal(deps.clock, deps.ids, 'spotctl serve', null);

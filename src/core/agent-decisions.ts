@@ -1,9 +1,11 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
-import { agentsOnlineFirst, newestEventsOf, reportsOfHosts } from '../store/statistics.ts';
+import { agentsAndPrimaries, newestEventsOf, reportsOfHosts } from '../store/statistics.ts';
 import type { Context } from './context.ts';
-import { pageOf, readPair } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { usd } from './report.ts';
+
+const decisionPages = pagesOf('agents.decisions');
 
 type Row = Output<'agentDecisions'>['items'][number];
 type Report = Awaited<ReturnType<typeof reportsOfHosts.all>>[number];
@@ -37,10 +39,9 @@ export const agentDecisions =
 	async (input: Valid<'agentDecisions'>): Promise<Output<'agentDecisions'>> => {
 		const { read } = context.store;
 		const now = context.clock.now();
-		const after = readPair(input.cursor);
-		const agents = await agentsOnlineFirst(read, {
+		const agents = await agentsAndPrimaries(read, {
 			clientId: input.client_id,
-			after: after === null ? null : { rank: after.first, id: after.id },
+			after: decisionPages.after(input.cursor),
 			limit: input.limit,
 		});
 		const handles = agents.flatMap(({ p_handle }) => p_handle ?? []);
@@ -57,7 +58,7 @@ export const agentDecisions =
 			if (list === undefined) byHandle.set(report.handle, [report]);
 			else list.push(report);
 		}
-		return pageOf(
+		return decisionPages.page(
 			agents,
 			input.limit,
 			(agent): Row => {
@@ -96,6 +97,7 @@ export const agentDecisions =
 					pricingHealth: { status: recent > 0 ? 'healthy' : 'unhealthy', recentReportsCount: recent, recentReports: shown },
 				};
 			},
-			({ rank, id }) => `${rank}:${id}`,
+			({ id }) => id,
+			(a, b) => Number(b.status === 'online') - Number(a.status === 'online'),
 		);
 	};

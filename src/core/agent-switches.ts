@@ -11,10 +11,12 @@ import { agentDeleted } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { MANUAL_PRIORITY, queueSwitch, waitOf } from './force-switch.ts';
 import { pricedPools } from './market.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { WAITING } from './prices.ts';
 import { dollars } from './report.ts';
 import { invalid, isThere, readFacts, type Wanted, wantedOf } from './switch-target.ts';
+
+const switchPages = pagesOf('agents.switch_history');
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -156,8 +158,8 @@ export const agentSwitchHistory =
 	async (input: Valid<'agentSwitchHistory'>, caller: Caller): Promise<Output<'agentSwitchHistory'>> => {
 		const db = context.store.read;
 		const agentId = await agentIdOf(db, input.agent_id, caller);
-		const rows = await listAgentSwitches(db, { agentId, limit: input.limit, after: readCursor(input.cursor) });
-		const page = pageOf(
+		const rows = await listAgentSwitches(db, { agentId, limit: input.limit, after: switchPages.after(input.cursor) });
+		const page = switchPages.page(
 			rows,
 			input.limit,
 			(row) => ({

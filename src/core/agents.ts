@@ -12,10 +12,23 @@ import { type Caller, clientOf } from './caller.ts';
 import { agentDeleted } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { heldOf } from './hold.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { usd } from './report.ts';
 
+const agentPages = pagesOf('agents.list');
+const clientAgentPages = pagesOf('agents.list_client');
+const historyPages = pagesOf('agents.history');
+const ownAgentPages = pagesOf('agents.list_own');
+
 const key = (row: Agent): string => row.id;
+
+/** Last heartbeat first; those that never sent one last. */
+const heardFirst = (a: AgentListRow, b: AgentListRow): number => (b.heartbeat_at ?? -1) - (a.heartbeat_at ?? -1);
+
+const RANKS: readonly Agent['status'][] = ['online', 'offline', 'deleted'];
+const rankOf = ({ status }: Agent): number => (RANKS.includes(status) ? RANKS.indexOf(status) : RANKS.length);
+/** Online, offline, deleted, then the others; of each the last heartbeat first. */
+const historyOrder = (a: AgentListRow, b: AgentListRow): number => rankOf(a) - rankOf(b) || heardFirst(a, b);
 
 const base = (row: AgentListRow) => ({
 	id: row.id,
@@ -44,12 +57,12 @@ export const listAgents =
 	async (input: Valid<'listAgents'>): Promise<Output<'listAgents'>> => {
 		const rows = await listAgentRows(context.store.read, {
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: agentPages.after(input.cursor),
 			clientId: input.client_id ?? null,
 			status: input.status ?? null,
 			deleted: true,
 		});
-		const page = pageOf(rows, input.limit, base, key);
+		const page = agentPages.page(rows, input.limit, base, key, heardFirst);
 		return {
 			agents: page.items,
 			total: page.items.length,
@@ -64,7 +77,7 @@ export const listClientAgents =
 	async (input: Valid<'listClientAgents'>): Promise<Output<'listClientAgents'>> => {
 		const rows = await listAgentRows(context.store.read, {
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: clientAgentPages.after(input.cursor),
 			clientId: input.client_id,
 			status: null,
 			deleted: false,
@@ -73,7 +86,7 @@ export const listClientAgents =
 			context.store.read,
 			rows.map((row) => row.id),
 		);
-		return pageOf(
+		return clientAgentPages.page(
 			rows,
 			input.limit,
 			(row) => ({
@@ -96,6 +109,7 @@ export const listClientAgents =
 				terminateWaitMinutes: shownMinutes(row),
 			}),
 			key,
+			heardFirst,
 		);
 	};
 
@@ -105,12 +119,12 @@ export const listAgentHistory =
 	async (input: Valid<'listAgentHistory'>): Promise<Output<'listAgentHistory'>> => {
 		const rows = await listAgentRows(context.store.read, {
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: historyPages.after(input.cursor),
 			clientId: input.client_id,
 			status: null,
 			deleted: true,
 		});
-		return pageOf(
+		return historyPages.page(
 			rows,
 			input.limit,
 			(row) => ({
@@ -132,6 +146,7 @@ export const listAgentHistory =
 				terminatedAt: isoOr(row.terminated_at ?? row.deleted_at),
 			}),
 			key,
+			historyOrder,
 		);
 	};
 
@@ -142,12 +157,12 @@ export const listOwnAgents =
 		const clientId = clientOf(caller, input.client_id);
 		const rows = await listAgentRows(context.store.read, {
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: ownAgentPages.after(input.cursor),
 			clientId,
 			status: null,
 			deleted: false,
 		});
-		const page = pageOf(
+		const page = ownAgentPages.page(
 			rows,
 			input.limit,
 			(row) => ({

@@ -17,10 +17,12 @@ import {
 import { type Caller, clientOf } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { NO_FIGURES, type SavingsFigures, savingsByClient, savingsOf, sharesOf } from './savings.ts';
 import { defaultSettings } from './settings.ts';
 import { issueClientToken } from './tokens.ts';
+
+const clientPages = pagesOf('clients.list');
 
 type Row = Output<'listClients'>['items'][number];
 
@@ -50,7 +52,7 @@ export const listClients =
 	async (input: Valid<'listClients'>): Promise<Output<'listClients'>> => {
 		const rows = await listClientRows(context.store.read, {
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: clientPages.after(input.cursor),
 			name: input.name ?? null,
 		});
 		const counts = await clientCounts(
@@ -62,7 +64,7 @@ export const listClients =
 			rows.map((row) => row.id),
 			context.clock.now(),
 		);
-		return pageOf(
+		return clientPages.page(
 			rows,
 			input.limit,
 			(row) => show(row, counts.get(row.id) ?? NONE, saved.get(row.id)),

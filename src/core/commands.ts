@@ -19,6 +19,7 @@ import type { View } from '../store/host-view.ts';
 import type { Host } from '../store/hosts.ts';
 import { listCommandRows } from '../store/lists.ts';
 import type { Db } from '../store/statement.ts';
+import { addSwitchFailure } from '../store/switch-failures.ts';
 import { agentIdOf } from './agent-id.ts';
 import { type Caller, clientScope } from './caller.ts';
 import { callingHostWith, speaksForAgent } from './calling-host.ts';
@@ -26,8 +27,11 @@ import { showCommandRow } from './command-view.ts';
 import type { Context } from './context.ts';
 import { disputeGuess } from './dispute.ts';
 import type { Journal } from './journal.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { failureOf } from './orders.ts';
+import { pagesOf } from './paging.ts';
 import { note, withHost } from './routine.ts';
+
+const commandPages = pagesOf('commands.list');
 
 type Poll = Output<'pendingCommands'>;
 
@@ -198,6 +202,7 @@ const settle = async (
 		// The machine is still to be named: the order goes on fitting a registration until its lease ends.
 		return save({ ...told, status: 'completed', outcome: 'acknowledged', open_switch_of: null, completed_at: now, due_at: null });
 	}
+	await addSwitchFailure.later(tx, failureOf(command, now));
 	journal.count('switch_failures_total');
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
 	const message = outcome.message ?? 'the agent could not carry it out';
@@ -223,9 +228,9 @@ export const listCommands =
 			agentId,
 			status: input.status ?? null,
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: commandPages.after(input.cursor),
 		});
-		return pageOf(rows, input.limit, showCommandRow, (row) => row.id);
+		return commandPages.page(rows, input.limit, showCommandRow, (row) => row.id);
 	};
 
 const ownCommand = async (db: Db, id: string, caller: Caller): Promise<Command> => {

@@ -298,6 +298,12 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 			await liveness.flush();
 			await auth.flush();
 		},
+		onAccessChange: (listener) =>
+			feed.onChange((topic, key) => {
+				if (topic === null) listener();
+				else if (topic === 'client') listener(key);
+				else if (topic === 'token') listener(null);
+			}),
 		counters: () =>
 			new Map([...counters.all(), ['agent_heartbeat_received_total', liveness.received()], ['host_cache_size', directory.cache.size]]),
 		figures: [...counters.histograms, counters.deletedRows, ...createFleetGauges(store, clock)],

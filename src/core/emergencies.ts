@@ -9,8 +9,10 @@ import { type Caller, clientScope } from './caller.ts';
 import { agentDeleted } from './calling-host.ts';
 import type { Context } from './context.ts';
 import type { PlanEntry } from './emergency-book.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { note, withHost } from './routine.ts';
+
+const emergencyPages = pagesOf('emergencies.list');
 
 const DAY = 86_400_000;
 
@@ -53,9 +55,9 @@ export const listEmergencies =
 			kind: input.kind ?? null,
 			state: input.state ?? null,
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: emergencyPages.after(input.cursor),
 		});
-		return pageOf(rows, input.limit, shown, (row) => row.id);
+		return emergencyPages.page(rows, input.limit, shown, (row) => row.id);
 	};
 
 export const showEmergency =

@@ -1,3 +1,4 @@
+import type { EventType } from '../contract/event-log.ts';
 import { addEmergency, type Emergency, lastEmergenciesOf, saveEmergency } from '../store/emergencies.ts';
 import { type Host, saveHost } from '../store/hosts.ts';
 import { slowCandidates } from '../store/replicas.ts';
@@ -60,7 +61,7 @@ export const settle = (work: Work, move: Extract<Move, { do: 'wait' }>): void =>
 };
 
 /** An event and a notification that name the emergency. */
-export const tell = (work: Work, type: string, title: string, why: string, severity: Severity): void => {
+export const tell = (work: Work, type: EventType, title: string, why: string, severity: Severity): void => {
 	const about = aboutOf(work);
 	const message = `${work.agent.logical_agent_id}: ${why}`;
 	const { emergency } = work;

@@ -175,7 +175,7 @@ class Reader implements AsyncIterableIterator<StreamEvent>, Listener {
 		this.queue.push(connected(null));
 		const { oldest, newest } = await eventBounds(store.read);
 		const first = oldest === 0 ? now.position + 1 : oldest;
-		if (from.position > 0 && from.position + 1 < first && newest >= from.position) {
+		if (from.position + 1 < first && (oldest === 0 || newest >= from.position)) {
 			const message = 'events after this id were deleted: what is left of them follows';
 			const id = String(first - 1);
 			this.queue.push(gapEvent(clock, 'pruned', message, id, { last_event_id: this.resume.slice(0, 80) }));

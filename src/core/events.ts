@@ -1,26 +1,18 @@
 import type { Output, Valid } from '../contract/index.ts';
-import { SpotError } from '../errors.ts';
 import { listEventRows } from '../store/events.ts';
 import { agentIdOf } from './agent-id.ts';
 import { type Caller, clientScope } from './caller.ts';
 import type { Context } from './context.ts';
 import { shownEvent } from './event-view.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 
-const idOf = (cursor: string | undefined): number | null => {
-	const text = readCursor(cursor);
-	if (text === null) return null;
-	if (/^\d{1,15}$/.test(text)) return Number(text);
-	throw new SpotError('invalid', 'INVALID_CURSOR', 'the cursor is not one that this list has answered', {
-		hint: 'leave it out to begin at the first page',
-	});
-};
+const eventPages = pagesOf('events.list');
 
 /** The event log, newest first. One statement, and one more each for `agent_id` and `since`. */
 export const listEvents =
 	(context: Context) =>
 	async (input: Valid<'listEvents'>, caller: Caller): Promise<Output<'listEvents'>> => {
-		const after = idOf(input.cursor);
+		const after = eventPages.afterNumber(input.cursor);
 		const rows = await listEventRows(context.store.read, {
 			clientId: clientScope(caller) ?? input.client_id ?? null,
 			agentId: input.agent_id === undefined ? null : await agentIdOf(context.store.read, input.agent_id, caller),
@@ -30,5 +22,5 @@ export const listEvents =
 			limit: input.limit,
 			after,
 		});
-		return pageOf(rows, input.limit, shownEvent, ({ id }) => String(id));
+		return eventPages.page(rows, input.limit, shownEvent, ({ id }) => String(id));
 	};

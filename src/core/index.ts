@@ -11,6 +11,11 @@ export type Core = {
 	 * 503 DATABASE_UNAVAILABLE when that cannot be known.
 	 */
 	authenticate(token: string): Principal | Promise<Principal>;
+	/**
+	 * Calls back when tokens may have been revoked, by whichever daemon: with the id of the client whose they are, null for admins', and with
+	 * nothing when anybody's may. Whoever is asked about again is found out by {@link Core.authenticate}.
+	 */
+	onAccessChange(listener: (whose?: string | null) => void): void;
 	/** What an error of a handler means to its caller: a SpotError, or the same error when it is a bug. */
 	explain(error: unknown): unknown;
 	/** Starts what runs beside requests: cache refresh, coalesced writes; background jobs when `jobs`, as their only daemon when `alone`. */

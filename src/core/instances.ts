@@ -8,8 +8,12 @@ import type { Caller } from './caller.ts';
 import type { Context } from './context.ts';
 import { heldOf } from './hold.ts';
 import { instanceOf } from './instance-of.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { usd } from './report.ts';
+
+const instancePages = pagesOf('instances.list');
+const clientInstancePages = pagesOf('instances.list_client');
+const switchPages = pagesOf('switches.list');
 
 type Wire = 'running_primary' | 'running_replica' | 'zombie' | 'terminated';
 
@@ -66,9 +70,9 @@ export const listInstances =
 			clientId: filters.client_id,
 			agentId: filters.agent_id,
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: instancePages.after(input.cursor),
 		});
-		const page = pageOf(rows, input.limit, row, key);
+		const page = instancePages.page(rows, input.limit, row, key);
 		return { instances: page.items, total: page.items.length, filters, next_cursor: page.nextCursor };
 	};
 
@@ -78,14 +82,14 @@ export const listClientInstances =
 	async (input: Valid<'listClientInstances'>): Promise<Output<'listClientInstances'>> => {
 		const rows = await listInstanceRows(context.store.read, {
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: clientInstancePages.after(input.cursor),
 			clientId: input.client_id,
 			status: input.status ?? null,
 			mode: input.mode ?? null,
 			region: input.region ?? null,
 			search: input.search ?? null,
 		});
-		return pageOf(
+		return clientInstancePages.page(
 			rows,
 			input.limit,
 			(host) => ({
@@ -156,9 +160,9 @@ export const switchHistory =
 			clientId: input.client_id,
 			instanceId: input.instance_id ?? null,
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: switchPages.after(input.cursor),
 		});
-		return pageOf(
+		return switchPages.page(
 			rows,
 			input.limit,
 			(record) => ({

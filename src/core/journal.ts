@@ -1,3 +1,4 @@
+import type { EventType } from '../contract/event-log.ts';
 import type { Clock, Ids } from '../deps.ts';
 import { maskTokens } from '../mask.ts';
 import type { Host } from '../store/hosts.ts';
@@ -25,7 +26,7 @@ export type Topic = ChangeLogTable['topic'];
  */
 export type Journal = {
 	event(
-		type: string,
+		type: EventType,
 		message: string,
 		about: About | null,
 		options?: { severity?: Severity; metadata?: Readonly<Record<string, unknown>> },

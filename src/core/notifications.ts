@@ -3,7 +3,6 @@ import { iso } from '../contract/instant.ts';
 import {
 	listNotificationRows,
 	readNotification as markRead,
-	type NotificationCursor,
 	notificationById,
 	READ_AT_ONCE,
 	readNotifications,
@@ -12,7 +11,9 @@ import type { NotificationTable } from '../store/schema.ts';
 import { agentIdOf } from './agent-id.ts';
 import { type Caller, clientScope } from './caller.ts';
 import type { Context } from './context.ts';
-import { invalidCursor, pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
+
+const notificationPages = pagesOf('notifications.list');
 
 type Row = Output<'listNotifications'>['items'][number];
 
@@ -30,20 +31,13 @@ const show = (row: NotificationTable): Row => ({
 	createdAt: iso(row.created_at),
 });
 
-const cursorOf = (row: NotificationTable): string => `${row.last_at}.${row.id}`;
-
-const positionOf = (cursor: string | undefined): NotificationCursor | null => {
-	const text = readCursor(cursor);
-	if (text === null) return null;
-	const [, at, id] = /^(\d{1,15})\.(.+)$/.exec(text) ?? [];
-	if (at === undefined || id === undefined) throw invalidCursor();
-	return { at: Number(at), id };
-};
+const cursorOf = (row: NotificationTable): string => `${row.last_at}:${row.id}`;
 
 /** #65. One statement; a second where an agent is named. */
 export const listNotifications =
 	(context: Context) =>
 	async (input: Valid<'listNotifications'>, caller: Caller): Promise<Output<'listNotifications'>> => {
+		const after = notificationPages.afterPair(input.cursor);
 		const rows = await listNotificationRows(context.store.read, {
 			clientId: clientScope(caller) ?? input.client_id ?? null,
 			agentId: input.agent_id === undefined ? null : await agentIdOf(context.store.read, input.agent_id, caller),
@@ -52,9 +46,9 @@ export const listNotifications =
 			unread: input.unread ?? null,
 			since: input.since,
 			limit: input.limit,
-			after: positionOf(input.cursor),
+			after: after === null ? null : { at: after.first, id: after.id },
 		});
-		return pageOf(rows, input.limit, show, cursorOf);
+		return notificationPages.page(rows, input.limit, show, cursorOf);
 	};
 
 /** #66. What is unknown and what is another client's are answered alike. */

@@ -1,6 +1,7 @@
 import type { Command } from '../store/commands.ts';
 import type { Replica } from '../store/replicas.ts';
 import type { Mode } from '../store/schema.ts';
+import type { SwitchFailureTable } from '../store/tables/overview.ts';
 
 /** What a machine says about itself when it registers; null is not said. */
 export type Machine = {
@@ -37,6 +38,15 @@ export const orderState = (order: Command): OrderState => {
 	if (order.status === 'claimed' || (order.status === 'completed' && order.new_instance_id === null)) return 'open';
 	return 'ended';
 };
+
+/** How a switch is counted whose order ends without it. */
+export const failureOf = (command: Command, now: number): SwitchFailureTable => ({
+	id: command.id,
+	client_id: command.client_id,
+	agent_id: command.agent_id,
+	trigger_type: command.trigger_type,
+	at: now,
+});
 
 export const orderOfSwitch = (command: Command): Order => ({
 	of: 'switch',

@@ -21,10 +21,13 @@ import { type Caller, clientOf } from './caller.ts';
 import type { Context } from './context.ts';
 import { shown } from './emergencies.ts';
 import { jobState } from './job-handlers.ts';
-import { pageOf, readCursor, readPair } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { dollars, percentOf } from './percent.ts';
 import { savingsOf, sharesOf } from './savings.ts';
 import type { Job } from './scheduler.ts';
+
+const healthPages = pagesOf('agents.health');
+const emergencyPages = pagesOf('emergencies.events');
 
 const EVERYBODY = { clientId: null };
 
@@ -140,7 +143,7 @@ export const healthSummary =
 	async (input: Valid<'healthSummary'>): Promise<Output<'healthSummary'>> => {
 		const { read } = context.store;
 		const now = context.clock.now();
-		const clients = await listClientRows(read, { limit: input.limit, after: readCursor(input.cursor), name: null });
+		const clients = await listClientRows(read, { limit: input.limit, after: healthPages.after(input.cursor), name: null });
 		const [heard, offline, counts] = await Promise.all([
 			agentsHeard(read, now),
 			lastOffline(read),
@@ -153,7 +156,7 @@ export const healthSummary =
 		const watched = heard.filter(({ status }) => status !== 'deleted');
 		const total = sum(watched.map(({ agents }) => agents));
 		const [healthy, degraded] = [sum(watched.map((row) => row.healthy)), sum(watched.map((row) => row.degraded))];
-		const page = pageOf(
+		const page = healthPages.page(
 			clients,
 			input.limit,
 			(client) => {
@@ -293,13 +296,13 @@ export const consolidationJobs =
 export const emergencyEvents =
 	(context: Context) =>
 	async (input: Valid<'emergencyEvents'>): Promise<Output<'emergencyEvents'>> => {
-		const after = readPair(input.cursor);
+		const after = emergencyPages.afterPair(input.cursor);
 		const rows = await emergenciesSince(context.store.read, {
 			since: context.clock.now() - input.days * DAY_MS,
 			after: after === null ? null : { at: after.first, id: after.id },
 			limit: input.limit,
 		});
-		return pageOf(
+		return emergencyPages.page(
 			rows,
 			input.limit,
 			(row) => ({ ...shown(row), client_name: row.client_name, event_type: row.kind, timestamp: iso(row.received_at) }),

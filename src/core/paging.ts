@@ -1,54 +1,64 @@
 import { SpotError } from '../errors.ts';
 
-/** What a list says of a cursor that is none of its own. */
-export const invalidCursor = (): SpotError =>
-	new SpotError('invalid', 'INVALID_CURSOR', 'the cursor is not one that a list has answered', {
-		hint: 'leave it out to begin at the first page',
-	});
+/** A part of a list as its operation answers it. */
+type Part<T> = { readonly items: T[]; readonly nextCursor: string | null };
 
-/** Reads a cursor of an earlier page, which is the id its last row had; null for the first. Errors: 400 INVALID_CURSOR. */
-export const readCursor = (cursor: string | undefined): string | null => {
-	if (cursor === undefined || cursor === '') return null;
-	const id = Buffer.from(cursor, 'base64url').toString('utf8');
-	if (!/^[\x21-\x7e]{1,64}$/.test(id) || cursorAfter(id) !== cursor) {
-		throw invalidCursor();
-	}
-	return id;
+/** The pages of one list. Its cursors are read by it alone: each says which list it is of, and the id that the last row of its page had. */
+export type Pages = {
+	/** Reads a cursor of an earlier page; null for the first. Errors: 400 INVALID_CURSOR. */
+	after(cursor: string | null | undefined): string | null;
+	/** As {@link Pages.after}, of a list whose rows have numbers for ids. */
+	afterNumber(cursor: string | undefined): number | null;
+	/** As {@link Pages.after}, of a list that is sorted by a number before the id: the last row's id was `number:id`. */
+	afterPair(cursor: string | undefined): { readonly first: number; readonly id: string } | null;
+	/** The cursor of a page that ended with this id. */
+	cursor(id: string): string;
+	/** What somebody hears whose cursor is not of this list. */
+	invalid(): SpotError;
+	/**
+	 * Makes a page of rows that were read with one more than `limit`. `order` is how its rows are shown, where that changes while somebody
+	 * goes from page to page: they are still read by what does not, which is what the cursor says, so that no row is ever missed.
+	 */
+	page<R, T>(rows: readonly R[], limit: number, show: (row: R) => T, id: (row: R) => string, order?: (a: R, b: R) => number): Part<T>;
 };
 
-/** The cursor that continues after a row. */
-const cursorAfter = (id: string): string => Buffer.from(id, 'utf8').toString('base64url');
+/** How the pages of a list are asked for, by a name that no other list has: its operation's id. */
+export const pagesOf = (list: string): Pages => {
+	const invalid = (): SpotError =>
+		new SpotError('invalid', 'INVALID_CURSOR', 'the cursor is not one that this list has answered', {
+			hint: 'leave it out to begin at the first page',
+		});
+	const cursorAfter = (id: string): string => Buffer.from(`${list} ${id}`, 'utf8').toString('base64url');
 
-/** Makes a page of rows that were read with one more than `limit`. */
-export const pageOf = <R, T>(
-	rows: readonly R[],
-	limit: number,
-	show: (row: R) => T,
-	id: (row: R) => string,
-): { items: T[]; nextCursor: string | null } => {
-	const shown = rows.slice(0, limit);
-	const last = shown.at(-1);
-	return { items: shown.map(show), nextCursor: rows.length > limit && last !== undefined ? cursorAfter(id(last)) : null };
-};
+	const after = (cursor: string | null | undefined): string | null => {
+		if (cursor === undefined || cursor === null || cursor === '') return null;
+		const [name, id = ''] = Buffer.from(cursor, 'base64url').toString('utf8').split(' ', 2);
+		if (name !== list || !/^[\x21-\x7e]{1,160}$/.test(id) || cursorAfter(id) !== cursor) throw invalid();
+		return id;
+	};
 
-const invalid = (): SpotError =>
-	new SpotError('invalid', 'INVALID_CURSOR', 'the cursor is not one that this list has answered', {
-		hint: 'leave it out to begin at the first page',
-	});
-
-/** As {@link readCursor}, of a list whose rows have numbers for ids. */
-export const readNumber = (cursor: string | undefined): number | null => {
-	const id = readCursor(cursor);
-	if (id === null) return null;
-	if (!/^\d{1,15}$/.test(id)) throw invalid();
-	return Number(id);
-};
-
-/** As {@link readCursor}, of a list that is sorted by a number before the id: the last row's id was `number:id`. */
-export const readPair = (cursor: string | undefined): { readonly first: number; readonly id: string } | null => {
-	const given = readCursor(cursor);
-	if (given === null) return null;
-	const [, first, id] = /^(\d{1,15}):(.+)$/.exec(given) ?? [];
-	if (first === undefined || id === undefined) throw invalid();
-	return { first: Number(first), id };
+	return {
+		cursor: cursorAfter,
+		invalid,
+		after,
+		afterNumber: (cursor) => {
+			const id = after(cursor);
+			if (id === null) return null;
+			if (!/^\d{1,15}$/.test(id)) throw invalid();
+			return Number(id);
+		},
+		afterPair: (cursor) => {
+			const given = after(cursor);
+			if (given === null) return null;
+			const [, first, id] = /^(\d{1,15}):(.+)$/.exec(given) ?? [];
+			if (first === undefined || id === undefined) throw invalid();
+			return { first: Number(first), id };
+		},
+		page: (rows, limit, show, id, order) => {
+			const read = rows.slice(0, limit);
+			const last = read.at(-1);
+			const shown = order === undefined ? read : [...read].sort(order);
+			return { items: shown.map(show), nextCursor: rows.length > limit && last !== undefined ? cursorAfter(id(last)) : null };
+		},
+	};
 };

@@ -5,6 +5,7 @@ import { type DowntimeGroup, downtimeBetween, downtimeOf, interruptionsOf, switc
 import { priceSeries, type Stretch } from '../store/price-series.ts';
 import { hostPrice, onDemandPrice, poolQuotes } from '../store/prices.ts';
 import type { Db } from '../store/statement.ts';
+import { failuresOfClient } from '../store/switch-failures.ts';
 import type { Caller } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
@@ -116,7 +117,7 @@ export const p95Of = (groups: readonly DowntimeGroup[]): number => {
 const count = (groups: readonly DowntimeGroup[]): number => groups.reduce((sum, group) => sum + group.count, 0);
 const sumOf = (groups: readonly DowntimeGroup[]): number => groups.reduce((sum, group) => sum + group.sum, 0);
 
-/** X6. Four statements. */
+/** X6. Five statements. */
 export const downtimeAnalytics =
 	(context: Context) =>
 	async (input: Valid<'downtimeAnalytics'>): Promise<Output<'downtimeAnalytics'>> => {
@@ -125,6 +126,7 @@ export const downtimeAnalytics =
 		const since = context.clock.now() - input.days * DAY;
 		const key = { client_id: input.client_id, since };
 		const groups = await downtimeOf(db, input.client_id, since);
+		const failures = Number((await failuresOfClient.first(db, key))?.count ?? 0);
 		const before = await downtimeBetween.first(db, { ...key, since: since - input.days * DAY, until: since });
 		const measured = groups.filter((group) => group.seconds !== null);
 		const least = Math.min(...measured.map((group) => group.least ?? 0));
@@ -163,9 +165,9 @@ export const downtimeAnalytics =
 							timestamp: iso(longest.created_at),
 							reason: longest.error_message ?? longest.trigger_type,
 						},
-			total_switches: count(groups),
+			total_switches: count(groups) + failures,
 			successful_switches: count(groups.filter(({ success }) => success === 1)),
-			failed_switches: count(groups.filter(({ success }) => success === 0)),
+			failed_switches: count(groups.filter(({ success }) => success === 0)) + failures,
 			avg_downtime_seconds: seconds(average),
 			p95_downtime_seconds: seconds(p95Of(groups)),
 			min_downtime_seconds: measured.length === 0 ? 0 : seconds(least),

@@ -22,9 +22,11 @@ import type { Direction } from '../store/tables/prices.ts';
 import { actorOf, type Caller } from './caller.ts';
 import { noClient } from './client-named.ts';
 import type { Context } from './context.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { dollars, micros } from './report.ts';
 import { invalid } from './switch-target.ts';
+
+const alertPages = pagesOf('price_alerts.list');
 
 const HOUR = 3_600_000;
 
@@ -60,15 +62,9 @@ export const listPriceAlerts =
 	(context: Context) =>
 	async (input: Valid<'listPriceAlerts'>): Promise<Output<'listPriceAlerts'>> => {
 		const db = context.store.read;
-		const cursor = readCursor(input.cursor);
-		const after = cursor === null ? null : Number(cursor);
-		if (after !== null && !Number.isSafeInteger(after)) {
-			throw new SpotError('invalid', 'INVALID_CURSOR', 'the cursor is not one that this list has answered', {
-				hint: 'leave it out to begin at the first page',
-			});
-		}
+		const after = alertPages.afterNumber(input.cursor);
 		const rows = await listAlertRows(db, { clientId: input.client_id, limit: input.limit, after });
-		return pageOf(
+		return alertPages.page(
 			rows,
 			input.limit,
 			(row) => ({ ...show(row), last_fired_at: isoOr(row.fired_at) }),

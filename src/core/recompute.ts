@@ -19,9 +19,11 @@ import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
 import { midnightOf, rowOf, totalsOf } from './ledger-book.ts';
-import { invalidCursor, pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { recomputeTotals } from './recompute-totals.ts';
 import { bookAll, DAY_MS, type Segment, valuation } from './segments.ts';
+
+const machinePages = pagesOf('savings.recompute');
 
 /** How many machines a call books anew. */
 const PAGE = 100;
@@ -51,8 +53,8 @@ export const recomputeSavings =
 			const dryRun = input.dry_run === true;
 			const position = positionOf(input.cursor);
 			if (position !== null) return sums(context, tx, journal, position, only, dryRun);
-			const handles = await machinesAfter(tx, { clientId, agentId }, readCursor(input.cursor ?? undefined) ?? '', PAGE + 1);
-			const page = pageOf(
+			const handles = await machinesAfter(tx, { clientId, agentId }, machinePages.after(input.cursor) ?? '', PAGE + 1);
+			const page = machinePages.page(
 				handles,
 				PAGE,
 				(handle) => handle,
@@ -66,12 +68,10 @@ export const recomputeSavings =
 		});
 
 /** Where the sums of a client go on; they follow the last page of machines. */
-const positionCursor = (clientId: string, from: number): string =>
-	Buffer.from(`sums ${from / DAY_MS} ${clientId}`, 'utf8').toString('base64url');
+const positionCursor = (clientId: string, from: number): string => machinePages.cursor(`sums:${from / DAY_MS}:${clientId}`);
 
 const positionOf = (cursor: string | null | undefined): { readonly clientId: string; readonly from: number } | null => {
-	const text = cursor == null ? '' : Buffer.from(cursor, 'base64url').toString('utf8');
-	const [, day, clientId] = /^sums (\d{1,6}) ([\x21-\x7e]{1,64})$/.exec(text) ?? [];
+	const [, day, clientId] = /^sums:(\d{1,6}):(.+)$/.exec(machinePages.after(cursor) ?? '') ?? [];
 	return day === undefined || clientId === undefined ? null : { clientId, from: Number(day) * DAY_MS };
 };
 
@@ -89,7 +89,7 @@ const sums = async (
 	only: string | null,
 	dryRun: boolean,
 ): Promise<Output<'recomputeSavings'>> => {
-	if (only !== null && only !== clientId) throw invalidCursor();
+	if (only !== null && only !== clientId) throw machinePages.invalid();
 	const { differences, next } = await recomputeTotals(context, tx, clientId, from, dryRun);
 	if (!dryRun && differences.length > 0) journal.audit('savings.recompute', 'ledger', clientId, clientId, null, { totals: differences });
 	const later = only === null ? await clientAfter(tx, clientId) : null;

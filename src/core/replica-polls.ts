@@ -6,6 +6,7 @@ import type { Caller } from './caller.ts';
 import { agentDeleted, speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
 import { MOST_SERVED } from './failover-plan.ts';
+import { pagesOf } from './paging.ts';
 import { reconcile } from './reconcile.ts';
 import { REPLICA_STATES, SERVE_MS } from './replica-rules.ts';
 import { hostReplica } from './replica-view.ts';
@@ -13,7 +14,7 @@ import { note, withCurrentHost, withHost } from './routine.ts';
 import { isHidden } from './terminations.ts';
 import { lockedWork } from './work.ts';
 
-const MOST_LISTED = 1000;
+const replicaPages = pagesOf('replicas.list_for_host');
 
 /** #57 */
 export const replicaConfig =
@@ -29,25 +30,32 @@ export const replicaConfig =
 type List = Output<'listHostReplicas'>;
 const EMPTY: List = { replicas: [], total: 0 };
 
+type Asked = { readonly status: string | undefined; readonly all: boolean; readonly limit: number; readonly after: string | null };
+const LAUNCHING: Asked = { status: 'launching', all: false, limit: 1, after: null };
+
 /** #58: launch orders for the primary, ended replicas for the primary (or a deleted agent's former one), everything else for anybody. */
 export const listHostReplicas =
 	(context: Context) =>
-	(input: Valid<'listHostReplicas'>, caller: Caller): Promise<List> =>
-		withCurrentHost(context, input.agent_id, caller, (host) => {
+	async (input: Valid<'listHostReplicas'>, caller: Caller): Promise<List> => {
+		const after = replicaPages.after(input.cursor);
+		return withCurrentHost(context, input.agent_id, caller, (host) => {
 			const { status } = input;
 			if (host.status === 'deleted' && status !== 'launching' && status !== 'terminated') throw agentDeleted(host.agent_id);
 			note(context, host, caller, status === 'launching' ? 'replicas' : 'other');
+			// Polls have one page: nothing comes after it, and nothing is handed out with it.
+			if (after !== null && (status === 'launching' || status === 'terminated')) return EMPTY;
 			if (status === 'launching') return launching(context, host, caller);
 			if (status === 'terminated') return host.ending === 0 || host.role !== 'primary' ? EMPTY : ended(context, host);
-			return everything(context, host, status, input.include_terminated === true);
+			return everything(context, host, { status, all: input.include_terminated === true, limit: input.limit, after });
 		});
+	};
 
 const launching = (context: Context, host: View, caller: Caller): List | Promise<List> => {
 	if (host.role !== 'primary' || host.status === 'deleted') return EMPTY;
 	const lacks = host.replica_status === null && host.manual_replica_enabled === 1 && host.enabled === 1;
 	if (lacks && !speaksForAgent(caller)) return wake(context, host);
 	if (host.replica_status !== 'launching' || host.replica_handle !== null) return EMPTY;
-	if (speaksForAgent(caller)) return everything(context, host, 'launching', false);
+	if (speaksForAgent(caller)) return everything(context, host, LAUNCHING);
 	const now = context.clock.now();
 	return host.replica_lease_until !== null && host.replica_lease_until > now ? EMPTY : serve(context, host, caller, now);
 };
@@ -94,7 +102,7 @@ const ended = async (context: Context, host: View): Promise<List> => {
 	return { replicas: due.map((row) => hostReplica({ ...row, status: 'terminated' }, now)), total: due.length };
 };
 
-const everything = async (context: Context, host: View, status: string | undefined, all: boolean): Promise<List> => {
+const everything = async (context: Context, host: View, { status, all, limit, after }: Asked): Promise<List> => {
 	const known = REPLICA_STATES.find((state) => state === status);
 	if (status !== undefined && known === undefined) return EMPTY;
 	const now = context.clock.now();
@@ -102,9 +110,14 @@ const everything = async (context: Context, host: View, status: string | undefin
 		clientId: null,
 		agentId: host.agent_id,
 		status: known ?? (all ? null : 'live'),
-		limit: MOST_LISTED,
-		after: null,
+		limit,
+		after,
 	});
-	const replicas = rows.slice(0, MOST_LISTED).map((row) => hostReplica(row, now));
-	return { replicas, total: replicas.length };
+	const { items, nextCursor } = replicaPages.page(
+		rows,
+		limit,
+		(row) => hostReplica(row, now),
+		({ id }) => id,
+	);
+	return { replicas: items, total: items.length, ...(nextCursor === null ? {} : { next_cursor: nextCursor }) };
 };

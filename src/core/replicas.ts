@@ -8,12 +8,15 @@ import { agentIdOf } from './agent-id.ts';
 import { actorOf, type Caller, clientScope } from './caller.ts';
 import { agentDeleted } from './calling-host.ts';
 import type { Context } from './context.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { reconcile } from './reconcile.ts';
 import { audit, conflict, noReplica, onReplica, type ReplicaCall } from './replica-call.ts';
 import { endReplica } from './replica-end.ts';
 import { promoteReplica } from './replica-promotion.ts';
 import { operatorReplica, shownReplica } from './replica-view.ts';
+
+const clientReplicaPages = pagesOf('replicas.list_client');
+const replicaPages = pagesOf('replicas.list');
 
 /** Operator routes take any handle of the agent but a standby's private one (identity.md section 7). */
 const mustSpeakForAgent = async ({ host, work }: ReplicaCall, agentId: string): Promise<void> => {
@@ -108,8 +111,8 @@ export const listClientReplicas =
 	(context: Context) =>
 	async (input: Valid<'listClientReplicas'>): Promise<Output<'listClientReplicas'>> => {
 		const now = context.clock.now();
-		const rows = await listLiveReplicas(context.store.read, input.client_id, input.limit, readCursor(input.cursor));
-		return pageOf(
+		const rows = await listLiveReplicas(context.store.read, input.client_id, input.limit, clientReplicaPages.after(input.cursor));
+		return clientReplicaPages.page(
 			rows,
 			input.limit,
 			(row) => {
@@ -134,9 +137,9 @@ export const listReplicas =
 			agentId: input.agent_id === undefined ? null : await agentIdOf(context.store.read, input.agent_id, caller),
 			status: input.status ?? null,
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: replicaPages.after(input.cursor),
 		});
-		return pageOf(
+		return replicaPages.page(
 			rows,
 			input.limit,
 			(row) => operatorReplica(row, now),

@@ -1,6 +1,5 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
-import { SpotError } from '../errors.ts';
 import { listClientRows } from '../store/clients.ts';
 import {
 	addSums,
@@ -18,9 +17,12 @@ import { agentOf } from './agent-id.ts';
 import type { Caller } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { figuresOf, type SavingsFigures, savingsByClient, savingsOf, sharesOf } from './savings.ts';
 import { amount, DAY_MS, type Machine, valuation } from './segments.ts';
+
+const fleetPages = pagesOf('savings.fleet');
+const segmentPages = pagesOf('savings.explain');
 
 const usd = (micros: number): number => micros / 1_000_000;
 
@@ -157,9 +159,9 @@ export const fleetSavings =
 	(context: Context) =>
 	async (input: Valid<'fleetSavings'>): Promise<Output<'fleetSavings'>> => {
 		const { read } = context.store;
-		const rows = await listClientRows(read, { limit: input.limit, after: readCursor(input.cursor), name: null });
+		const rows = await listClientRows(read, { limit: input.limit, after: fleetPages.after(input.cursor), name: null });
 		const figures = await savingsByClientIn(context, rows.slice(0, input.limit), input.month);
-		return pageOf(
+		return fleetPages.page(
 			rows,
 			input.limit,
 			(row) => ({ ...showFigures(figures.get(row.id) ?? figuresOf(NO_SUMS)), clientId: row.id, clientName: row.name }),
@@ -230,15 +232,12 @@ const showOpen = (row: LedgerHostTable, now: number, from: number, to: number): 
 	return shown;
 };
 
+/** Where the page after a cursor begins. Errors: 400 INVALID_CURSOR. */
 const positionOf = (cursor: string | undefined): { at: number; id: number } | null => {
-	const text = readCursor(cursor);
-	if (text === null) return null;
-	const [at, id] = text.split(':').map(Number);
-	if (at === undefined || id === undefined || !Number.isSafeInteger(at) || !Number.isSafeInteger(id))
-		throw new SpotError('invalid', 'INVALID_CURSOR', 'the cursor is not one that this list has answered', {
-			hint: 'leave it out to begin at the first page',
-		});
-	return { at, id };
+	const given = segmentPages.afterPair(cursor);
+	if (given === null) return null;
+	if (!/^\d{1,15}$/.test(given.id)) throw segmentPages.invalid();
+	return { at: given.first, id: Number(given.id) };
 };
 
 export const explainSavings =
@@ -250,7 +249,7 @@ export const explainSavings =
 		const month = input.month ?? monthOf(now);
 		const { from, to } = monthBounds(month);
 		const rows = await agentSegments(read, agent.id, from, to, positionOf(input.cursor), input.limit);
-		const page = pageOf(rows, input.limit, showSegment, (row) => `${row.start_at}:${row.id}`);
+		const page = segmentPages.page(rows, input.limit, showSegment, (row) => `${row.start_at}:${row.id}`);
 		const open = page.nextCursor === null ? await openOfAgent(read, agent.id) : [];
 		return {
 			agentId: agent.id,

@@ -6,15 +6,7 @@ import { wireStatus } from './instances.ts';
 /** Below this many characters nothing is looked for. */
 const LEAST = 2;
 
-const KINDS = ['clients', 'instances', 'agents'] as const;
-type Kind = (typeof KINDS)[number];
-
-/** The kinds that are asked for; words that are none are passed over, and none at all means each. */
-const kindsOf = (types: string | undefined): ReadonlySet<Kind> => {
-	const words = new Set((types ?? '').split(',').map((word) => word.trim().toLowerCase()));
-	const asked = KINDS.filter((kind) => words.has(kind));
-	return new Set(asked.length === 0 ? KINDS : asked);
-};
+type Kind = Valid<'search'>['types'][number];
 
 /** Which field holds the text: the one that begins with it before one that only has it. */
 const matchOf = ({ id, name, email }: ClientHit, text: string): string => {
@@ -30,7 +22,7 @@ export const search =
 	async (input: Valid<'search'>): Promise<Output<'search'>> => {
 		const { read } = context.store;
 		const query = input.q.trim();
-		const kinds = kindsOf(input.types);
+		const kinds = new Set(input.types);
 		const wants = (kind: Kind): boolean => query.length >= LEAST && kinds.has(kind);
 		const [clients, instances, agents] = await Promise.all([
 			wants('clients') ? searchClients(read, query) : [],

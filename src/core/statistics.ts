@@ -1,38 +1,43 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso } from '../contract/instant.ts';
 import { eventsOfInstance, onDemandPrices, type PoolGroup, poolGroups, poolsByState } from '../store/statistics.ts';
+import { failuresOfAgent } from '../store/switch-failures.ts';
 import { tallyOfAgent } from '../store/switch-tally.ts';
 import { agentIdOf } from './agent-id.ts';
 import type { Caller } from './caller.ts';
 import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';
-import { pageOf, readNumber } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { dollars } from './percent.ts';
 import { bucketOf } from './price-points.ts';
 import { usd } from './report.ts';
 import { savingsOf, sharesOf } from './savings.ts';
 
-/** X2. Four statements, one more for a handle that is not the agent's own id. */
+const logPages = pagesOf('instances.logs');
+
+/** X2. Five statements, one more for a handle that is not the agent's own id. */
 export const agentStatistics =
 	(context: Context) =>
 	async (input: Valid<'agentStatistics'>, caller: Caller): Promise<Output<'agentStatistics'>> => {
 		const { read } = context.store;
 		const agentId = await agentIdOf(read, input.agent_id, caller);
-		const [tallies, savings] = await Promise.all([
+		const [tallies, failures, savings] = await Promise.all([
 			tallyOfAgent(read, agentId),
+			failuresOfAgent.first(read, { agent_id: agentId }),
 			savingsOf(read, { clientId: null, agentId }, context.clock.now()),
 		]);
 		const total = (key: 'switches' | 'failed' | 'measured' | 'downtime_ms'): number => tallies.reduce((sum, tally) => sum + tally[key], 0);
 		const [switches, measured] = [total('switches'), total('measured')];
 		const executed = switches - total('failed');
+		const tried = switches + Number(failures?.count ?? 0);
 		return {
 			agent_id: agentId,
 			statistics: {
 				total_decisions: 0,
 				switches_executed: executed,
 				switches_recommended: 0,
-				success_rate: switches === 0 ? 0 : executed / switches,
-				success_rate_known: switches > 0,
+				success_rate: tried === 0 ? 0 : executed / tried,
+				success_rate_known: tried > 0,
 				average_confidence: 0,
 				average_confidence_known: false,
 				last_decision_at: null,
@@ -61,10 +66,10 @@ export const instanceLogs =
 		const rows = await eventsOfInstance(read, {
 			agentId: host.agent_id,
 			instanceId: host.instance_id,
-			after: readNumber(input.cursor),
+			after: logPages.afterNumber(input.cursor),
 			limit: input.limit,
 		});
-		return pageOf(
+		return logPages.page(
 			rows,
 			input.limit,
 			(event) => ({

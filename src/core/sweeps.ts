@@ -4,10 +4,12 @@ import { endlessHosts, hostByHandle, saveHost } from '../store/hosts.ts';
 import { livenessOf, markAlive, overdueHosts, setWatch } from '../store/liveness.ts';
 import { forgottenAgents } from '../store/situations.ts';
 import type { Db } from '../store/statement.ts';
+import { addSwitchFailure } from '../store/switch-failures.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
 import { alone } from './alone.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
+import { failureOf } from './orders.ts';
 import { reconcileAgent } from './reconcile.ts';
 import { GAP_MS, isSilent, servingSince, WRITE_LAG_MS } from './silence.ts';
 import { callsInVain, takeOverIfSilent } from './takeover.ts';
@@ -126,6 +128,7 @@ const expire = async (context: Context, tx: Db, journal: Journal, id: string, ag
 		due_at: null,
 	};
 	if ((await saveCommand.run(tx, { ...closed, seen_status: command.status })) === 0) return false;
+	if (!unclaimed) await addSwitchFailure.later(tx, failureOf(command, now));
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: command.instance_id };
 	const message = `the ${command.command_type} of ${agent.logical_agent_id} ${unclaimed ? 'expired' : 'is unconfirmed'}: ${closed.message}`;
 	journal.event(unclaimed ? 'command_expired' : 'command_unconfirmed', message, about, {

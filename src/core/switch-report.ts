@@ -5,6 +5,7 @@ import { addHost, type Host, hostByHandle, hostNamedBy, primaryOf, saveHost } fr
 import { hostPrice } from '../store/prices.ts';
 import { confirmEnd } from '../store/replicas.ts';
 import type { Db } from '../store/statement.ts';
+import { addSwitchFailure, forgetSwitchFailure } from '../store/switch-failures.ts';
 import { addSwitches, type SwitchRecord, saveSwitch, switchOf, switchOfCommand } from '../store/switches.ts';
 import type { Caller } from './caller.ts';
 import { callingHostWith, speaksForAgent } from './calling-host.ts';
@@ -12,7 +13,7 @@ import type { Context } from './context.ts';
 import { disputeGuess } from './dispute.ts';
 import type { Journal } from './journal.ts';
 import { machineOfAgent, type Named } from './machines.ts';
-import { orderState } from './orders.ts';
+import { failureOf, orderState } from './orders.ts';
 import { noteDowntime, promote } from './promotion.ts';
 import { reconcile } from './reconcile.ts';
 import { endReplica } from './replica-end.ts';
@@ -284,6 +285,7 @@ const takenOver = async (work: Work, machine: Host, command: Command | null): Pr
 	await addSwitches(tx, [record]);
 	noteDowntime(journal, null, record);
 	if (command !== null) await nameMachine.later(tx, { id: command.id, instance_id: machine.instance_id });
+	if (command?.status === 'failed') await forgetSwitchFailure.later(tx, { id: command.id });
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	journal.changed('agent', agent.id);
 	return answer('recorded', `${machine.instance_id} is the primary already`, record);
@@ -327,7 +329,7 @@ const recorded = async (work: Work, machine: Host, command: Command | null, surp
 
 /** The agent says that the switch failed: the order ends, no role moves, the history keeps the reason. */
 const failed = async (work: Work, command: Command | null): Promise<Answer> => {
-	const { tx, journal, agent, host, report, now } = work;
+	const { context, tx, journal, agent, host, report, now } = work;
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
 	const message = report.error ?? 'the agent reported that the switch failed';
 	if (command?.status === 'claimed') {
@@ -342,7 +344,16 @@ const failed = async (work: Work, command: Command | null): Promise<Answer> => {
 			due_at: null,
 		};
 		await saveCommand.must(tx, { ...closed, seen_status: 'claimed' });
+		await addSwitchFailure.later(tx, failureOf(command, now));
 	} else if (command !== null) await disputeGuess(tx, journal, agent, host, command);
+	else
+		await addSwitchFailure.later(tx, {
+			id: context.ids.uuid(),
+			client_id: agent.client_id,
+			agent_id: agent.id,
+			trigger_type: report.trigger ?? 'agent',
+			at: now,
+		});
 	journal.count('switch_failures_total');
 	journal.event('switch_failed', `the switch of ${agent.logical_agent_id} failed: ${message}`, about, {
 		severity: 'error',

@@ -2,11 +2,22 @@ import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
 import { SpotError } from '../errors.ts';
 import type { Db } from '../store/statement.ts';
-import { addClientToken, type ClientToken, endClientToken, endTokensOfClient, tokensOfClient } from '../store/tokens.ts';
+import {
+	addClientToken,
+	type ClientToken,
+	clientTokensCalled,
+	endClientToken,
+	endTokensOfClient,
+	listClientTokens,
+	newestSealedToken,
+} from '../store/tokens.ts';
 import { actorOf, type Caller } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
+import { pagesOf } from './paging.ts';
 import { hashToken, prefixOf, seal, unseal } from './secrets.ts';
+
+const tokenPages = pagesOf('tokens.list');
 
 /** Active, expired or revoked, at a moment. */
 export const tokenState = (row: { revoked_at: number | null; expires_at: number | null }, now: number): 'active' | 'expired' | 'revoked' =>
@@ -44,12 +55,18 @@ export const issueClientToken = async (
 export const listTokens =
 	(context: Context) =>
 	async (input: Valid<'listTokens'>): Promise<Output<'listTokens'>> => {
+		const after = tokenPages.afterPair(input.cursor);
 		const client = await clientNamed(context.store.read, input.client_id);
 		const now = context.clock.now();
-		const rows = await tokensOfClient(context.store.read, client.id);
-		return {
-			nextCursor: null,
-			items: rows.map((row) => ({
+		const rows = await listClientTokens(context.store.read, {
+			clientId: client.id,
+			limit: input.limit,
+			after: after === null ? null : { at: after.first, id: after.id },
+		});
+		return tokenPages.page(
+			rows,
+			input.limit,
+			(row) => ({
 				id: row.id,
 				name: row.name,
 				prefix: row.prefix,
@@ -59,8 +76,9 @@ export const listTokens =
 				last_used_at: isoOr(row.last_used_at),
 				expires_at: isoOr(row.expires_at),
 				revoked_at: isoOr(row.revoked_at),
-			})),
-		};
+			}),
+			(row) => `${row.created_at}:${row.id}`,
+		);
 	};
 
 export const createToken =
@@ -139,8 +157,7 @@ export const revokeToken =
 	(input: Valid<'revokeToken'>, caller: Caller): Promise<Output<'revokeToken'>> =>
 		context.unit(caller, async (tx, journal) => {
 			const client = await clientNamed(tx, input.client_id);
-			const rows = await tokensOfClient(tx, client.id);
-			const matching = rows.filter((row) => row.id === input.token_id || row.name === input.token_id || row.prefix === input.token_id);
+			const matching = await clientTokensCalled.all(tx, { client_id: client.id, called: input.token_id });
 			const [row] = matching;
 			if (row === undefined)
 				throw new SpotError('missing', 'NOT_FOUND', `client "${client.name}" has no token "${input.token_id.slice(0, 80)}"`, {
@@ -171,7 +188,7 @@ export const revealToken =
 			const client = await clientNamed(tx, input.client_id);
 			const key = context.settings.tokenRevealKey;
 			const now = context.clock.now();
-			const newest = (await tokensOfClient(tx, client.id)).find((row) => tokenState(row, now) === 'active' && row.sealed !== null);
+			const newest = await newestSealedToken.first(tx, { client_id: client.id, now });
 			const token = key === null || newest?.sealed == null ? null : unseal(key, newest.sealed, client.id);
 			if (token === null) {
 				throw new SpotError(

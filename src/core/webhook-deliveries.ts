@@ -4,8 +4,10 @@ import { SpotError } from '../errors.ts';
 import { DELIVERIES_AT_ONCE, type DueDelivery, listDeliveryRows, reviveDeliveries } from '../store/webhooks.ts';
 import type { Caller } from './caller.ts';
 import type { Context } from './context.ts';
-import { invalidCursor, pageOf } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { webhookNamed } from './webhooks.ts';
+
+const deliveryPages = pagesOf('webhooks.deliveries');
 
 type Row = Output<'listWebhookDeliveries'>['items'][number];
 
@@ -27,14 +29,6 @@ const show = (row: DueDelivery): Row => ({
 	client_id: row.notification.client_id,
 });
 
-/** Ids of deliveries are longer than those that other lists are paged by. */
-const positionOf = (cursor: string | undefined): string | null => {
-	if (cursor === undefined || cursor === '') return null;
-	const id = Buffer.from(cursor, 'base64url').toString('utf8');
-	if (!/^[\w.-]{1,160}$/.test(id) || Buffer.from(id, 'utf8').toString('base64url') !== cursor) throw invalidCursor();
-	return id;
-};
-
 /** Errors: 404 for the webhook. */
 export const listWebhookDeliveries =
 	(context: Context) =>
@@ -44,9 +38,9 @@ export const listWebhookDeliveries =
 			webhookId,
 			status: input.state,
 			limit: input.limit,
-			after: positionOf(input.cursor),
+			after: deliveryPages.after(input.cursor),
 		});
-		return pageOf(rows, input.limit, show, ({ id }) => id);
+		return deliveryPages.page(rows, input.limit, show, ({ id }) => id);
 	};
 
 /** A transaction for each thousand. Errors: 404 for the webhook, and for a delivery that is not dead. */

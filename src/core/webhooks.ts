@@ -17,10 +17,12 @@ import {
 import { actorOf, type Caller } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
-import { pageOf, readCursor } from './paging.ts';
+import { pagesOf } from './paging.ts';
 import { addressGuard, webhookAddress } from './webhook-post.ts';
 import { CONFIGURED, makeSecret } from './webhook-secret.ts';
 import { attempt } from './webhook-sender.ts';
+
+const webhookPages = pagesOf('webhooks.list');
 
 type Row = Output<'listWebhooks'>['items'][number];
 
@@ -75,13 +77,20 @@ const checkRoom = async (tx: Db): Promise<void> => {
 
 export const listWebhooks =
 	(context: Context) =>
-	async (input: Valid<'listWebhooks'>): Promise<Output<'listWebhooks'>> => {
+	async (input: Valid<'listWebhooks'>, caller: Caller): Promise<Output<'listWebhooks'>> => {
+		const { principal } = caller;
+		const isAdmin = principal?.kind === 'local' || (principal?.kind === 'admin' && principal.scope === 'admin');
 		const rows = await listWebhookRows(context.store.read, {
 			clientId: input.client_id ?? null,
 			limit: input.limit,
-			after: readCursor(input.cursor),
+			after: webhookPages.after(input.cursor),
 		});
-		return pageOf(rows, input.limit, show, ({ id }) => id);
+		return webhookPages.page(
+			rows,
+			input.limit,
+			(row) => (isAdmin ? show(row) : { ...show(row), url: new URL(row.url).origin }),
+			({ id }) => id,
+		);
 	};
 
 /** Errors: 400, 404 for the client, 409 TOO_MANY_WEBHOOKS. */

@@ -1,4 +1,5 @@
 import { type ExpressionBuilder, sql } from 'kysely';
+import { WRITTEN_MS } from '../event-delay.ts';
 import type { EventTable, Tables } from './schema.ts';
 import { type Db, statement } from './statement.ts';
 
@@ -72,9 +73,6 @@ export type EventFilter = {
 	/** UTC milliseconds. */
 	readonly since: number | null;
 };
-
-/** An event is written up to this long after its time: the rest of its transaction. */
-const WRITTEN_MS = 120_000;
 
 const firstSince = statement<{ since: number }>()((db, v) =>
 	db.selectFrom('event').select('id').where('created_at', '>=', v('since')).orderBy('created_at').orderBy('id').limit(sql.lit(1)),

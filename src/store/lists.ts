@@ -44,7 +44,7 @@ export type AgentListRow = Agent & {
 	p_registered_at: number | null;
 };
 
-/** Agents with their primary, newest first; deleted ones only where asked for. */
+/** Agents with their primary, newest first: the one order of them that never changes. Deleted ones only where asked for. */
 export const listAgentRows = (
 	db: Db,
 	filter: Page & { clientId: string | null; status: string | null; deleted: boolean; agentId?: string },

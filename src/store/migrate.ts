@@ -11,6 +11,7 @@ import { alerts } from './migrations/0009-alerts.ts';
 import { retention } from './migrations/0010-retention.ts';
 import { leanIndexes } from './migrations/0011-lean-indexes.ts';
 import { books } from './migrations/0012-books.ts';
+import { switchFailures } from './migrations/0013-switch-failures.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
@@ -41,6 +42,7 @@ const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0010', retention],
 	['0011', leanIndexes],
 	['0012', books],
+	['0013', switchFailures],
 ];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>

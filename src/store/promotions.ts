@@ -6,6 +6,7 @@ import { addHost, type Host, saveHost, setRole } from './hosts.ts';
 import { setLiveness, setWatch } from './liveness.ts';
 import type { HostLivenessTable } from './schema.ts';
 import { type Db, inList, statement } from './statement.ts';
+import { forgetSwitchFailure } from './switch-failures.ts';
 import { addSwitches, type SwitchRecord } from './switches.ts';
 
 /** What one change of primary writes; all of it in one transaction, in the order of {@link writePromotions}. */
@@ -110,6 +111,7 @@ export const writePromotions = async (tx: Db, rows: readonly PromotionRows[]): P
 			await emergencyAtPromotion.later(tx, { agent_id: agent.id, handle: host.handle, instance_id: host.instance_id, now });
 		await saveAgentState.must(tx, { ...agent, seen_version: seenVersion });
 		if (command !== null) await saveCommand.must(tx, command);
+		if (command?.seen_status === 'failed') await forgetSwitchFailure.later(tx, { id: command.id });
 	}
 	await addSwitches(
 		tx,

@@ -177,6 +177,7 @@ export const RETENTION = {
 	webhook_delivery: { kept: 'goes with its notification; what was delivered, after a week by the job that sends' },
 	retention_rule: { kept: 'one row a rule' },
 	switch_tally: { kept: 'one row an agent and cause, goes with the agent' },
+	switch_failure: { kept: 'as the switches it is counted with' },
 	fleet_day: { kept: 'one row a day' },
 	client_day: { kept: 'one row a client and day; the job "overview" forgets them after 400 days' },
 	client_ended: { kept: 'one row a client, goes with it' },

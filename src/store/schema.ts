@@ -1,6 +1,6 @@
 import type { Generated } from 'kysely';
 import type { CostSegmentTable, LedgerFactTable, LedgerHostTable, LedgerStateTable, LedgerTotalTable } from './tables/ledger.ts';
-import type { ClientDayTable, ClientEndedTable, FleetDayTable, SwitchTallyTable } from './tables/overview.ts';
+import type { ClientDayTable, ClientEndedTable, FleetDayTable, SwitchFailureTable, SwitchTallyTable } from './tables/overview.ts';
 import type { PriceAlertTable, PriceHourStateTable, PriceHourTable, PriceWatchTable } from './tables/prices.ts';
 import type { RetentionRuleTable } from './tables/retention.ts';
 import type { WebhookDeliveryTable, WebhookTable } from './tables/webhooks.ts';
@@ -43,6 +43,7 @@ export type Tables = {
 	ledger_total: LedgerTotalTable;
 	cost_segment: CostSegmentTable;
 	switch_tally: SwitchTallyTable;
+	switch_failure: SwitchFailureTable;
 	fleet_day: FleetDayTable;
 	client_day: ClientDayTable;
 	client_ended: ClientEndedTable;

@@ -3,42 +3,21 @@ import type { AgentListRow } from './lists.ts';
 import type { EventTable } from './schema.ts';
 import { type Db, inList, statement } from './statement.ts';
 
-/** Agents of a client with their primary, online ones first, then newest first; `after` is the last of the page before. Deleted ones are left out. */
-export const agentsOnlineFirst = (
+/** Agents of a client with their primary, newest first; `after` is the last of the page before. Deleted ones are left out. */
+export const agentsAndPrimaries = (
 	db: Db,
-	{ clientId, after, limit }: { clientId: string; after: { rank: number; id: string } | null; limit: number },
-): Promise<
-	Array<Pick<AgentListRow, 'id' | 'logical_agent_id' | 'status' | 'heartbeat_at' | 'p_handle' | 'p_mode' | 'p_pool'> & { rank: number }>
-> => {
-	const rank = sql<number>`(case when a.status = 'online' then 0 else 1 end)`;
-	let page = db
+	{ clientId, after, limit }: { clientId: string; after: string | null; limit: number },
+): Promise<Pick<AgentListRow, 'id' | 'logical_agent_id' | 'status' | 'heartbeat_at' | 'p_handle' | 'p_mode' | 'p_pool'>[]> => {
+	const query = db
 		.selectFrom('agent as a')
-		.select(['a.id', 'a.logical_agent_id', 'a.status', rank.as('rank')])
+		.leftJoin('host as p', 'p.primary_of', 'a.id')
+		.leftJoin('host_liveness as l', 'l.handle', 'p.handle')
+		.select(['a.id', 'a.logical_agent_id', 'a.status', 'p.handle as p_handle', 'p.mode as p_mode', 'p.pool_id as p_pool', 'l.heartbeat_at'])
 		.where('a.client_id', '=', clientId)
 		.where('a.status', '<>', 'deleted');
-	if (after !== null) page = page.where(sql<boolean>`(${rank} > ${after.rank} or (${rank} = ${after.rank} and a.id < ${after.id}))`);
-	return db
-		.selectFrom(
-			page
-				.orderBy('rank')
-				.orderBy('a.id', 'desc')
-				.limit(limit + 1)
-				.as('g'),
-		)
-		.leftJoin('host as p', 'p.primary_of', 'g.id')
-		.leftJoin('host_liveness as l', 'l.handle', 'p.handle')
-		.select([
-			'g.id',
-			'g.logical_agent_id',
-			'g.status',
-			'g.rank',
-			'p.handle as p_handle',
-			'p.mode as p_mode',
-			'p.pool_id as p_pool',
-			'l.heartbeat_at',
-		])
-		.orderBy('g.rank')
-		.orderBy('g.id', 'desc')
+	return (after === null ? query : query.where('a.id', '<', after))
+		.orderBy('a.id', 'desc')
+		.limit(limit + 1)
 		.execute();
 };
 

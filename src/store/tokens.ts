@@ -21,18 +21,75 @@ export const adminTokenByHash = statement<{ hash: string }>()((db, v) =>
 export const addClientToken = (tx: Db, row: ClientToken): Promise<unknown> => tx.insertInto('client_token').values(row).execute();
 export const addAdminToken = (tx: Db, row: AdminToken): Promise<unknown> => tx.insertInto('admin_token').values(row).execute();
 
-export const tokensOfClient = (db: Db, clientId: string): Promise<ClientToken[]> =>
+/** A page of the tokens of a client, newest first, and one row more where there are more. `after` is the last of the page before. */
+export const listClientTokens = (
+	db: Db,
+	{ clientId, limit, after }: { clientId: string; limit: number; after: { at: number; id: string } | null },
+): Promise<ClientToken[]> => {
+	let query = db.selectFrom('client_token').selectAll().where('client_id', '=', clientId);
+	if (after !== null)
+		query = query.where('created_at', '<=', after.at).where((eb) => eb.or([eb('created_at', '<', after.at), eb('id', '<', after.id)]));
+	return query
+		.orderBy('created_at', 'desc')
+		.orderBy('id', 'desc')
+		.limit(limit + 1)
+		.execute();
+};
+
+/** The tokens of a client with this id, name or beginning, newest first, at most 500. */
+export const clientTokensCalled = statement<{ client_id: string; called: string }>()((db, v) =>
 	db
 		.selectFrom('client_token')
 		.selectAll()
-		.where('client_id', '=', clientId)
+		.where('client_id', '=', v('client_id'))
+		.where((eb) => eb.or((['id', 'name', 'prefix'] as const).map((column) => eb(column, '=', v('called')))))
 		.orderBy('created_at', 'desc')
-		.orderBy('id')
-		.limit(sql.lit(500))
-		.execute();
+		.limit(sql.lit(500)),
+);
 
-export const allAdminTokens = (db: Db): Promise<AdminToken[]> =>
-	db.selectFrom('admin_token').selectAll().orderBy('created_at', 'desc').orderBy('id').limit(sql.lit(500)).execute();
+/** The newest token of a client that is valid at an instant and can be shown again. */
+export const newestSealedToken = statement<{ client_id: string; now: number }>()((db, v) =>
+	db
+		.selectFrom('client_token')
+		.selectAll()
+		.where('client_id', '=', v('client_id'))
+		.where('revoked_at', 'is', null)
+		.where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', v('now'))]))
+		.where('sealed', 'is not', null)
+		.orderBy('created_at', 'desc')
+		.orderBy('id', 'desc')
+		.limit(sql.lit(1)),
+);
+
+/** A page of the admin tokens, newest first (ids sort by time), and one row more where there are more. */
+export const listAdminTokenRows = (db: Db, { limit, after }: { limit: number; after: string | null }): Promise<AdminToken[]> => {
+	const query = db.selectFrom('admin_token').selectAll();
+	return (after === null ? query : query.where('id', '<', after))
+		.orderBy('id', 'desc')
+		.limit(limit + 1)
+		.execute();
+};
+
+/** The admin tokens that have this id, or this name while they are not revoked: two at most. */
+export const adminTokensCalled = statement<{ called: string }>()((db, v) =>
+	db
+		.selectFrom('admin_token')
+		.selectAll()
+		.where((eb) => eb.or([eb('id', '=', v('called')), eb('live_name', '=', v('called'))])),
+);
+
+/** Another admin token with which one can administer at an instant. */
+export const otherAdministrator = statement<{ except: string; now: number }>()((db, v) =>
+	db
+		.selectFrom('admin_token')
+		.select('id')
+		.where('id', '<>', v('except'))
+		.where('scope', '=', 'admin')
+		// Revoked ones have none.
+		.where('live_name', 'is not', null)
+		.where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', v('now'))]))
+		.limit(sql.lit(1)),
+);
 
 /** Ends every token of a client that is valid longer than `at`, except one; returns their hashes. */
 export const endTokensOfClient = async (tx: Db, clientId: string, except: string, at: number, now: number): Promise<string[]> => {

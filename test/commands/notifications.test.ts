@@ -169,6 +169,6 @@ describe('activity', () => {
 		expect(out).toBe('1\n3\n2\n4\n');
 		expect(code).not.toBe(0);
 		expect(calls.map(({ input }) => (input as { limit: number }).limit)).toEqual([20, 1000, 1000, 1000]);
-		expect(calls[1]?.input).toMatchObject({ since: new Date(Date.parse(happened(3).time) - 60_000).toISOString() });
+		expect(calls[1]?.input).toMatchObject({ since: new Date(Date.parse(happened(3).time) - 120_000).toISOString() });
 	});
 });

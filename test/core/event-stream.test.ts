@@ -300,6 +300,24 @@ describeEachDatabase('the event stream', ({ kind, freshUrl }) => {
 		expect(messages(await take(listen(client, idOf(events[1])), 2))).toEqual(['connected', kept]);
 	});
 
+	it('begins with a gap from the begin of the log too, where that was deleted', async () => {
+		const client = await world.client();
+		const kept = await tell(client);
+		await world.store.transact(
+			async (tx) =>
+				void (await tx
+					.deleteFrom('event')
+					.where('id', '<', await newest())
+					.execute()),
+		);
+		const events = await take(listen(client, '0'), 3);
+		expect(messages(events).slice(0, 1)).toEqual(['connected']);
+		expect(events[1]).toMatchObject({ event: 'gap', data: { reason: 'pruned', last_event_id: '0' } });
+		expect(events[2]?.data['message']).toBe(kept);
+		await world.store.transact(async (tx) => void (await tx.deleteFrom('event').execute()));
+		expect((await take(listen(client, '0'), 2)).map(({ event }) => event)).toEqual(['connected', 'gap']);
+	});
+
 	it.each(['nonsense', '999999999999', '5.9', "1' or '1'='1"])('begins with a gap for %j, which this log has never sent', async (id) => {
 		const client = await world.client();
 		const heard = listen(client, id);

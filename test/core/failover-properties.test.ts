@@ -303,7 +303,7 @@ const createRun = (world: World, client: ClientActor, daemons: number) => {
 			const principal = (await core?.authenticate(client.token)) ?? null;
 			say(`${handle} polls launch orders, and its connection closes`);
 			const caller = { principal, requestId: 'lost', idempotencyKey: null, gone: () => true };
-			await core?.handlers.listHostReplicas({ agent_id: handle, status: 'launching', include_terminated: false }, caller);
+			await core?.handlers.listHostReplicas({ agent_id: handle, status: 'launching', include_terminated: false, limit: 1000 }, caller);
 			return undefined;
 		}
 		const { body } = await call(on, 'listHostReplicas', { agent_id: handle, status: 'launching' }, 200);

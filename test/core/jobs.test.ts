@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
+import type { EventType } from '../../src/contract/event-log.ts';
 import { JOBS } from '../../src/core/jobs.ts';
 import { fence, type JobContext, LeaseLost } from '../../src/core/lease.ts';
 import { type Job, LEASE_MS, TICK_MS } from '../../src/core/scheduler.ts';
@@ -30,7 +31,7 @@ const recorded = (name: string, ran: Ran[], more: Partial<Job> = {}): Job => ({
 
 /** Leaves a mark that says under which lease it was made. */
 const mark = (context: JobContext): Promise<void> =>
-	context.unit(null, async (_, journal) => journal.event('mark', `${context.lease.token} ${context.origin}`, null));
+	context.unit(null, async (_, journal) => journal.event('mark' as EventType, `${context.lease.token} ${context.origin}`, null));
 
 const marks = async (store: Store): Promise<string[]> =>
 	(await store.read.selectFrom('event').select('message').where('type', '=', 'mark').orderBy('id').execute()).map(({ message }) => message);

@@ -66,7 +66,7 @@ describeEachDatabase('replicas', ({ freshUrl }) => {
 			const [daemon] = world.daemons;
 			const principal = await daemon?.core.authenticate(agent.client.token);
 			const lost = await daemon?.core.handlers.listHostReplicas(
-				{ agent_id: agent.id, status: 'launching' },
+				{ agent_id: agent.id, status: 'launching', limit: 1000 },
 				{ principal: principal ?? null, requestId: 'lost', idempotencyKey: null, gone: () => true },
 			);
 			expect(lost).toEqual({ replicas: [], total: 0 });
@@ -79,7 +79,7 @@ describeEachDatabase('replicas', ({ freshUrl }) => {
 			const { agent } = await manual();
 			const order = await fetchOrder(agent, agent.id);
 			await world.daemons[0]?.core.handlers.listHostReplicas(
-				{ agent_id: agent.id, status: 'launching' },
+				{ agent_id: agent.id, status: 'launching', limit: 1000 },
 				{
 					principal: (await world.daemons[0]?.core.authenticate(agent.client.token)) ?? null,
 					requestId: 'lost',

@@ -38,6 +38,21 @@ describeEachDatabase('webhooks', ({ freshUrl }) => {
 	};
 	const rows = () => world.store.read.selectFrom('webhook_delivery').selectAll().orderBy('id').execute();
 
+	it('are listed with their whole address to administrators only: the path of one often is a secret', async () => {
+		await open(receiver().post);
+		await create({ url: 'https://hooks.test:8443/services/T0/secret?key=secret' });
+		const seen = async (scope: 'read' | 'operate' | 'admin') => {
+			const { body } = await world.admin.call('createAdminToken', { name: scope, scope });
+			return JSON.stringify((await world.actor(body.token).call('listWebhooks', {})).body);
+		};
+		for (const scope of ['read', 'operate'] as const) {
+			const shown = await seen(scope);
+			expect(shown).toContain('"url":"https://hooks.test:8443"');
+			expect(shown).not.toContain('services');
+		}
+		expect(await seen('admin')).toContain('/services/T0/secret?key=secret');
+	});
+
 	it('are told of a notification once, signed, by a delivery whose id stays', async () => {
 		const { got, post } = receiver();
 		await open(post);

@@ -320,6 +320,21 @@ describeEachDatabase('bad input', ({ kind, freshUrl }) => {
 		}
 	});
 
+	it('as the cursor of another list is refused by every list', async () => {
+		await test.api.createClient({ name: `another-${scene.tag}` });
+		const clients = await test.api.listClients({ limit: 1 });
+		const activity = await test.api.listActivity({ limit: 1 });
+		const lists = coreOperations.filter(({ operation }) => 'cursor' in operation.input.shape);
+		expect(lists.map(({ name }) => name)).toEqual(
+			expect.arrayContaining(['listAgents', 'listTokens', 'listAdminTokens', 'listHostReplicas']),
+		);
+		for (const each of lists) {
+			const cursor = each.name === 'listClients' ? activity.nextCursor : clients.nextCursor;
+			const { status, body } = await send(each, requestOf(each.operation, { ...(INPUTS[each.name](scene) as object), cursor }));
+			expect([each.name, status, body['code']]).toEqual([each.name, 400, 'INVALID_CURSOR']);
+		}
+	});
+
 	once.each(coreOperations)('is not what keys nobody knows, nulls, a trailing slash or a stale X-Request-ID are: $name', async (each) => {
 		const about = await makeScene(test);
 		await ready(each, about);

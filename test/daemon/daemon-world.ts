@@ -41,6 +41,7 @@ export const fakeParts = (): FakeParts => {
 				throw new SpotError('unauthenticated', 'INVALID_TOKEN', 'Invalid client token');
 			},
 			explain: (error) => error,
+			onAccessChange: () => undefined,
 			start: async ({ jobs }) => void parts.events.push(`start jobs=${jobs}`),
 			stop: async () => {
 				await store.ping();

@@ -3,12 +3,14 @@ import type { StreamEvent } from '../../src/contract/sse.ts';
 import { startDaemon, stopDaemons, type TestDaemon } from '../helpers/daemon.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 
-describeEachDatabase('events and files over HTTP', ({ freshUrl }) => {
+describeEachDatabase('events and files over HTTP', ({ kind, freshUrl }) => {
 	let test: TestDaemon;
+	let url: string;
 	let client: { id: string; token: string };
 
 	beforeAll(async () => {
-		test = await startDaemon(await freshUrl());
+		url = await freshUrl();
+		test = await startDaemon(url);
 		client = (await test.api.createClient({ name: 'acme' })).client;
 	});
 
@@ -39,6 +41,45 @@ describeEachDatabase('events and files over HTTP', ({ freshUrl }) => {
 		expect((await test.send({ path: '/api/events/stream' })).status).toBe(401);
 		expect((await test.send({ path: `/api/events/stream?client_id=other`, token: client.token })).status).toBe(403);
 		expect(test.log()).not.toContain(client.token);
+	});
+
+	it('end within a second of the revoking of their token, on a daemon that was not asked to, and no other stream does', async () => {
+		// Two daemons may not share a file.
+		const other = kind === 'mariadb' ? await startDaemon(url) : test;
+		const leaving = new AbortController();
+		const made = await test.api.createToken({ client_id: client.id, name: 'stolen' });
+		const admin = await test.api.createAdminToken({ name: 'gone', scope: 'read' });
+		const listen = async (token: string) => {
+			const heard: StreamEvent[] = [];
+			const ended = (async () => {
+				for await (const event of await other.apiAs(token).streamEvents({}, leaving.signal)) heard.push(event);
+			})().catch(() => undefined);
+			await expect.poll(() => heard.length).toBe(1);
+			return { heard, ended };
+		};
+		const [kept, stolen, byAdmin] = [await listen(client.token), await listen(made.token), await listen(admin.token)];
+		const from = performance.now();
+		await test.api.revokeToken({ client_id: client.id, token_id: made.token_id });
+		await stolen.ended;
+		await test.api.revokeAdminToken({ token_id: 'gone' });
+		await byAdmin.ended;
+		expect(performance.now() - from).toBeLessThan(2000);
+		for (const { heard } of [stolen, byAdmin]) expect(heard.at(-1)).toMatchObject({ event: 'closing', data: { reason: 'INVALID_TOKEN' } });
+		expect(kept.heard.map(({ event }) => event)).not.toContain('closing');
+		leaving.abort();
+		await kept.ended;
+		if (other !== test) await other.stop();
+	});
+
+	it('are not sent of types or kinds that nobody knows', async () => {
+		const { status, body } = await test.send({ path: '/api/events/stream?types=switch,nonsense', token: client.token });
+		expect([status, body['code'], body['error']]).toEqual([
+			400,
+			'VALIDATION_ERROR',
+			expect.stringMatching(/nonsense.*agent, instance, switch.*switch_completed/),
+		]);
+		const [connected] = await first(await test.apiAs(client.token).streamEvents({ types: 'switch, agent_registered' }), 1);
+		expect(connected?.event).toBe('connected');
 	});
 
 	it('are files: switches of a client and the figures of all', async () => {

@@ -73,6 +73,39 @@ describe('open-dashboard mode', () => {
 		expect((await post(DASH)).status).toBe(200);
 	});
 
+	it('leaves webhooks out: they answer a secret and send requests wherever they are told to', async () => {
+		const { send, calls } = await appWorld(full);
+		for (const { operation, url } of everyOperation().filter(({ url: path }) => path.startsWith('/api/admin/webhook')))
+			expect([operation.id, (await send({ method: operation.method, url })).status]).toEqual([operation.id, 401]);
+		expect(calls).toEqual([]);
+	});
+
+	it('answers to no name but its own and those of the listed pages, unless there is a token', async () => {
+		const { send } = await appWorld({ ...full, host: '10.1.2.3' });
+		const status = async (host: string, token?: string) => {
+			const { status: answered, body } = await send({
+				method: 'GET',
+				url: '/api/admin/agents',
+				headers: { host, 'x-response-format': 'envelope' },
+				...(token === undefined ? {} : { token }),
+			});
+			return answered === 200 ? 200 : [answered, body['code']];
+		};
+		for (const host of ['localhost', 'LOCALHOST:5000', '10.1.2.3:5000', '10.1.2.3', 'dash.example.com', 'dash.example.com.:443'])
+			expect([host, await status(host)]).toEqual([host, 200]);
+		for (const host of [
+			'evil.example',
+			'evil.example:5000',
+			'dash.example.com.evil.example',
+			'a@localhost',
+			'localhost.evil.example',
+			'[::2]',
+		]) {
+			expect([host, await status(host)]).toEqual([host, [403, 'HOST_NOT_ALLOWED']]);
+			expect([host, await status(host, 'read')]).toEqual([host, 200]);
+		}
+	});
+
 	it('does not start without a list of pages, and says how to name one', async () => {
 		for (const origins of [[], ['*']]) {
 			const started = start(emptyFolder(), { flags: { 'server.openDashboard': 'read', 'server.corsOrigins': origins } });

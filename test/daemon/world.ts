@@ -104,8 +104,16 @@ export const appWorld = async (settings: Partial<AppSettings> = {}, level = 'deb
 	) as unknown as Parameters<typeof createApp>[0]['core']['handlers'] & Parameters<typeof createApp>[0]['daemonHandlers'];
 	const metrics = createMetrics('1.2.3');
 	const app = createApp({
-		core: { handlers, authenticate: authenticate(state), explain: (error) => error },
-		settings: { trustProxy: false, openDashboard: 'off', corsOrigins: [], bodyLimit: 1_048_576, failedAuthPerMinute: 20, ...settings },
+		core: { handlers, authenticate: authenticate(state), explain: (error) => error, onAccessChange: () => undefined },
+		settings: {
+			host: '127.0.0.1',
+			trustProxy: false,
+			openDashboard: 'off',
+			corsOrigins: [],
+			bodyLimit: 1_048_576,
+			failedAuthPerMinute: 20,
+			...settings,
+		},
 		log,
 		metrics,
 		clock,

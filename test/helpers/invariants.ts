@@ -174,7 +174,12 @@ export const brokenStandbys = async (world: World, daemon: WorldDaemon, isFresh 
 			new Set(named.instances.map(({ instance_id }) => instance_id)),
 			own.filter(isNamed),
 		);
-		const dead = await asAdmin(daemon, 'listHostReplicas', { agent_id: agent.id, status: 'terminated', include_terminated: false });
+		const dead = await asAdmin(daemon, 'listHostReplicas', {
+			agent_id: agent.id,
+			status: 'terminated',
+			include_terminated: false,
+			limit: 1000,
+		});
 		const isEnding = (host: Host): boolean => host.role === 'ended' && isDue(host);
 		compare(
 			problems,

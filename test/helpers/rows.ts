@@ -38,6 +38,7 @@ const TABLES = Object.keys({
 	ledger_total: 1,
 	cost_segment: 1,
 	switch_tally: 1,
+	switch_failure: 1,
 	fleet_day: 1,
 	client_day: 1,
 	client_ended: 1,

@@ -228,7 +228,14 @@ const createFace = async (core: Core, store: Store, clock: Clock, ids: Ids, log:
 	const system = { store, core, clock, metrics, version: '0.0.0', environment: 'test', isDraining: () => false };
 	const app = createApp({
 		core,
-		settings: { trustProxy: false, openDashboard: 'off', corsOrigins: [], bodyLimit: 1_048_576, failedAuthPerMinute: 1_000_000 },
+		settings: {
+			host: '127.0.0.1',
+			trustProxy: false,
+			openDashboard: 'off',
+			corsOrigins: [],
+			bodyLimit: 1_048_576,
+			failedAuthPerMinute: 1_000_000,
+		},
 		log,
 		metrics,
 		clock,

@@ -15,6 +15,20 @@ export type SwitchTallyTable = {
 	downtime_ms: number;
 };
 
+/**
+ * A switch that was fetched and came to nothing: the agent said so, or neither a report nor the new machine came. History has none of them
+ * (spec section 2: a row per completed switch); the figures count them beside it.
+ */
+export type SwitchFailureTable = {
+	/** The id of its command; of a failure that was reported without one, an id of its own. */
+	id: string;
+	client_id: string;
+	agent_id: string;
+	trigger_type: string;
+	/** UTC milliseconds. */
+	at: number;
+};
+
 /** The clients of a UTC day as the last look of that day found them. */
 export type FleetDayTable = {
 	/** Begin of the day, UTC milliseconds. */
