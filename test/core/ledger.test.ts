@@ -18,7 +18,7 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 	/** Lets a time pass in which these machines call, often enough to be heard. */
 	const alive = async (ms: number, { heartbeat }: ClientActor, handles: readonly string[]) => {
 		for (let left = ms; left > 0; left -= 100 * SECOND) {
-			await world.advance(Math.min(100 * SECOND, left), 20 * SECOND);
+			await world.advance(Math.min(100 * SECOND, left), 50 * SECOND);
 			for (const handle of handles) await heartbeat(handle);
 		}
 	};
