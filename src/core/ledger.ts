@@ -6,6 +6,7 @@ import {
 	type LedgerHost,
 	type LedgerState,
 	lapsedHosts,
+	lapsedQuotes,
 	lastStates,
 	ledgerHosts,
 	ledgerHostsBefore,
@@ -47,7 +48,8 @@ export const keepLedger = async (context: Context): Promise<number> => {
 	booked += await pages(context, notTaken.first(read, {}), (the, tx) => noteHeard(the, tx, notTaken));
 	booked += await pages(context, pendingFacts.first(read, {}), bookPending);
 	booked += await pages(context, reportsAfter.first(read, reports), readReports);
-	booked += await pages(context, lapsedHosts.first(read, { before: lapsedBefore(now) }), noteLapsed);
+	for (const lapsed of [lapsedHosts, lapsedQuotes])
+		booked += await pages(context, lapsed.first(read, { before: lapsedBefore(now) }), (the, tx) => noteLapsed(the, tx, lapsed));
 	booked += await pages(context, ledgerHostsBefore.first(read, { midnight: midnightOf(now) }), turnDays);
 	return booked;
 };
@@ -176,13 +178,13 @@ const readReports = async (context: Context, tx: Db): Promise<Page> => {
 		const isOver = over.has(row.handle);
 		// Of one that is over, the time from the report to its end counts.
 		if (isOver && report.observed_at >= row.start_at) continue;
-		const pricedAt = noted.get(row.handle) ?? row.priced_at;
+		const notedAt = noted.get(row.handle) ?? row.priced_at;
 		const before = said.get(row.handle) ?? {
 			spot: machine.spot?.own === true ? machine.spot.micros : null,
 			onDemand: machine.onDemand?.own === true ? machine.onDemand.micros : null,
 		};
-		const stale = machine.stale || (pricedAt !== null && report.observed_at - pricedAt > FRESH_MS);
-		if (stale && !machine.stale && pricedAt !== null) fresh.push(factOf(row, 'stale', pricedAt + FRESH_MS));
+		const stale = machine.stale || (notedAt !== null && report.observed_at - notedAt > FRESH_MS);
+		if (stale && !machine.stale && notedAt !== null) fresh.push(factOf(row, 'stale', notedAt + FRESH_MS));
 		const spot = report.current_micros ?? before.spot;
 		const onDemand = report.ondemand_micros ?? before.onDemand;
 		const differs = stale || spot !== before.spot || onDemand !== before.onDemand;
@@ -192,8 +194,8 @@ const readReports = async (context: Context, tx: Db): Promise<Page> => {
 				spot_micros: report.current_micros,
 				ondemand_micros: report.ondemand_micros,
 			});
-		if (!isOver && (differs || pricedAt === null || report.observed_at - pricedAt > NOTED_MS))
-			noted.set(row.handle, Math.max(report.observed_at, pricedAt ?? 0));
+		if (!isOver && (differs || notedAt === null || report.observed_at - notedAt > NOTED_MS))
+			noted.set(row.handle, Math.max(report.observed_at, notedAt ?? 0));
 		said.set(row.handle, { spot, onDemand });
 	}
 	const booked = await book(context, tx, fresh, new Map(), noted, known);
@@ -223,13 +225,17 @@ const overSince = async (
 /** Whose last noted report is from before this has lapsed, and every report that could have come in time is read. */
 const lapsedBefore = (now: number): number => now - REPORT_LAG_MS - FRESH_MS;
 
+/** When somebody last said what a machine costs: its own report, or the quote that stands for one. 0: nobody did. */
+const pricedAt = (row: LedgerHost): number => {
+	const { spot, onDemand } = machineOf(row);
+	return row.priced_at ?? Math.max(spot?.at ?? 0, onDemand?.at ?? 0);
+};
+
 /** Machines whose own reports stopped: what they cost is an estimate since, also today's. */
-const noteLapsed = async (context: Context, tx: Db): Promise<Page> => {
-	const rows = await lapsedHosts.all(tx, { before: lapsedBefore(context.clock.now()) });
+const noteLapsed = async (context: Context, tx: Db, whose: typeof lapsedHosts): Promise<Page> => {
+	const rows = await whose.all(tx, { before: lapsedBefore(context.clock.now()) });
 	// One that costs nothing stays measured, stale or not.
-	const stale = rows.flatMap((row) =>
-		machineOf(row).stale || row.priced_at === null ? [] : [factOf(row, 'stale', row.priced_at + FRESH_MS)],
-	);
+	const stale = rows.flatMap((row) => (machineOf(row).stale ? [] : [factOf(row, 'stale', pricedAt(row) + FRESH_MS)]));
 	return { booked: await book(context, tx, stale, new Map()), more: rows.length === 300 && stale.length > 0 };
 };
 
@@ -238,8 +244,8 @@ const turnDays = async (context: Context, tx: Db): Promise<Page> => {
 	const midnight = midnightOf(context.clock.now());
 	const rows = await ledgerHostsBefore.all(tx, { midnight });
 	const lapsed = rows.flatMap((row) => {
-		const { stale, last, spot, onDemand } = machineOf(row);
-		const priced = row.priced_at ?? Math.max(spot?.at ?? 0, onDemand?.at ?? 0);
+		const { stale, last } = machineOf(row);
+		const priced = pricedAt(row);
 		const due = Math.max(priced + FRESH_MS, last, row.start_at);
 		return !stale && priced > 0 && due < midnight ? [factOf(row, 'stale', due)] : [];
 	});

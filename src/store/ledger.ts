@@ -250,6 +250,17 @@ export const lapsedHosts = statement<{ before: number }>()((db, v) =>
 		.limit(sql.lit(300)),
 );
 
+/** Machines that never said what they cost, counted by others' word since before a time, at most 300. */
+export const lapsedQuotes = statement<{ before: number }>()((db, v) =>
+	db
+		.selectFrom('ledger_host')
+		.selectAll()
+		.where('priced_at', 'is', null)
+		.where('quality', '=', 'measured')
+		.where('start_at', '<', v('before'))
+		.limit(sql.lit(300)),
+);
+
 /** Price reports after a position and not later than a time, in order, at most 1,000. */
 export const reportsAfter = statement<{ at: number; id: number; until: number }>()((db, v) =>
 	db

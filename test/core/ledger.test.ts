@@ -245,6 +245,20 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		expect((await recomputed(agent.client)).changed).toBe(0);
 	});
 
+	it('believe for two hours what others say of a machine that says nothing of its price', async () => {
+		const other = await makeAgent(world);
+		await costs(other, other.id, 'a', 0.04);
+		await settle();
+		const mute = await makeAgent(world);
+		await settle();
+		const begun = Date.parse((await explained(mute.id)).segments.at(-1)?.start ?? '');
+		expect((await explained(mute.id)).segments.at(-1)).toMatchObject({ quality: 'measured', price: 0.04, priceSource: 'quote' });
+		await alive(2 * HOUR + 5 * MINUTE, mute.client, [mute.id]);
+		const { segments } = await explained(mute.id);
+		expect(segments.at(-1)).toMatchObject({ quality: 'estimated', price: 0.04, start: iso(begun + 2 * HOUR) });
+		expect((await recomputed(mute.client)).changed).toBe(0);
+	});
+
 	it.each([
 		['said that it goes offline', (agent: AgentScene) => agent.client.heartbeat(agent.id, { status: 'offline' })],
 		['was uninstalled', (agent: AgentScene) => agent.client.call('uninstallHost', { instance_id: agent.instanceId })],
