@@ -108,16 +108,11 @@ export type InstanceFilter = Page & {
 	instanceId?: string;
 };
 
-/** Machines newest first. `active` is primary, replica, candidate or named; `terminated` is zombie, ended or terminated (contract #6). */
+/**
+ * Machines newest first, those of the page before anything is joined: MariaDB began with the clients and sorted every machine of the fleet
+ * (2.1 s a page of 22,000 machines). `active` is primary, replica, candidate or named; `terminated` is zombie, ended or terminated (contract #6). */
 export const listInstanceRows = (db: Db, filter: InstanceFilter): Promise<InstanceListRow[]> => {
-	let query = db
-		.selectFrom('host as h')
-		.innerJoin('client as c', 'c.id', 'h.client_id')
-		.innerJoin('agent as a', 'a.id', 'h.agent_id')
-		.leftJoin('host_price as p', 'p.handle', 'h.handle')
-		.leftJoin('host_liveness as l', 'l.handle', 'h.handle')
-		.selectAll('h')
-		.select(['c.name as client_name', 'a.logical_agent_id', 'a.status as agent_status', 'p.spot_micros', 'p.ondemand_micros', 'l.seen_at']);
+	let query = db.selectFrom('host as h').selectAll('h');
 	if (filter.clientId !== null) query = query.where('h.client_id', '=', filter.clientId);
 	if (filter.status === 'active') query = query.where('h.role', 'in', ['primary', 'replica', 'candidate', 'named']);
 	else if (filter.status === 'terminated') query = query.where('h.role', 'in', ['zombie', 'ended', 'terminated']);
@@ -130,7 +125,16 @@ export const listInstanceRows = (db: Db, filter: InstanceFilter): Promise<Instan
 	}
 	if (filter.agentId != null) query = query.where('h.agent_id', '=', filter.agentId);
 	if (filter.instanceId !== undefined) query = query.where('h.instance_id', '=', filter.instanceId);
-	return paged(query, 'h.handle', filter).execute();
+	return db
+		.selectFrom(paged(query, 'h.handle', filter).as('h'))
+		.innerJoin('client as c', 'c.id', 'h.client_id')
+		.innerJoin('agent as a', 'a.id', 'h.agent_id')
+		.leftJoin('host_price as p', 'p.handle', 'h.handle')
+		.leftJoin('host_liveness as l', 'l.handle', 'h.handle')
+		.selectAll('h')
+		.select(['c.name as client_name', 'a.logical_agent_id', 'a.status as agent_status', 'p.spot_micros', 'p.ondemand_micros', 'l.seen_at'])
+		.orderBy('h.handle', 'desc')
+		.execute();
 };
 
 /** Switches of a client, newest first. */
