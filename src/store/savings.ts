@@ -2,7 +2,7 @@ import { type SelectQueryBuilder, sql } from 'kysely';
 import { dialectOf } from './dialect.ts';
 import type { Tables } from './schema.ts';
 import type { Db } from './statement.ts';
-import type { CostSegmentTable, LedgerHostTable } from './tables/ledger.ts';
+import type { CostSegmentTable, LedgerHostTable, Line, Quality } from './tables/ledger.ts';
 
 /** Sums of the books, as they are stored: integers of micro-dollars and milliseconds. */
 export type Sums = {
@@ -56,20 +56,28 @@ type Micros = ReturnType<typeof sql<number>>;
 /** The parts of an open segment: of the day on which it began, of each whole day since, and of the present day. */
 const PARTS = ['first', 'whole', 'last'] as const;
 type Part = (typeof PARTS)[number];
+const KINDS = ['cost', 'baseline', 'ms'] as const;
+type Amount = `${Part}_${(typeof KINDS)[number]}`;
+const AMOUNTS = PARTS.flatMap((part) => KINDS.map((kind): Amount => `${part}_${kind}`));
 
-const columns = (part: Part, cost: Micros, baseline: Micros, ms: Micros) => [
-	sql<number>`sum(${baseline})`.as(`${part}_baseline_micros`),
-	...(['primary', 'replica', 'zombie'] as const).map((line) =>
-		sql<number>`sum(case when line = ${sql.lit(line)} then ${cost} else 0 end)`.as(`${part}_${line}_micros`),
-	),
-	...(['measured', 'estimated', 'unknown'] as const).map((quality) =>
-		sql<number>`sum(case when quality = ${sql.lit(quality)} then ${ms} else 0 end)`.as(`${part}_${quality}_ms`),
-	),
+/** The sums of closed segments stand where the open ones have their amounts. */
+const closedAs = (sums: ReadonlyArray<Micros>) => [
+	sql<string>`''`.as('line'),
+	sql<string>`''`.as('quality'),
+	...AMOUNTS.map((amount, index) => (sums[index] ?? sql<number>`0`).as(amount)),
 ];
 
-const closedColumns = columns('first', sql`cost_micros`, sql`baseline_micros`, sql`(end_at - start_at)`);
-const totalColumns = SUMS.map((key) => sql<number>`sum(${sql.ref(key)})`.as(`first_${key}`));
-const noColumns = (['whole', 'last'] as const).flatMap((part) => SUMS.map((key) => sql<number>`0`.as(`${part}_${key}`)));
+const closedColumns = closedAs([
+	sql`sum(baseline_micros)`,
+	...(['primary', 'replica', 'zombie'] as const).map(
+		(line) => sql<number>`sum(case when line = ${sql.lit(line)} then cost_micros else 0 end)`,
+	),
+	...(['measured', 'estimated', 'unknown'] as const).map(
+		(quality) => sql<number>`sum(case when quality = ${sql.lit(quality)} then end_at - start_at else 0 end)`,
+	),
+]);
+const totalColumns = closedAs(SUMS.map((key) => sql<number>`sum(${sql.ref(key)})`));
+const plainColumns = closedAs(SUMS.map((key) => sql<number>`${sql.ref(key)}`));
 
 const startDay = sql<number>`(start_at - start_at % ${sql.lit(DAY_MS)})`;
 
@@ -83,13 +91,14 @@ const openColumns = (db: Db, now: number) => {
 	};
 	return PARTS.flatMap((part) => {
 		const ms = sql<number>`(${lasted[part]})`;
-		// Rounded as a closed segment is: half up (src/core/segments.ts).
+		// Rounded as a closed segment is: half up (src/core/segments.ts). Unknown time has no price here.
 		const amount = (micros: string): Micros =>
-			wholes(
-				sql`(case when quality = 'unknown' then 0 else coalesce(${sql.ref(micros)}, 0) end) * ${ms} + ${sql.lit(1_800_000)}`,
-				sql`${sql.lit(3_600_000)}`,
-			) as Micros;
-		return columns(part, amount('price_micros'), amount('baseline_micros'), ms);
+			sql<number>`sum(${wholes(sql`coalesce(${sql.ref(micros)}, 0) * ${ms} + ${sql.lit(1_800_000)}`, sql`${sql.lit(3_600_000)}`)})`;
+		return [
+			amount('price_micros').as(`${part}_cost` as Amount),
+			amount('baseline_micros').as(`${part}_baseline` as Amount),
+			sql<number>`sum(${ms})`.as(`${part}_ms` as Amount),
+		];
 	});
 };
 
@@ -102,9 +111,20 @@ export type Books = {
 	readonly open: ReadonlyArray<Sums & { readonly client_id: string; readonly day: number }>;
 };
 
-type Row = { client_id: string; period: string; day: number } & Record<`${Part}_${keyof Sums}`, unknown>;
+type Row = { client_id: string; period: string; day: number; line: Line | ''; quality: Quality | '' } & Record<Amount, unknown>;
 
-const partOf = (row: Row, part: Part): Sums => Object.fromEntries(SUMS.map((key) => [key, Number(row[`${part}_${key}`] ?? 0)])) as Sums;
+const closedOf = (row: Row): PeriodSums => ({
+	client_id: row.client_id,
+	period: row.period,
+	...(Object.fromEntries(SUMS.map((key, index) => [key, Number(row[AMOUNTS[index] as Amount] ?? 0)])) as Sums),
+});
+
+const partOf = (row: Row, part: Part): Sums => ({
+	...NO_SUMS,
+	baseline_micros: Number(row[`${part}_baseline`] ?? 0),
+	[`${row.line}_micros`]: Number(row[`${part}_cost`] ?? 0),
+	[`${row.quality}_ms`]: Number(row[`${part}_ms`] ?? 0),
+});
 
 const daysOf = (row: Row, now: number): Books['open'] => {
 	const begin = Number(row.day);
@@ -128,12 +148,14 @@ const readBooks = async (db: Db, closed: Scoped, open: (query: Scoped) => Scoped
 				byClient ? sql<string>`client_id`.as('client_id') : sql<string>`''`.as('client_id'),
 				sql<string>`''`.as('period'),
 				startDay.as('day'),
+				'line',
+				'quality',
 				...openColumns(db, now),
 			]) as Scoped,
-	).groupBy([...(byClient ? ['client_id' as never] : []), startDay as never]);
+	).groupBy([...(byClient ? ['client_id' as never] : []), startDay as never, 'line' as never, 'quality' as never]);
 	const rows = (await closed.unionAll(running as never).execute()) as Row[];
 	return {
-		closed: rows.flatMap((row) => (Number(row.day) < 0 ? [{ client_id: row.client_id, period: row.period, ...partOf(row, 'first') }] : [])),
+		closed: rows.flatMap((row) => (Number(row.day) < 0 ? [closedOf(row)] : [])),
 		open: rows.flatMap((row) => (Number(row.day) < 0 ? [] : daysOf(row, now))),
 	};
 };
@@ -151,13 +173,13 @@ export const booksOf = async (db: Db, scope: Scope, now: number): Promise<Sums> 
 	let closed: Scoped;
 	if (agentId != null || instanceId != null) {
 		closed = within(
-			db.selectFrom('cost_segment').select([ALL.as('client_id'), ALL.as('period'), CLOSED, ...closedColumns, ...noColumns]) as Scoped,
+			db.selectFrom('cost_segment').select([ALL.as('client_id'), ALL.as('period'), CLOSED, ...closedColumns]) as Scoped,
 			scope,
 		);
 		if (since !== null) closed = closed.where('start_at', '>=', since);
 		if (until !== null) closed = closed.where('start_at', '<', until);
 	} else {
-		closed = db.selectFrom('ledger_total').select([ALL.as('client_id'), ALL.as('period'), CLOSED, ...totalColumns, ...noColumns]) as Scoped;
+		closed = db.selectFrom('ledger_total').select([ALL.as('client_id'), ALL.as('period'), CLOSED, ...totalColumns]) as Scoped;
 		if (clientId != null) closed = closed.where('client_id', '=', clientId);
 		if (since === null && until === null) closed = closed.where('period', '=', 'all');
 		else
@@ -175,7 +197,7 @@ export const booksOf = async (db: Db, scope: Scope, now: number): Promise<Sums> 
 export const booksByClient = async (db: Db, clientIds: readonly string[], period: string, now: number): Promise<Map<string, Sums>> => {
 	const closed = db
 		.selectFrom('ledger_total')
-		.select(['client_id', 'period', CLOSED, ...SUMS.map((key) => sql<number>`${sql.ref(key)}`.as(`first_${key}`)), ...noColumns])
+		.select(['client_id', 'period', CLOSED, ...plainColumns])
 		.where('client_id', 'in', clientIds)
 		.where('period', '=', period) as Scoped;
 	const books = await readBooks(db, closed, (query) => query.where('client_id', 'in', clientIds), true, now);
@@ -196,7 +218,7 @@ export const booksByPeriod = async (
 	const length = unit === 'month' ? 7 : 10;
 	let closed = db
 		.selectFrom('ledger_total')
-		.select([ALL.as('client_id'), 'period', CLOSED, ...totalColumns, ...noColumns])
+		.select([ALL.as('client_id'), 'period', CLOSED, ...totalColumns])
 		.where('period', '>=', from)
 		.where(sql<number>`length(period)`, '=', length)
 		.groupBy('period') as Scoped;
