@@ -1,25 +1,16 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
 import { listClientRows } from '../store/clients.ts';
-import {
-	addSums,
-	agentSegments,
-	booksByPeriod,
-	modesOf,
-	NO_SUMS,
-	openOfAgent,
-	type StoredSegment,
-	type Sums,
-	switchesByDay,
-} from '../store/savings.ts';
+import { addSums, agentSegments, booksByPeriod, modesOf, NO_SUMS, openOfAgent, type Sums, switchesByDay } from '../store/savings.ts';
 import type { LedgerHostTable } from '../store/tables/ledger.ts';
 import { agentOf } from './agent-id.ts';
 import type { Caller } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
+import { machineOf } from './ledger-book.ts';
 import { pagesOf } from './paging.ts';
 import { figuresOf, type SavingsFigures, savingsByClient, savingsOf, sharesOf } from './savings.ts';
-import { amount, DAY_MS, type Machine, valuation } from './segments.ts';
+import { closed, DAY_MS, type Segment } from './segments.ts';
 
 const fleetPages = pagesOf('savings.fleet');
 const segmentPages = pagesOf('savings.explain');
@@ -180,7 +171,7 @@ const savingsByClientIn = (context: Context, clients: ReadonlyArray<{ readonly i
 	);
 };
 
-const showSegment = (segment: StoredSegment): Output<'explainSavings'>['segments'][number] => ({
+const showSegment = (segment: Segment): Output<'explainSavings'>['segments'][number] => ({
 	instanceId: segment.instance_id,
 	line: segment.line,
 	role: segment.role,
@@ -199,38 +190,11 @@ const showSegment = (segment: StoredSegment): Output<'explainSavings'>['segments
 	closedBy: segment.closed_by,
 });
 
-/** The open segment of a machine as it would be if it ended now: cut at each midnight; what began in a time. */
-const showOpen = (row: LedgerHostTable, now: number, from: number, to: number): Output<'explainSavings'>['segments'][number][] => {
-	const machine = JSON.parse(row.state) as Machine;
-	const { price, source, pricedAt, onDemand } = valuation(machine);
-	const counts = row.quality !== 'unknown';
-	const shown: Output<'explainSavings'>['segments'][number][] = [];
-	for (let start = row.start_at, end = start; start === row.start_at || start < now; start = end) {
-		end = Math.max(start, Math.min(now, (Math.floor(start / DAY_MS) + 1) * DAY_MS));
-		const ms = end - start;
-		if (start >= from && start < to)
-			shown.push({
-				instanceId: row.instance_id,
-				line: row.line,
-				role: machine.role,
-				mode: row.mode,
-				poolId: row.pool_id,
-				start: iso(start),
-				end: iso(end),
-				seconds: ms / 1000,
-				price: price === null ? null : usd(price),
-				priceSource: source,
-				pricedAt: isoOr(pricedAt),
-				onDemandPrice: onDemand === null ? null : usd(onDemand),
-				quality: row.quality,
-				cost: usd(counts ? amount(row.price_micros ?? 0, ms) : 0),
-				baseline: usd(counts ? amount(row.baseline_micros ?? 0, ms) : 0),
-				closedBy: 'open',
-			});
-		if (end === start) break;
-	}
-	return shown;
-};
+/** The open segment of a machine as it would be if it ended now, cut at each midnight; what began in a time. */
+const showOpen = (row: LedgerHostTable, now: number, from: number, to: number): Output<'explainSavings'>['segments'][number][] =>
+	closed(machineOf(row), now, 'open')
+		.filter(({ start_at }) => start_at >= from && start_at < to)
+		.map((segment) => ({ ...showSegment(segment), closedBy: 'open' }));
 
 /** Where the page after a cursor begins. Errors: 400 INVALID_CURSOR. */
 const positionOf = (cursor: string | undefined): { at: number; id: number } | null => {

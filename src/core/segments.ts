@@ -90,8 +90,8 @@ export const amount = (microsPerHour: number, ms: number): number => Number((Big
 
 const midnightAfter = (at: number): number => (Math.floor(at / DAY_MS) + 1) * DAY_MS;
 
-/** The segments of the time from `machine.since` to `until`, cut at UTC midnights. */
-const closed = (machine: Machine, until: number, by: string): Segment[] => {
+/** The segments of the time from `machine.since` to `until`, cut at UTC midnights; `by` is what ends the last one. */
+export const closed = (machine: Machine, until: number, by: string): Segment[] => {
 	const { line, quality, price, source, pricedAt, onDemand, baseline } = valuation(machine);
 	const segments: Segment[] = [];
 	if (line === null) return segments;
