@@ -2,14 +2,14 @@ import { parseArgs } from 'node:util';
 import { median } from './drive.ts';
 import { timeHelp } from './help.ts';
 import { watchMemory } from './memory.ts';
-import { compare, floorFor, ROUTINES, type Timing } from './pairs.ts';
+import { compare, floorFor, floorRate, ROUTINES, type Timing } from './pairs.ts';
 import { machine } from './processes.ts';
 import { measureReads } from './reads.ts';
 import { FULL, TENTH } from './reads-fill.ts';
 import { readNotes } from './reads-report.ts';
 import { helpLine, type Line, markdown, memoryLine, notes, routineLines, switchLine } from './report.ts';
 import { measureRetention, type RetentionSize, retentionNotes } from './retention.ts';
-import { type DatabaseName, makeFolder, startDaemon, startDatabase } from './servers.ts';
+import { type DatabaseName, makeFolder, type Server, startDaemon, startDatabase } from './servers.ts';
 import { measureStorm, type StormSize } from './storm.ts';
 import { stormNotes } from './storm-report.ts';
 import { driveSwitches, verifySwitches } from './switches.ts';
@@ -82,13 +82,13 @@ const measure = async (name: DatabaseName, wanted: ReadonlySet<string>, folder: 
 		for (const routine of ROUTINES) {
 			if (wanted.has(routine)) add(...routineLines(name, routine, await compare(routine, world, floor, timing)));
 		}
-		await floor.stop();
 		let cycles = 0;
 		if (wanted.has('switch')) {
-			const { line, done } = await measureSwitches(name, world, timing);
+			const { line, done } = await measureSwitches(name, world, floor, timing);
 			cycles = done;
 			add(line);
 		}
+		await floor.stop();
 		await daemon.stop();
 		if (!wanted.has('memory')) return database.title;
 		for (const rate of ['realistic', 'full'] as const) {
@@ -105,10 +105,13 @@ const measure = async (name: DatabaseName, wanted: ReadonlySet<string>, folder: 
 	}
 };
 
-const measureSwitches = async (name: DatabaseName, world: World, { pairs, warm, seconds }: Timing) => {
+const measureSwitches = async (name: DatabaseName, world: World, floor: Server, timing: Timing) => {
+	const { pairs, warm, seconds } = timing;
 	let { done } = await driveSwitches(world, warm);
 	const stretches = [];
+	const floors = [];
 	for (let run = 0; run < pairs; run++) {
+		floors.push(await floorRate(world, floor, timing));
 		const { stretch, done: more } = await driveSwitches(world, seconds);
 		stretches.push(stretch);
 		done += more;
@@ -117,7 +120,7 @@ const measureSwitches = async (name: DatabaseName, world: World, { pairs, warm, 
 	const wanted = median(stretches.map((each) => each.perSecond));
 	const [middle] = stretches.sort((a, b) => Math.abs(a.perSecond - wanted) - Math.abs(b.perSecond - wanted));
 	if (middle === undefined) throw new Error('nothing was measured');
-	return { line: switchLine(name, middle), done };
+	return { line: switchLine(name, middle, median(floors)), done };
 };
 
 const stormSize = (): StormSize => {

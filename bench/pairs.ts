@@ -74,6 +74,10 @@ const stretch = async (port: number, load: Load, warm: number, seconds: number, 
 	}
 };
 
+/** What the floor answers here and now, in heartbeats a second: how fast the machine is. */
+export const floorRate = async ({ agents, database }: World, floor: Server, { warm, seconds }: Timing): Promise<number> =>
+	(await stretch(floor.port, loadOf('heartbeat', agents), warm / 4, seconds / 2, [floor.pid, ...database.pids])).perSecond;
+
 /** Alternates floor and daemon under the same requests; the first pair warms both up fully, later ones only briefly. */
 export const compare = async (routine: Routine, { agents, daemon, database }: World, floor: Server, timing: Timing): Promise<Compared> => {
 	const load = loadOf(routine, agents);

@@ -71,11 +71,12 @@ export const routineLines = (database: DatabaseName, routine: Routine, compared:
 		? [routineLine(database, routine, compared), cpuLine(database, compared)]
 		: [routineLine(database, routine, compared)];
 
-export const switchLine = (database: DatabaseName, stretch: Stretch): Line => ({
+/** `floor`: heartbeats a second of the floor between the runs. A cycle has none of its own; beside it stands how fast the machine is. */
+export const switchLine = (database: DatabaseName, stretch: Stretch, floor: number): Line => ({
 	work: `whole switch cycles, ${onDatabase[database]}`,
-	floor: '',
+	floor: `${whole(floor)}/s (heartbeats)`,
 	ours: `${whole(stretch.perSecond)}/s`,
-	figure: `${whole(stretch.perSecond)}/s`,
+	figure: `${whole(stretch.perSecond)}/s, ${((100 * stretch.perSecond) / floor).toFixed(2)} % of the floor's heartbeats`,
 	target: `${TARGETS[database].switches}/s`,
 	met: stretch.perSecond >= TARGETS[database].switches,
 	each: sum(stretch.cpuPerRequest, 3),
