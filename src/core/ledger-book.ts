@@ -100,22 +100,33 @@ export const book = async (
 		}
 		if (machine === null) anew.push(handle);
 		else {
-			const turned = turnDay(machine, midnight);
-			moved.set(handle, turned.machine);
-			added.push(...segments, ...turned.segments);
+			moved.set(handle, machine);
+			added.push(...segments);
 		}
 	}
-	const removed = await bookAnew(tx, anew, rows, stored, midnight, moved, added);
-	const lacking = [...moved.values()].filter(lacksPrice);
-	const quoted = await quote(tx, context.clock.now(), lacking, stored);
-	for (const fact of quoted) {
-		const machine = moved.get(fact.handle);
-		if (machine === undefined) continue;
-		const applied = apply(machine, unsaved(fact));
-		moved.set(fact.handle, applied.machine);
-		added.push(...applied.segments);
+	const removed = await bookAnew(tx, anew, rows, stored, moved, added);
+	const ask = async (machines: Iterable<Machine>): Promise<void> => {
+		const quoted = await quote(tx, context.clock.now(), [...machines].filter(lacksPrice), stored);
+		for (const fact of quoted) {
+			const machine = moved.get(fact.handle);
+			if (machine === undefined) continue;
+			const applied = apply(machine, unsaved(fact));
+			moved.set(fact.handle, applied.machine);
+			added.push(...applied.segments);
+		}
+		await addFacts(tx, quoted);
+	};
+	// Before the day turns: what changed before midnight is priced from there, although it is booked after.
+	await ask(moved.values());
+	const overnight: Machine[] = [];
+	for (const [handle, machine] of moved) {
+		const turned = turnDay(machine, midnight);
+		if (turned.machine === machine) continue;
+		moved.set(handle, turned.machine);
+		added.push(...turned.segments);
+		overnight.push(turned.machine);
 	}
-	await addFacts(tx, quoted);
+	await ask(overnight);
 	await addSegments(tx, added);
 	await addTotals(tx, totalsOf(added, removed));
 	const running = [...moved.values()].filter((machine) => valuation(machine).line !== null);
@@ -136,7 +147,6 @@ const bookAnew = async (
 	handles: readonly string[],
 	rows: ReadonlyMap<string, LedgerHost>,
 	stored: ReadonlyMap<string, readonly StoredFact[]>,
-	midnight: number,
 	moved: Map<string, Machine>,
 	added: Segment[],
 ): Promise<Segment[]> => {
@@ -145,17 +155,11 @@ const bookAnew = async (
 	const replaced: string[] = [];
 	for (const handle of handles) {
 		const now = new Set(stored.get(handle)?.map(({ id }) => id));
-		const result = bookAll(
-			(facts.get(handle) ?? []).filter(({ id, pending }) => pending === null || now.has(id)),
-			midnight,
-		);
+		const result = bookAll((facts.get(handle) ?? []).filter(({ id, pending }) => pending === null || now.has(id)));
 		const row = rows.get(handle);
 		if (result === null) {
 			// Its facts are forgotten: what is booked stays, and it goes on from there.
-			if (row === undefined) continue;
-			const turned = turnDay(machineOf(row), midnight);
-			moved.set(handle, turned.machine);
-			added.push(...turned.segments);
+			if (row !== undefined) moved.set(handle, machineOf(row));
 			continue;
 		}
 		replaced.push(handle);

@@ -216,7 +216,7 @@ const overSince = async (
 	const late = handles.filter((handle) => (first.get(handle) ?? 0) <= (ends.get(handle) ?? -1));
 	for (const [handle, facts] of await factsOf(tx, late)) {
 		const booked = facts.filter(({ pending }) => pending === null);
-		const result = bookAll(booked, 0);
+		const result = bookAll(booked);
 		if (result !== null && valuation(result.machine).line === null) found.set(handle, rowOf(result.machine, null));
 	}
 	return found;

@@ -274,8 +274,8 @@ export const rewrites = (machine: Machine, fact: Fact): boolean =>
 	(machine.role === 'terminated' && fact.kind === 'state' && fact.role !== 'terminated') ||
 	(machine.free && (fact.kind === 'heard' || fact.kind === 'price'));
 
-/** Books a machine from all its facts, in order of time and id, up to `midnight`; null where there are none. */
-export const bookAll = (facts: readonly Fact[], midnight: number): { machine: Machine; segments: Segment[] } | null => {
+/** Books a machine from all its facts, in order of time and id, its days closed up to `midnight`; null where there are none. */
+export const bookAll = (facts: readonly Fact[], midnight = 0): { machine: Machine; segments: Segment[] } | null => {
 	const [first] = facts;
 	if (first === undefined) return null;
 	const freed = freedAt(facts);

@@ -1,56 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { iso, type Output } from '../../src/contract/index.ts';
+import { iso } from '../../src/contract/index.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants } from '../helpers/invariants.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
-import type { ClientActor, Reply } from '../helpers/world.ts';
 import { type AgentScene, joinAgent, makeAgent, newMachine, orderSwitch } from './agent-scene.ts';
+import { booksOf, DAY, HOUR, MINUTE, SECOND } from './ledger-scene.ts';
 import { imminent, readyReplica } from './replica-scene.ts';
-
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
 
 describeEachDatabase('the books', ({ freshUrl }) => {
 	const world = shareWorld(freshUrl, { must: [brokenInvariants] });
 
-	/** Lets a time pass in which these machines call, often enough to be heard. */
-	const alive = async (ms: number, { heartbeat }: ClientActor, handles: readonly string[]) => {
-		for (let left = ms; left > 0; left -= 100 * SECOND) {
-			await world.advance(Math.min(100 * SECOND, left), 50 * SECOND);
-			for (const handle of handles) await heartbeat(handle);
-		}
-	};
-	/** A machine says what it costs itself, USD per hour. */
-	const costs = async ({ client }: Pick<AgentScene, 'client'>, handle: string, zone: string, spot: number | null, onDemand = 0.085) => {
-		const { status } = await client.call('pricingReport', {
-			agent_id: handle,
-			instance: {
-				instance_type: 'c5.large',
-				region: 'us-east-1',
-				mode: spot === null ? 'ondemand' : 'spot',
-				pool_id: spot === null ? null : `c5.large.us-east-1${zone}`,
-			},
-			pricing: {
-				on_demand_price: onDemand,
-				current_spot_price: spot,
-				spot_pools: spot === null ? [] : [{ pool_id: `c5.large.us-east-1${zone}`, az: `us-east-1${zone}`, price: spot }],
-			},
-		});
-		expect(status).toBe(200);
-	};
-	/** Lets the ledger job read what is there. */
-	const settle = () => world.advance(30 * SECOND, 10 * SECOND);
-	const summary = async (client: { readonly id: string }, month?: string) =>
-		(await world.admin.call('showSavings', { client_id: client.id, ...(month === undefined ? {} : { month }) })).body;
-	const explained = async (agentId: string, month?: string) =>
-		(await world.admin.call('explainSavings', { agent_id: agentId, ...(month === undefined ? {} : { month }) })).body;
-	const recomputed = async (client: { readonly id: string }) =>
-		(await world.admin.call('recomputeSavings', { client_id: client.id, dry_run: true })).body;
-	const micros = (usd: number): number => Math.round(usd * 1_000_000);
-	const amountOf = (usdPerHour: number, seconds: number): number =>
-		Math.floor((micros(usdPerHour) * seconds * 1000 + 1_800_000) / 3_600_000);
+	const { alive, costs, settle, summary, explained, recomputed, micros, amountOf } = booksOf(world);
 
 	it('count a stay without a switch at its true figure, measured (D-34, D-36)', async () => {
 		const agent = await makeAgent(world);
@@ -358,52 +318,6 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		expect((await recomputed(agent.client)).changed).toBe(0);
 	});
 
-	it('agree in every view across midnight: days, months, agents, machines and the total', async () => {
-		const agent = await makeAgent(world);
-		await costs(agent, agent.id, 'a', 0.0333);
-		await alive(10 * MINUTE, agent.client, [agent.id]);
-		// Most of the day nobody listens; it calls again before midnight and over it.
-		const midnight = Math.ceil(world.now() / DAY) * DAY;
-		await world.stop(0);
-		await world.advance(midnight - 30 * MINUTE - world.now(), HOUR);
-		await world.restart(0);
-		for (let half = 0; half < 3; half++) {
-			await costs(agent, agent.id, 'a', 0.0333 + half / 1000);
-			await alive(20 * MINUTE, agent.client, [agent.id]);
-		}
-		await settle();
-		const total = await summary(agent.client);
-		const series = async (range: string) => (await world.admin.call('clientSavings', { client_id: agent.client.id, range })).body.data;
-		for (const range of ['daily', 'weekly', 'monthly', 'yearly']) {
-			const rows = (await series(range)) as unknown as readonly { onDemandCost: number; modelCost: number; savings: number }[];
-			expect(rows.reduce((sum, row) => sum + micros(row.onDemandCost), 0)).toBe(micros(total.baseline));
-			expect(rows.reduce((sum, row) => sum + micros(row.modelCost), 0)).toBe(micros(total.actual));
-			expect(rows.reduce((sum, row) => sum + micros(row.savings), 0)).toBe(micros(total.savings));
-		}
-		expect(((await series('daily')) as unknown as readonly unknown[]).length).toBeGreaterThan(1);
-		expect((await series('hourly')) as unknown).toEqual([]);
-		const charts = (await world.admin.call('clientCharts', { client_id: agent.client.id })).body;
-		expect(charts.savingsTrend.reduce((sum, { actual }) => sum + micros(actual), 0)).toBe(micros(total.actual));
-		expect((await recomputed(agent.client)).changed).toBe(0);
-	});
-
-	it('are mended by a recomputation where somebody changed them by hand, totals too', async () => {
-		const agent = await makeAgent(world);
-		await costs(agent, agent.id, 'a', 0.04);
-		await alive(10 * MINUTE, agent.client, [agent.id]);
-		await costs(agent, agent.id, 'a', 0.05);
-		await settle();
-		const right = await explained(agent.id);
-		await world.store.transact((tx) => tx.updateTable('cost_segment').set({ cost_micros: 1 }).where('agent_id', '=', agent.id).execute());
-		const found = (await world.admin.call('recomputeSavings', { agent_id: agent.id, dry_run: true })).body;
-		expect(found).toMatchObject({ machines: 1, changed: 1, dry_run: true, differences: [{ instanceId: agent.instanceId }] });
-		expect((await world.admin.call('recomputeSavings', { agent_id: agent.id })).body).toMatchObject({ changed: 1, dry_run: false });
-		expect((await explained(agent.id)).segments.map(({ cost }) => cost).slice(0, -1)).toEqual(
-			right.segments.map(({ cost }) => cost).slice(0, -1),
-		);
-		expect((await recomputed(agent.client)).changed).toBe(0);
-	});
-
 	it.each([
 		['20 s before the switch was known', 20 * SECOND],
 		['59 days ago', 59 * DAY],
@@ -498,77 +412,6 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		expect((await recomputed(agent.client)).changed).toBe(0);
 	});
 
-	/** Every page of a recomputation of a client. */
-	const mended = async (client: { readonly id: string }, dry_run: boolean) => {
-		const pages: Output<'recomputeSavings'>[] = [];
-		for (let cursor: string | null = null; ; ) {
-			const answer: Reply<'recomputeSavings'> = await world.admin.call('recomputeSavings', { client_id: client.id, dry_run, cursor });
-			expect(answer.status).toBe(200);
-			pages.push(answer.body);
-			cursor = answer.body.next_cursor;
-			if (cursor === null) return pages;
-		}
-	};
-
-	it.each(['cost_segment', 'ledger_total'] as const)('are added up anew where somebody changed %s by hand', async (table) => {
-		const agent = await makeAgent(world);
-		await costs(agent, agent.id, 'a', 0.04);
-		await alive(10 * MINUTE, agent.client, [agent.id]);
-		await costs(agent, agent.id, 'a', 0.05);
-		await settle();
-		const stored = () =>
-			world.store.read.selectFrom('ledger_total').selectAll().where('client_id', '=', agent.client.id).orderBy('period').execute();
-		const right = await stored();
-		expect(right).toHaveLength(3);
-		await world.store.transact((tx) =>
-			table === 'cost_segment'
-				? tx.updateTable('cost_segment').set({ cost_micros: 1 }).where('agent_id', '=', agent.id).execute()
-				: tx.updateTable('ledger_total').set({ primary_micros: 1, unknown_ms: 7 }).where('client_id', '=', agent.client.id).execute(),
-		);
-		const changed = (pages: readonly Output<'recomputeSavings'>[]) => pages.reduce((sum, page) => sum + page.changed, 0);
-		const found = changed(await mended(agent.client, true));
-		expect(found).toBeGreaterThan(0);
-		expect(changed(await mended(agent.client, true))).toBe(found);
-		await mended(agent.client, false);
-		expect(await stored()).toEqual(right);
-		expect(changed(await mended(agent.client, true))).toBe(0);
-		await world.admin.call('recomputeSavings', {});
-		const one = await mended((await makeAgent(world)).client, false);
-		expect(one.at(-1)).toMatchObject({ machines: 0, next_cursor: null });
-	});
-
-	it('give each day its own seconds also while yesterday is still open', async () => {
-		const agent = await makeAgent(world);
-		const midnight = Math.ceil(world.now() / DAY) * DAY;
-		await world.advance(midnight - 30 * MINUTE - world.now(), HOUR);
-		await agent.client.heartbeat(agent.id);
-		await costs(agent, agent.id, 'a', 0.04);
-		await settle();
-		await alive(midnight - world.now() - SECOND, agent.client, [agent.id]);
-		const daily = async () => {
-			const { body } = await world.admin.call('clientSavings', { client_id: agent.client.id, range: 'daily' });
-			return (body.data as unknown as { period: string; shares: { seconds: number } }[]).map(({ period, shares }) => [
-				period,
-				shares.seconds,
-			]);
-		};
-		const before = (await daily()).at(-1)?.[1] as number;
-		world.daemons[0]?.pause();
-		await world.advance(3 * SECOND, SECOND);
-		expect((await daily()).slice(-2)).toEqual([
-			[iso(midnight - 1).slice(0, 10), before + 1],
-			[iso(midnight).slice(0, 10), 2],
-		]);
-		const { segments } = await explained(agent.id, iso(midnight).slice(0, 7));
-		expect(segments.slice(-2).map(({ start, seconds, closedBy }) => [Date.parse(start) < midnight, seconds > 1, closedBy])).toEqual([
-			[true, true, 'open'],
-			[false, true, 'open'],
-		]);
-		world.daemons[0]?.wake();
-		await settle();
-		expect((await daily()).slice(-2)[0]).toEqual([iso(midnight - 1).slice(0, 10), before + 1]);
-	});
-
 	it('are the same when the daemon is killed in the middle, and with two daemons', async () => {
 		const second = await world.addDaemon();
 		const agent = await makeAgent(world);
@@ -604,26 +447,5 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 				'VALIDATION_ERROR',
 			);
 		});
-	});
-
-	it('are set against a bill, each difference with its cause', async () => {
-		const agent = await makeAgent(world);
-		await costs(agent, agent.id, 'a', 0.04);
-		const from = world.now();
-		await alive(HOUR, agent.client, [agent.id]);
-		await costs(agent, agent.id, 'a', 0.05);
-		await settle();
-		const bill = (cost: number, more: object = {}) => ({ instance_id: agent.instanceId, start: from, end: from + HOUR, cost, ...more });
-		const lines = [
-			bill(0.04),
-			bill(0.06, { start: from + HOUR / 2 }),
-			bill(0.08, { start: from - HOUR }),
-			{ instance_id: 'i-0stranger', start: from, end: from + HOUR, cost: 0.01 },
-		];
-		expect((await agent.client.call('reconcileSavings', { lines })).status).toBe(403);
-		const { body } = await world.admin.call('reconcileSavings', { client_id: agent.client.id, lines });
-		expect(body.lines.map(({ cause }) => cause)).toEqual(['agrees', 'price', 'before-books', 'not-booked']);
-		expect(micros(body.difference)).toBe(micros(body.billed) - micros(body.booked));
-		expect(body.byCause.map(({ cause }) => cause)).toEqual(['agrees', 'price', 'before-books', 'not-booked']);
 	});
 });
