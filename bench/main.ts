@@ -12,11 +12,12 @@ import { measureRetention, type RetentionSize, retentionNotes } from './retentio
 import { type DatabaseName, makeFolder, type Server, startDaemon, startDatabase } from './servers.ts';
 import { measureStorm, type StormSize } from './storm.ts';
 import { stormNotes } from './storm-report.ts';
+import { measureStreams } from './streams.ts';
 import { driveSwitches, verifySwitches } from './switches.ts';
 import { AGENTS, CONNECTIONS, populate, type World } from './world.ts';
 
 const USAGE = `npm run bench -- [WORK ...] [options]
-  WORK             heartbeat, poll, pricing, switch, memory, help, storm, retention or reads (all but the last three)
+  WORK             heartbeat, poll, pricing, switch, memory, help, storm, retention, streams or reads (all but the last four)
   --only LIST      the same, comma separated
   --database NAME  sqlite, mariadb or both (both)
   --pairs N        pairs of floor and ours, runs of switches and of storms (3)
@@ -25,6 +26,7 @@ const USAGE = `npm run bench -- [WORK ...] [options]
   --memory N       seconds of load at each of two rates (20; the figure of the issue needs 300)
   --agents N       agents of the storm (1000); five times as many are idle
   --rows N         old rows that retention deletes (100000; the figure of the issue needs 1000000)
+  --streams N      open event streams (1000)
   --idle N         seconds in which nothing is sent (30)
   --full           for reads: 200,000 switches, 2 million prices and 500,000 cost segments instead of a tenth
   --routes TEXT    for reads: only routes whose path holds it (a regular expression)
@@ -34,7 +36,7 @@ const USAGE = `npm run bench -- [WORK ...] [options]
 `;
 
 const USUAL = [...ROUTINES, 'switch', 'memory', 'help'] as const;
-const WORK = [...USUAL, 'storm', 'retention', 'reads'] as const;
+const WORK = [...USUAL, 'storm', 'retention', 'streams', 'reads'] as const;
 
 const { values: given, positionals } = parseArgs({
 	allowPositionals: true,
@@ -47,6 +49,7 @@ const { values: given, positionals } = parseArgs({
 		memory: { type: 'string', default: '20' },
 		agents: { type: 'string', default: '1000' },
 		idle: { type: 'string', default: '30' },
+		streams: { type: 'string', default: '1000' },
 		rows: { type: 'string', default: '100000' },
 		folder: { type: 'string' },
 		node: { type: 'string', default: '' },
@@ -57,7 +60,7 @@ const { values: given, positionals } = parseArgs({
 	},
 });
 
-const positive = (name: 'pairs' | 'seconds' | 'warm' | 'memory' | 'agents' | 'idle' | 'rows'): number => {
+const positive = (name: 'pairs' | 'seconds' | 'warm' | 'memory' | 'agents' | 'idle' | 'rows' | 'streams'): number => {
 	const value = Number(given[name]);
 	if (!(value > 0)) throw new Error(`--${name} is not a positive number: ${given[name]}`);
 	return value;
@@ -158,7 +161,7 @@ const main = async (): Promise<void> => {
 		folder.remove();
 		process.exit(130);
 	});
-	const loads = [...wanted].some((name) => !['help', 'storm', 'retention', 'reads'].includes(name));
+	const loads = [...wanted].some((name) => !['help', 'storm', 'retention', 'streams', 'reads'].includes(name));
 	const lines: Line[] = [];
 	const titles: string[] = [];
 	try {
@@ -187,6 +190,15 @@ const main = async (): Promise<void> => {
 				titles.push(result.title);
 			}
 		}
+		if (wanted.has('streams')) {
+			for (const name of databases) {
+				const { path } = makeFolder(folder.path);
+				const size = { streams: Math.ceil(positive('streams')), seconds: positive('idle') };
+				const result = await measureStreams(name, path, nodeArgs, size, (text) => void say(text));
+				lines.push(...result.lines);
+				titles.push(result.title);
+			}
+		}
 		if (wanted.has('help')) lines.push(helpLine(timeHelp()));
 	} finally {
 		folder.remove();
@@ -195,6 +207,7 @@ const main = async (): Promise<void> => {
 		...(loads ? [notes(machine(), titles, AGENTS, CONNECTIONS)] : []),
 		...(wanted.has('storm') ? [stormNotes(machine(), titles, stormSize())] : []),
 		...(wanted.has('reads') ? [readNotes(machine(), titles, readsPlan().agents, readsPlan().size)] : []),
+		...(wanted.has('streams') ? [`Streams measured on ${machine()}, ${titles.join('; ')}.`] : []),
 		...(wanted.has('retention') ? [retentionNotes(machine(), titles, retentionSize())] : []),
 	];
 	process.stdout.write(`\n${markdown(lines)}\n\n${about.join('\n\n')}\n`);

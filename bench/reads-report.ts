@@ -1,7 +1,7 @@
 import type { Operation } from '../src/contract/operation.ts';
 import type { Reads, Streamed } from './reads.ts';
 import type { ReadsSize } from './reads-fill.ts';
-import type { Line } from './report.ts';
+import { type Line, onDatabase } from './report.ts';
 import type { DatabaseName } from './servers.ts';
 
 /** What issue 4 asks for ("Must reach"), p99 in milliseconds. */
@@ -11,7 +11,6 @@ const SOONER = ['/api/admin/stats', '/api/client/{client_id}'];
 /** More than this of what it streams, in MB above where it began, is not flat: what the heap holds between two collections. */
 const FLAT_MB = 60;
 
-const onDatabase = { sqlite: 'SQLite', mariadb: 'MariaDB' } as const;
 const ms = (value: number): string => (value < 10 ? value.toFixed(1) : value.toFixed(0));
 
 export const readLine = (database: DatabaseName, { path }: Operation, bytes: number, floor: Reads, ours: Reads): Line => {

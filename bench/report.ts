@@ -34,7 +34,7 @@ const WORK: Readonly<Record<Routine, string>> = {
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en-US');
 const sum = (values: readonly number[], digits: number): string => values.map((value) => value.toFixed(digits)).join(' + ');
-const onDatabase = { sqlite: 'SQLite', mariadb: 'MariaDB' } as const;
+export const onDatabase = { sqlite: 'SQLite', mariadb: 'MariaDB' } as const;
 
 const routineLine = (database: DatabaseName, routine: Routine, { floor, ours, share, shares }: Compared): Line => {
 	const target = TARGETS[database][routine];

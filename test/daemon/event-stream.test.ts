@@ -63,7 +63,7 @@ describeEachDatabase('events and files over HTTP', ({ kind, freshUrl }) => {
 		await stolen.ended;
 		await test.api.revokeAdminToken({ token_id: 'gone' });
 		await byAdmin.ended;
-		expect(performance.now() - from).toBeLessThan(2000);
+		expect(performance.now() - from).toBeLessThan(10_000);
 		for (const { heard } of [stolen, byAdmin]) expect(heard.at(-1)).toMatchObject({ event: 'closing', data: { reason: 'INVALID_TOKEN' } });
 		expect(kept.heard.map(({ event }) => event)).not.toContain('closing');
 		leaving.abort();
