@@ -1,7 +1,9 @@
 import { type SelectQueryBuilder, sql } from 'kysely';
 import type { Agent } from './agents.ts';
 import type { Command } from './commands.ts';
+import { dialectOf } from './dialect.ts';
 import type { Host } from './hosts.ts';
+import type { Tables } from './schema.ts';
 import type { Db } from './statement.ts';
 import type { SwitchRecord } from './switches.ts';
 
@@ -16,12 +18,17 @@ const paged = <Q extends AnyQuery>(query: Q, id: string, { limit, after }: Page)
 	return (after === null ? ordered : ordered.where(id, '<', after)) as Q;
 };
 
+/** Rows of a table under a name, through an index where one is named: the page of a client begins at its cursor, however far down it is. */
+const through = <T extends keyof Tables, A extends string>(db: Db, table: T, alias: A, index: string | null) =>
+	db.selectFrom(sql<Tables[T]>`${sql.table(table)}`.as<A>(index === null ? sql.ref(alias) : dialectOf(db).through(alias, index)));
+
 /** Commands newest first; `open` is pending or claimed. */
 export const listCommandRows = (
 	db: Db,
 	filter: Page & { clientId: string | null; agentId: string | null; status: string | null },
 ): Promise<Command[]> => {
-	let query = db.selectFrom('command').selectAll();
+	const ofClient = filter.clientId !== null && filter.agentId === null && filter.status === null;
+	let query = through(db, 'command', 'command', ofClient ? 'command_client' : null).selectAll();
 	if (filter.clientId !== null) query = query.where('client_id', '=', filter.clientId);
 	if (filter.agentId !== null) query = query.where('agent_id', '=', filter.agentId);
 	if (filter.status === 'open') query = query.where('status', 'in', ['pending', 'claimed']);
@@ -112,7 +119,9 @@ export type InstanceFilter = Page & {
  * Machines newest first, those of the page before anything is joined: MariaDB began with the clients and sorted every machine of the fleet
  * (2.1 s a page of 22,000 machines). `active` is primary, replica, candidate or named; `terminated` is zombie, ended or terminated (contract #6). */
 export const listInstanceRows = (db: Db, filter: InstanceFilter): Promise<InstanceListRow[]> => {
-	let query = db.selectFrom('host as h').selectAll('h');
+	const { clientId, status, search, agentId = null, instanceId } = filter;
+	const ofClient = clientId !== null && [status, search, agentId].every((each) => each === null) && instanceId === undefined;
+	let query = through(db, 'host', 'h', ofClient ? 'host_client' : null).selectAll('h');
 	if (filter.clientId !== null) query = query.where('h.client_id', '=', filter.clientId);
 	if (filter.status === 'active') query = query.where('h.role', 'in', ['primary', 'replica', 'candidate', 'named']);
 	else if (filter.status === 'terminated') query = query.where('h.role', 'in', ['zombie', 'ended', 'terminated']);
@@ -139,7 +148,7 @@ export const listInstanceRows = (db: Db, filter: InstanceFilter): Promise<Instan
 
 /** Switches of a client, newest first. */
 export const listSwitchRows = (db: Db, filter: Page & { clientId: string; instanceId: string | null }): Promise<SwitchRecord[]> => {
-	let query = db.selectFrom('switch_record').selectAll().where('client_id', '=', filter.clientId);
+	let query = through(db, 'switch_record', 'switch_record', 'switch_client').selectAll().where('client_id', '=', filter.clientId);
 	const { instanceId } = filter;
 	if (instanceId !== null)
 		query = query.where((eb) => eb.or([eb('old_instance_id', '=', instanceId), eb('new_instance_id', '=', instanceId)]));

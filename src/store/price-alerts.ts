@@ -1,5 +1,6 @@
 import { type Insertable, sql } from 'kysely';
 import { multiRow } from './multi-row.ts';
+import { newestBucketOf } from './prices.ts';
 import { type Db, inList, statement } from './statement.ts';
 import type { PriceAlertTable, PriceWatchTable } from './tables/prices.ts';
 
@@ -126,18 +127,7 @@ export type Crossed = Watch & { client_id: string; alert_type: string; channels:
 export const crossedWatches = statement<{ pools: readonly string[] }>()((db, v, dialect) =>
 	db
 		.selectFrom('price_watch as w')
-		.innerJoin('price_clean as c', (join) =>
-			join
-				.onRef('c.pool_id', '=', 'w.pool_id')
-				.on('c.bucket', '=', (eb) =>
-					eb
-						.selectFrom('price_clean as n')
-						.select('n.bucket')
-						.whereRef('n.pool_id', '=', 'w.pool_id')
-						.orderBy('n.bucket', 'desc')
-						.limit(sql.lit(1)),
-				),
-		)
+		.innerJoin('price_clean as c', (join) => join.onRef('c.pool_id', '=', 'w.pool_id').on('c.bucket', '=', newestBucketOf('w.pool_id')))
 		.innerJoin('price_alert as a', 'a.id', 'w.alert_id')
 		.selectAll('w')
 		.select(['a.client_id', 'a.alert_type', 'a.channels', 'c.spot_micros', 'c.observed_at'])

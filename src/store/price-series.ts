@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { multiRow } from './multi-row.ts';
+import { newestBucketOf } from './prices.ts';
 import type { PoolTable } from './schema.ts';
 import { type Db, inList, statement, together } from './statement.ts';
 
@@ -123,18 +124,7 @@ export type Newest = { id: string; spot_micros: number; ondemand_micros: number 
 export const newestOf = statement<{ pools: readonly string[] }>()((db, v, dialect) =>
 	db
 		.selectFrom('pool as p')
-		.innerJoin('price_clean as c', (join) =>
-			join
-				.onRef('c.pool_id', '=', 'p.id')
-				.on('c.bucket', '=', (eb) =>
-					eb
-						.selectFrom('price_clean as n')
-						.select('n.bucket')
-						.whereRef('n.pool_id', '=', 'p.id')
-						.orderBy('n.bucket', 'desc')
-						.limit(sql.lit(1)),
-				),
-		)
+		.innerJoin('price_clean as c', (join) => join.onRef('c.pool_id', '=', 'p.id').on('c.bucket', '=', newestBucketOf('p.id')))
 		.select(['p.id', 'c.spot_micros', 'c.ondemand_micros', 'c.confidence', 'c.observed_at'])
 		.where(inList(dialect, 'p.id', v('pools'))),
 );

@@ -152,43 +152,32 @@ export const addClientPools = (tx: Db, dialect: DialectName, rows: readonly Clie
 		rows.map((row) => CLIENT_POOL.map((column) => row[column])),
 	);
 
+/**
+ * The bucket of a pool's newest clean price, as a part of a statement: one look at the end of the key. Not max(), and not with a bound on the
+ * bucket: for either MariaDB reads every price of the pool.
+ */
+export const newestBucketOf = (pool: string) =>
+	sql<number>`(select n.bucket from price_clean as n where n.pool_id = ${sql.ref(pool)} order by n.bucket desc limit 1)`;
+
 /** Two pools, each with its newest clean price; null where it has none. */
 export const poolQuotes = statement<{ one: string; other: string }>()((db, v) =>
 	db
 		.selectFrom('pool as p')
-		.leftJoin('price_clean as c', (join) =>
-			join.onRef('c.pool_id', '=', 'p.id').on('c.bucket', '=', (eb) =>
-				eb
-					.selectFrom('price_clean as n')
-					.select('n.bucket')
-					.whereRef('n.pool_id', '=', 'p.id')
-					// Not max(): MariaDB would read every price of the pool for it.
-					.orderBy('n.bucket', 'desc')
-					.limit(sql.lit(1)),
-			),
-		)
+		.leftJoin('price_clean as c', (join) => join.onRef('c.pool_id', '=', 'p.id').on('c.bucket', '=', newestBucketOf('p.id')))
 		.selectAll('p')
 		.select(['c.spot_micros', 'c.observed_at', 'c.confidence'])
 		.where((eb) => eb.or([eb('p.id', '=', v('one')), eb('p.id', '=', v('other'))])),
 );
 
-/** The newest clean price of every pool of a type and region not older than a bucket. */
+/** The newest clean price of each pool of a type and region, where it is not older than a bucket. */
 export const newestPrices = statement<{ instance_type: string; region: string; since: number }>()((db, v) =>
 	db
-		.selectFrom('price_clean as c')
-		.innerJoin(
-			db
-				.selectFrom('price_clean as x')
-				.innerJoin('pool as p', 'p.id', 'x.pool_id')
-				.select((eb) => ['x.pool_id', eb.fn.max('x.bucket').as('newest')])
-				.where('p.instance_type', '=', v('instance_type'))
-				.where('p.region', '=', v('region'))
-				.where('x.bucket', '>=', v('since'))
-				.groupBy('x.pool_id')
-				.as('n'),
-			(join) => join.onRef('n.pool_id', '=', 'c.pool_id').onRef('n.newest', '=', 'c.bucket'),
-		)
-		.selectAll('c'),
+		.selectFrom('pool as p')
+		.innerJoin('price_clean as c', (join) => join.onRef('c.pool_id', '=', 'p.id').on('c.bucket', '=', newestBucketOf('p.id')))
+		.selectAll('c')
+		.where('p.instance_type', '=', v('instance_type'))
+		.where('p.region', '=', v('region'))
+		.where('c.bucket', '>=', v('since')),
 );
 
 export const onDemandPrice = statement<{ instance_type: string; region: string }>()((db, v) =>

@@ -40,18 +40,23 @@ export type Kept = { readonly kept: string };
 
 const raw = (text: string): RawBuilder<boolean> => sql<boolean>`${sql.raw(text)}`;
 
-/** Roles of machines that are not over, as the text of a list. */
-const LIVING = sql.raw(
-	(['primary', 'replica', 'candidate', 'zombie', 'ended', 'named'] satisfies Role[]).map((role) => `'${role}'`).join(', '),
-);
+/** Roles of machines that are not over. */
+const LIVING: readonly Role[] = ['primary', 'replica', 'candidate', 'zombie', 'ended', 'named'];
+
+/** No machine of an agent that is not over fits; a look for each role, since for a list of them MariaDB reads every machine the agent ever had. */
+const noneLives = (agentId: string, fits: RawBuilder<unknown>): RawBuilder<boolean> => {
+	const looks = LIVING.map(
+		(role) => sql`not exists (select 1 from host h where h.agent_id = ${sql.ref(agentId)} and h.role = ${sql.lit(role)} and (${fits}))`,
+	);
+	return sql<boolean>`${sql.join(looks, sql` and `)}`;
+};
 
 const overCommand = (before: number): RawBuilder<boolean> => sql<boolean>`command.status not in ('pending', 'claimed')
 	and command.open_switch_of is null and command.awaits_machine = 0 and command.due_at is null
 	and command.expires_at < ${before} and coalesce(command.lease_until, 0) < ${before} and coalesce(command.reported_at, 0) < ${before}
 	and coalesce(command.acknowledged_at, 0) < ${before} and coalesce(command.completed_at, 0) < ${before}
 	and not exists (select 1 from emergency e where e.open_of = command.agent_id)
-	and not exists (select 1 from host h where h.agent_id = command.agent_id and h.role in (${LIVING})
-		and (h.guess_command_id = command.id or h.tentative_command_id = command.id))`;
+	and ${noneLives('command.agent_id', sql`h.guess_command_id = command.id or h.tentative_command_id = command.id`)}`;
 
 const overReplica = (before: number): RawBuilder<boolean> => sql<boolean>`replica.status in ('terminated', 'failed', 'promoted')
 	and replica.live_of is null and replica.awaits_machine = 0 and coalesce(replica.lease_until, 0) < ${before}
@@ -59,8 +64,7 @@ const overReplica = (before: number): RawBuilder<boolean> => sql<boolean>`replic
 	and (replica.status = 'promoted' or replica.confirmed_at is not null or (replica.handle is null and replica.instance_id is null))
 	and not exists (select 1 from emergency e where e.open_of = replica.agent_id)
 	and not exists (select 1 from host h where h.handle = replica.handle and h.role <> 'terminated')
-	and not exists (select 1 from host h where h.agent_id = replica.agent_id and h.role in (${LIVING})
-		and (h.guess_replica_id = replica.id or h.tentative_replica_id = replica.id))`;
+	and ${noneLives('replica.agent_id', sql`h.guess_replica_id = replica.id or h.tentative_replica_id = replica.id`)}`;
 
 const overHost = (
 	before: number,

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { AgentListRow } from './lists.ts';
+import { newestBucketOf } from './prices.ts';
 import type { EventTable } from './schema.ts';
 import { type Db, inList, statement } from './statement.ts';
 
@@ -115,17 +116,11 @@ export const poolGroups = async (db: Db, since: number): Promise<PoolGroup[]> =>
 		.selectFrom(
 			db
 				.selectFrom('pool as p')
+				.leftJoin('price_clean as c', (join) => join.onRef('c.pool_id', '=', 'p.id').on('c.bucket', '=', newestBucketOf('p.id')))
 				.select((eb) => [
 					'p.region',
 					'p.instance_type',
-					eb
-						.selectFrom('price_clean as c')
-						.select('c.spot_micros')
-						.whereRef('c.pool_id', '=', 'p.id')
-						.where('c.bucket', '>=', since)
-						.orderBy('c.bucket', 'desc')
-						.limit(sql.lit(1))
-						.as('spot_micros'),
+					eb.case().when('c.bucket', '>=', since).then(eb.ref('c.spot_micros')).end().as('spot_micros'),
 				])
 				.where('p.active', '=', 1)
 				.as('q'),

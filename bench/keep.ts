@@ -1,0 +1,15 @@
+import { makeFolder, startDaemon, startDatabase, type DatabaseName } from './servers.ts';
+import { populate } from './world.ts';
+import { fillHistory, FULL } from './reads-fill.ts';
+import { writeFileSync } from 'node:fs';
+const name = (process.argv[2] ?? 'mariadb') as DatabaseName;
+const folder = makeFolder(undefined);
+const database = await startDatabase(name, folder.path);
+const first = await startDaemon(database, folder.path, []);
+const world = await populate(database, first, 1000);
+await first.stop();
+await fillHistory(world, database, FULL, (t) => console.error(t));
+const [a] = world.agents;
+writeFileSync(`/tmp/keep-${name}.json`, JSON.stringify({ url: database.url, token: world.operatorToken, agent: a, pid: process.pid, folder: folder.path }));
+console.error('ready');
+await new Promise((done) => setTimeout(done, 7_200_000));
