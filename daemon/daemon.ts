@@ -14,7 +14,7 @@ import { migrate, refuse, schemaState } from '../src/store/migrate.ts';
 import { openStore, type Store } from '../src/store/open.ts';
 import { createPostWebhook } from '../src/webhook-http.ts';
 import { createApp } from './app.ts';
-import { checkOpenDashboard, openWarning } from './open-dashboard.ts';
+import { openWarning } from './open-dashboard.ts';
 import { makeStateDir, readAdminToken, removeDaemonRecord, writeAdminToken, writeDaemonRecord } from './state.ts';
 import { createSystemHandlers } from './system.ts';
 
@@ -155,7 +155,6 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
 	};
 
 	try {
-		checkOpenDashboard(config.server.openDashboard, config.server.corsOrigins);
 		makeStateDir(config.stateDir);
 		const { url } = config.database;
 		const sqlite = url.startsWith('sqlite:');

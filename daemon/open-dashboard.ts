@@ -39,20 +39,6 @@ export const isOpen = ({ id, method, path, access, rendering }: Operation, mode:
 	return SHOWS_TOKEN.has(id) || !ABOUT_TOKENS.test(path);
 };
 
-/**
- * Refuses to open the dashboard to pages nobody named: without a list of origins every page that a browser in this network shows could use
- * it. Errors: CONFIG_INVALID.
- */
-export const checkOpenDashboard = (mode: OpenDashboard, origins: readonly string[]): void => {
-	if (mode === 'off' || (origins.length > 0 && !origins.includes('*'))) return;
-	throw new SpotError(
-		'invalid',
-		'CONFIG_INVALID',
-		`server.openDashboard is ${mode}, which lets everybody in without a token, and server.corsOrigins ${origins.length === 0 ? 'names no page' : 'allows every page'}`,
-		{ hint: 'name the origin of the dashboard: SPOTCTL_SERVER_CORS_ORIGINS=https://dashboard.example.com (or set openDashboard to off)' },
-	);
-};
-
 /** The name or address of a Host header, without its port and the brackets of IPv6; null where it has no valid form. */
 const nameOf = (host: string | undefined): string | null => {
 	const url = `http://${host}`;

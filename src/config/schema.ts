@@ -167,23 +167,34 @@ const client = z.object({
  * output durations are milliseconds, sizes bytes, paths absolute. `stateDir` and `database.url` must be given: their defaults depend
  * on the machine and are made by the loader. Each leaf has a description and the meta keys `kind`, `secret` and `computed`.
  */
-export const configSchema = z.object({
-	stateDir: path()
-		.describe('folder for the database, the admin token and the pid of the local daemon')
-		.meta({ computed: '$XDG_STATE_HOME/spotctl or ~/.local/state/spotctl' }),
-	server: server.prefault({}).describe('The daemon as a network service'),
-	database: database.describe('SQLite or MySQL'),
-	security: security.prefault({}).describe('Tokens and keys'),
-	agents: agents.prefault({}).describe('Agents on EC2 instances'),
-	commands: commands.prefault({}).describe('Orders to agents'),
-	emergency: emergency.prefault({}).describe('Notices of AWS'),
-	failover: failover.prefault({}).describe('From a notice to the next primary'),
-	notifications: notifications.prefault({}).describe('Telling people'),
-	jobs: jobs.prefault({}).describe('Background work'),
-	retention: retention.prefault({}).describe('What is deleted when it is old'),
-	log: log.prefault({}).describe('Logging of the daemon'),
-	client: client.prefault({}).describe('What the operator commands use'),
-});
+export const configSchema = z
+	.object({
+		stateDir: path()
+			.describe('folder for the database, the admin token and the pid of the local daemon')
+			.meta({ computed: '$XDG_STATE_HOME/spotctl or ~/.local/state/spotctl' }),
+		server: server.prefault({}).describe('The daemon as a network service'),
+		database: database.describe('SQLite or MySQL'),
+		security: security.prefault({}).describe('Tokens and keys'),
+		agents: agents.prefault({}).describe('Agents on EC2 instances'),
+		commands: commands.prefault({}).describe('Orders to agents'),
+		emergency: emergency.prefault({}).describe('Notices of AWS'),
+		failover: failover.prefault({}).describe('From a notice to the next primary'),
+		notifications: notifications.prefault({}).describe('Telling people'),
+		jobs: jobs.prefault({}).describe('Background work'),
+		retention: retention.prefault({}).describe('What is deleted when it is old'),
+		log: log.prefault({}).describe('Logging of the daemon'),
+		client: client.prefault({}).describe('What the operator commands use'),
+	})
+	.superRefine(({ server: { openDashboard, corsOrigins } }, { addIssue }) => {
+		// Without a list of origins every page that a browser in this network shows could use what is open to everybody.
+		if (openDashboard === 'off' || (corsOrigins.length > 0 && !corsOrigins.includes('*'))) return;
+		const pages = corsOrigins.length === 0 ? 'names no page' : 'allows every page';
+		addIssue({
+			code: 'custom',
+			path: ['server', 'openDashboard'],
+			message: `lets everybody in without a token, and server.corsOrigins ${pages}: name the origin of the dashboard (SPOTCTL_SERVER_CORS_ORIGINS=https://dashboard.example.com), or set this to off`,
+		});
+	});
 
 /** The checked configuration: durations in milliseconds, sizes in bytes, absolute paths, normalised URLs. */
 export type Config = z.output<typeof configSchema>;

@@ -51,7 +51,7 @@ const OWN = sql`id, logical_agent_id, client_id, status`;
 
 const CLIENT = ['id', 'name', 'email'].map((column): Column => ({ table: 'client', id: 'id', column }));
 
-/** Clients of which id, name or address begins with a text, or of the newest ones holds it. Two statements. */
+/** Clients of which id, name or address begins with a text, or, where those are too few, of the newest ones holds it. Two statements. */
 export const searchClients = async (db: Db, text: string): Promise<ClientHit[]> => {
 	const columns = ['id', 'name', 'email', 'status'] as const;
 	const first = await db
@@ -61,6 +61,7 @@ export const searchClients = async (db: Db, text: string): Promise<ClientHit[]> 
 		.orderBy('name')
 		.limit(HITS)
 		.execute();
+	if (first.length === HITS) return first;
 	const holding = await db
 		.selectFrom(db.selectFrom('client').select(columns).orderBy('id', 'desc').limit(NEWEST).as('n'))
 		.selectAll()
@@ -71,7 +72,7 @@ export const searchClients = async (db: Db, text: string): Promise<ClientHit[]> 
 	return merged(first, holding, ({ id }) => id);
 };
 
-/** Machines of which the id begins with a text, or of the newest ones id, type, zone or host name holds it. Two statements. */
+/** Machines of which the id begins with a text, or, where those are too few, of the newest ones id, type, zone or host name holds it. Two statements. */
 export const searchInstances = async (db: Db, text: string): Promise<InstanceHit[]> => {
 	const select = (from: RawBuilder<unknown>) =>
 		sql<
@@ -81,6 +82,7 @@ export const searchInstances = async (db: Db, text: string): Promise<InstanceHit
 	const first = await sql<InstanceHit & { handle: string }>`${select(
 		sql`(select ${HOST} from host where instance_id >= ${text} and instance_id < ${text + LAST} order by instance_id limit ${sql.lit(HITS)})`,
 	)} order by h.instance_id`.execute(db);
+	if (first.rows.length === HITS) return first.rows;
 	const holding = await sql<InstanceHit & { handle: string }>`${select(
 		sql`(select ${HOST} from host order by handle desc limit ${sql.lit(NEWEST)})`,
 	)} where ${within(['h.instance_id', 'h.instance_type', 'h.az', 'h.hostname'], text)} order by h.handle desc limit ${sql.lit(HITS)}`.execute(
@@ -94,7 +96,7 @@ const AGENT: readonly Column[] = [
 	{ table: 'logical_id', id: 'agent_id', column: 'logical_id' },
 ];
 
-/** Agents of which id or a logical id begins with a text, or of the newest ones id, logical id or host name holds it. Two statements. */
+/** Agents of which id or a logical id begins with a text, or, where those are too few, of the newest ones id, logical id or host name holds it. Two statements. */
 export const searchAgents = async (db: Db, text: string): Promise<AgentHit[]> => {
 	const select = (from: RawBuilder<unknown>) =>
 		sql<AgentHit>`select a.id, a.logical_agent_id, a.client_id, c.name as client_name, p.hostname, a.status, p.instance_id
@@ -102,6 +104,7 @@ export const searchAgents = async (db: Db, text: string): Promise<AgentHit[]> =>
 	const first = await sql<AgentHit>`${select(
 		sql`(select ${OWN} from agent where id in (select id from (${all(AGENT.map((column) => beginning(column, text)))}) as hits) order by logical_agent_id limit ${sql.lit(HITS)})`,
 	)} order by a.logical_agent_id`.execute(db);
+	if (first.rows.length === HITS) return first.rows;
 	const holding = await sql<AgentHit>`${select(
 		sql`(select ${OWN} from agent order by id desc limit ${sql.lit(NEWEST)})`,
 	)} where ${within(['a.id', 'a.logical_agent_id', 'p.hostname'], text)} order by a.id desc limit ${sql.lit(HITS)}`.execute(db);

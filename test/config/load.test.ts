@@ -293,6 +293,20 @@ describe('keys and values', () => {
 });
 
 describe('a bad configuration', () => {
+	test.for([
+		[undefined, 'names no page'],
+		['*', 'allows every page'],
+	] as const)('an open dashboard with the pages %s is refused before anything starts', async ([origins, why], { expect }) => {
+		const env = { SPOTCTL_SERVER_OPEN_DASHBOARD: 'read', ...(origins === undefined ? {} : { SPOTCTL_SERVER_CORS_ORIGINS: origins }) };
+		await expect(box.load({ env })).rejects.toMatchObject({
+			code: 'CONFIG_INVALID',
+			extras: { problems: [{ where: expect.stringContaining('SPOTCTL_SERVER_OPEN_DASHBOARD'), problem: expect.stringContaining(why) }] },
+		});
+		expect((await box.load({ env: { ...env, SPOTCTL_SERVER_CORS_ORIGINS: 'https://dash.example.com' } })).config.server.openDashboard).toBe(
+			'read',
+		);
+	});
+
 	test('is refused with every problem at once, each with its place and value', async ({ expect }) => {
 		box.write('etc/config.yaml', 'server:\n  port: 99999\n  prot: 1\n');
 		box.write('home/.config/spotctl/config.yaml', 'server: [1, 2]\n');

@@ -110,7 +110,7 @@ describe('open-dashboard mode', () => {
 		for (const origins of [[], ['*']]) {
 			const started = start(emptyFolder(), { flags: { 'server.openDashboard': 'read', 'server.corsOrigins': origins } });
 			await expect(started).rejects.toThrow(
-				expect.objectContaining({ code: 'CONFIG_INVALID', hint: expect.stringContaining('SPOTCTL_SERVER_CORS_ORIGINS') }),
+				expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining('SPOTCTL_SERVER_CORS_ORIGINS') }),
 			);
 		}
 	});
