@@ -104,7 +104,7 @@ export const book = async (
 			added.push(...segments);
 		}
 	}
-	const removed = await bookAnew(tx, anew, rows, stored, moved, added);
+	for (let from = 0; from < anew.length; from += ANEW) await bookAnew(tx, anew.slice(from, from + ANEW), rows, stored, moved);
 	const ask = async (machines: Iterable<Machine>): Promise<void> => {
 		const quoted = await quote(tx, context.clock.now(), [...machines].filter(lacksPrice), stored);
 		for (const fact of quoted) {
@@ -128,7 +128,7 @@ export const book = async (
 	}
 	await ask(overnight);
 	await addSegments(tx, added);
-	await addTotals(tx, totalsOf(added, removed));
+	await addTotals(tx, totalsOf(added, []));
 	const running = [...moved.values()].filter((machine) => valuation(machine).line !== null);
 	await saveLedgerHosts(
 		tx,
@@ -141,18 +141,20 @@ export const book = async (
 	return handles.length;
 };
 
-/** Books machines from their first fact, leaving out what is pending and not in `stored`; returns the segments that this replaces. */
+/** So many machines are booked anew at once: all their facts and segments are in memory. */
+const ANEW = 100;
+
+/** Books machines from their first fact, leaving out what is pending and not in `stored`, in place of what was booked of them. */
 const bookAnew = async (
 	tx: Db,
 	handles: readonly string[],
 	rows: ReadonlyMap<string, LedgerHost>,
 	stored: ReadonlyMap<string, readonly StoredFact[]>,
 	moved: Map<string, Machine>,
-	added: Segment[],
-): Promise<Segment[]> => {
-	if (handles.length === 0) return [];
+): Promise<void> => {
 	const facts = await factsOf(tx, handles);
 	const replaced: string[] = [];
+	const added: Segment[] = [];
 	for (const handle of handles) {
 		const now = new Set(stored.get(handle)?.map(({ id }) => id));
 		const result = bookAll((facts.get(handle) ?? []).filter(({ id, pending }) => pending === null || now.has(id)));
@@ -166,10 +168,11 @@ const bookAnew = async (
 		moved.set(handle, result.machine);
 		added.push(...result.segments);
 	}
-	if (replaced.length === 0) return [];
+	if (replaced.length === 0) return;
 	const removed = await segmentsOf.all(tx, { handles: replaced });
 	if (removed.length > 0) await deleteSegments.run(tx, { handles: replaced });
-	return removed;
+	await addSegments(tx, added);
+	await addTotals(tx, totalsOf(added, removed));
 };
 
 const lacksPrice = (machine: Machine): boolean => {

@@ -16,6 +16,7 @@ import {
 	type NewFact,
 	notTaken,
 	pendingFacts,
+	REPORTS,
 	reportsAfter,
 	saveLedgerState,
 	vouchedHosts,
@@ -42,12 +43,11 @@ export const keepLedger = async (context: Context): Promise<number> => {
 	const state = await open(context);
 	const { read } = context.store;
 	const now = context.clock.now();
-	const reports = { at: state.reports_at, id: state.reports_id, until: now - REPORT_LAG_MS };
 	let booked = await noteOutage(context, state);
 	booked += await pages(context, heardAgain.first(read, {}), (the, tx) => noteHeard(the, tx, heardAgain));
 	booked += await pages(context, notTaken.first(read, {}), (the, tx) => noteHeard(the, tx, notTaken));
-	booked += await pages(context, pendingFacts.first(read, {}), bookPending);
-	booked += await pages(context, reportsAfter.first(read, reports), readReports);
+	booked += await readInTime(context, state, now - REPORT_LAG_MS);
+	booked += await pending(context, Number.MAX_SAFE_INTEGER);
 	for (const lapsed of [lapsedHosts, lapsedQuotes])
 		booked += await pages(context, lapsed.first(read, { before: lapsedBefore(now) }), (the, tx) => noteLapsed(the, tx, lapsed));
 	booked += await pages(context, ledgerHostsBefore.first(read, { midnight: midnightOf(now) }), turnDays);
@@ -57,17 +57,43 @@ export const keepLedger = async (context: Context): Promise<number> => {
 /** How many machines a page booked, and whether there may be another. */
 type Page = { readonly booked: number; readonly more: boolean };
 
+const inLedger = (context: Context, page: (context: Context, tx: Db) => Promise<Page>): Promise<Page> =>
+	context.unit(null, async (tx) => {
+		await lockLedger.first(tx, {});
+		return page(context, tx);
+	});
+
 /** Pages, a transaction each, where a look outside of one has found something. */
 const pages = async (context: Context, found: Promise<unknown>, page: (context: Context, tx: Db) => Promise<Page>): Promise<number> => {
 	if ((await found) === undefined) return 0;
 	for (let booked = 0; ; ) {
-		const done = await context.unit(null, async (tx) => {
-			await lockLedger.first(tx, {});
-			return page(context, tx);
-		});
+		const done = await inLedger(context, page);
 		booked += done.booked;
 		if (!done.more) return booked;
 	}
+};
+
+/** Books what transactions have written up to a time. */
+const pending = (context: Context, until: number): Promise<number> =>
+	pages(context, pendingFacts.first(context.store.read, { until }), (the, tx) => bookPending(the, tx, until));
+
+/**
+ * Reads price reports page by page, and before each what was written up to its end. In any other order a backlog is late for machines whose
+ * newest change is booked already, and each page of it books them anew from their first fact.
+ */
+const readInTime = async (context: Context, begin: LedgerState, until: number): Promise<number> => {
+	let booked = 0;
+	for (let state: LedgerState | undefined = begin; state !== undefined; ) {
+		const page = await reportsAfter.all(context.store.read, { at: state.reports_at, id: state.reports_id, until });
+		const end = page.at(-1)?.arrived_at;
+		if (end === undefined) return booked;
+		booked += await pending(context, end);
+		const done = await inLedger(context, (the, tx) => readReports(the, tx, end));
+		booked += done.booked;
+		if (page.length < REPORTS) return booked;
+		state = await ledgerState.first(context.store.read, {});
+	}
+	return booked;
 };
 
 /** The row of the ledger; its first run begins the books and enters the machines that live. */
@@ -139,8 +165,8 @@ const noteHeard = async (context: Context, tx: Db, whose: typeof heardAgain): Pr
 };
 
 /** What transactions have written since: of each machine one fact at a time, since what it costs by others' word is looked up as of each. */
-const bookPending = async (context: Context, tx: Db): Promise<Page> => {
-	const rows = await pendingFacts.all(tx, {});
+const bookPending = async (context: Context, tx: Db, until: number): Promise<Page> => {
+	const rows = await pendingFacts.all(tx, { until });
 	const first = [...groups(rows).values()].flatMap(([fact]) => fact ?? []);
 	const booked = await book(context, tx, [], groups(first));
 	await markBooked(
@@ -151,13 +177,13 @@ const bookPending = async (context: Context, tx: Db): Promise<Page> => {
 };
 
 /** What machines said of their own price, where it differs from what they said before. */
-const readReports = async (context: Context, tx: Db): Promise<Page> => {
+const readReports = async (context: Context, tx: Db, until: number): Promise<Page> => {
 	const state = await ledgerState.first(tx, {});
 	if (state === undefined) return { booked: 0, more: false };
 	const reports = await reportsAfter.all(tx, {
 		at: state.reports_at,
 		id: state.reports_id,
-		until: context.clock.now() - REPORT_LAG_MS,
+		until,
 	});
 	const last = reports.at(-1);
 	if (last === undefined) return { booked: 0, more: false };
@@ -200,7 +226,7 @@ const readReports = async (context: Context, tx: Db): Promise<Page> => {
 	}
 	const booked = await book(context, tx, fresh, new Map(), noted, known);
 	await saveLedgerState.run(tx, { ...state, reports_at: last.arrived_at, reports_id: last.id });
-	return { booked, more: reports.length === 1000 };
+	return { booked, more: reports.length === REPORTS };
 };
 
 /** Machines that were over before their last reports were read, as they stood at their end. */

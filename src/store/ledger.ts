@@ -40,8 +40,8 @@ export const addFacts = async (tx: Db, rows: readonly NewFact[]): Promise<void> 
 };
 
 /** Facts that nobody has booked yet, oldest first, at most 500. */
-export const pendingFacts = statement<Record<string, never>>()((db) =>
-	db.selectFrom('ledger_fact').selectAll().where('pending', '=', 1).orderBy('id').limit(sql.lit(500)),
+export const pendingFacts = statement<{ until: number }>()((db, v) =>
+	db.selectFrom('ledger_fact').selectAll().where('pending', '=', 1).where('at', '<=', v('until')).orderBy('id').limit(sql.lit(500)),
 );
 
 /** Every fact of some machines, in the order in which they are booked. */
@@ -261,6 +261,9 @@ export const lapsedQuotes = statement<{ before: number }>()((db, v) =>
 		.limit(sql.lit(300)),
 );
 
+/** How many reports are read at once. */
+export const REPORTS = 1000;
+
 /** Price reports after a position and not later than a time, in order, at most 1,000. */
 export const reportsAfter = statement<{ at: number; id: number; until: number }>()((db, v) =>
 	db
@@ -271,7 +274,7 @@ export const reportsAfter = statement<{ at: number; id: number; until: number }>
 		.where((eb) => eb.or([eb('arrived_at', '>', v('at')), eb('id', '>', v('id'))]))
 		.orderBy('arrived_at')
 		.orderBy('id')
-		.limit(sql.lit(1000)),
+		.limit(sql.lit(REPORTS)),
 );
 
 export type Quote = { pool_id: string; bucket: number; spot_micros: number; observed_at: number };
