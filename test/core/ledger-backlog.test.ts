@@ -42,8 +42,8 @@ describeEachDatabase('a backlog of the books', ({ freshUrl }) => {
 		expect((await world.admin.call('resumeJob', { name: 'ledger' })).status).toBe(200);
 		const statements = await world.statements(settle);
 		const anew = statements.filter((text) => /^(?:\/\*later\*\/)?delete from .cost_segment/.test(text));
-		// In the last page only, where the switch is; not in each of the six.
-		expect(anew.length).toBeLessThanOrEqual(2);
+		// Where something happened, such as the switch in the last page; not in each of the six pages and more.
+		expect(anew.length).toBeLessThanOrEqual(3);
 		const { segments } = await explained(agent.id);
 		expect(segments.at(-1)).toMatchObject({ instanceId: next.instanceId, price: 0.031, quality: 'measured', closedBy: 'open' });
 		const { changed, machines } = await recomputed(agent.client);
