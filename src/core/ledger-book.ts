@@ -142,7 +142,7 @@ export const book = async (
 };
 
 /** So many machines are booked anew at once: all their facts and segments are in memory. */
-const ANEW = 100;
+const ANEW = 50;
 
 /** Books machines from their first fact, leaving out what is pending and not in `stored`, in place of what was booked of them. */
 const bookAnew = async (
