@@ -116,8 +116,10 @@ export const book = async (
 		}
 		await addFacts(tx, quoted);
 	};
-	// Before the day turns: what changed before midnight is priced from there, although it is booked after.
-	await ask(moved.values());
+	// Before the day turns: what changed before midnight is priced from there, although it is booked after. What did not was asked when it did.
+	const hasChanged = (handle: string): boolean =>
+		[...(stored.get(handle) ?? []), ...(freshOf.get(handle) ?? [])].some(({ kind }) => kind !== 'stale');
+	await ask([...moved].flatMap(([handle, machine]) => (hasChanged(handle) ? [machine] : [])));
 	const overnight: Machine[] = [];
 	for (const [handle, machine] of moved) {
 		const turned = turnDay(machine, midnight);

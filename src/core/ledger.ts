@@ -138,7 +138,8 @@ const noteOutage = async (context: Context, before: LedgerState): Promise<number
 		};
 		await context.unit(null, (tx) => saveLedgerState.run(tx, state));
 	}
-	let booked = 0;
+	// A machine that nobody has booked yet would hear nothing of it, and be priced for all that time.
+	let booked = state.outage_at === null ? 0 : await pending(context, state.outage_at);
 	while (state.outage_at !== null) {
 		const [at, after]: [number, string] = [state.outage_at, state.outage_after ?? ''];
 		const seen: LedgerState = state;

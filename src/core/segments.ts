@@ -25,7 +25,7 @@ export type Machine = {
 	readonly poolId: string | null;
 	readonly spot: Said | null;
 	readonly onDemand: Said | null;
-	/** Its own price reports stopped. */
+	/** Its own price reports stopped: an estimate until it says a price itself, whatever others say of its pool. */
 	readonly stale: boolean;
 	readonly silentAt: number | null;
 	/** AWS took it back in its first hour, which it does not bill (AWS EC2 user guide, "Billing for interrupted Spot Instances"). */
@@ -183,7 +183,7 @@ const learn = (machine: Machine, fact: Fact): Machine => {
 			// Made while the machine had not said its own; where a report that was read later is older, its own word goes before it.
 			const spot = machine.spot?.own === true ? machine.spot : said(fact.spot_micros, fact, machine.spot);
 			const onDemand = machine.onDemand?.own === true ? machine.onDemand : said(fact.ondemand_micros, fact, machine.onDemand);
-			return { ...known, stale: machine.stale && spot === machine.spot && onDemand === machine.onDemand, spot, onDemand };
+			return { ...known, spot, onDemand };
 		}
 		case 'stale':
 			return { ...known, stale: true };
