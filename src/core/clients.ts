@@ -170,7 +170,7 @@ export const validateToken =
 
 /** #19. Five statements, once for all who ask for the same client meanwhile. */
 export const showClient = (context: Context): ((input: Valid<'showClient'>) => Promise<Output<'showClient'>>) => {
-	const look = sharedLook((id) => detailsOf(context, id));
+	const look = sharedLook(context.clock, (id) => detailsOf(context, id));
 	return ({ client_id: id }) => look(id);
 };
 

@@ -41,7 +41,7 @@ const NO_ENGINE = 'Decision Engine Not Loaded';
 
 /** #1. Six statements, once for all who ask meanwhile: indexes, counters of a row an agent and cause, and the sums of the books. */
 export const adminStats = (context: Context): (() => Promise<Output<'adminStats'>>) => {
-	const look = sharedLook(() => fleetNow(context));
+	const look = sharedLook(context.clock, () => fleetNow(context));
 	return () => look('');
 };
 
@@ -211,7 +211,7 @@ export const spreadOf = (values: readonly number[]): { avg: number; stddev: numb
 
 /** X17. Five statements, once for all who ask meanwhile. */
 export const operationalMetrics = (context: Context): (() => Promise<Output<'operationalMetrics'>>) => {
-	const look = sharedLook(() => measuredNow(context));
+	const look = sharedLook(context.clock, () => measuredNow(context));
 	return () => look('');
 };
 

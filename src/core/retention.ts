@@ -59,7 +59,7 @@ const rulesNow = async (context: Context, db: Db, names: readonly RuleName[]): P
 
 /** All rules with what is due, counted once for all who ask meanwhile. */
 export const showRetention = (context: Context, jobs: readonly Job[]): (() => Promise<Output<'showRetention'>>) => {
-	const look = sharedLook(() => allNow(context, jobs));
+	const look = sharedLook(context.clock, () => allNow(context, jobs));
 	return () => look('');
 };
 

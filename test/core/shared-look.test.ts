@@ -1,12 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sharedLook } from '../../src/core/shared-look.ts';
+import { systemClock } from '../../src/deps.ts';
 import { runsOf } from '../helpers/invariants.ts';
+import { createManualClock } from '../helpers/manual-clock.ts';
 
 describe('a shared look', () => {
 	it('is one for all who ask in the same turn, and one for each key', async () => {
 		const seen: string[] = [];
-		const ask = sharedLook(async (key) => {
+		const ask = sharedLook(systemClock, async (key) => {
 			seen.push(key);
 			return key.toUpperCase();
 		});
@@ -18,7 +20,7 @@ describe('a shared look', () => {
 
 	it('fails for all who shared it, and is begun anew by the next', async () => {
 		let fails = true;
-		const ask = sharedLook(async () => {
+		const ask = sharedLook(systemClock, async () => {
 			if (fails) throw new Error('the database is gone');
 			return 'well';
 		});
@@ -27,13 +29,25 @@ describe('a shared look', () => {
 		expect(await ask('')).toBe('well');
 	});
 
+	it('that hangs keeps nobody waiting for long', async () => {
+		const time = createManualClock(0, async () => undefined);
+		const { clock } = time.forProgram();
+		let looks = 0;
+		const ask = sharedLook(clock, () => (++looks === 1 ? new Promise<number>(() => undefined) : Promise.resolve(looks)));
+		void ask('');
+		await new Promise<void>((done) => setImmediate(done));
+		const next = ask('');
+		await time.advance(2000);
+		expect(await next).toBe(2);
+	});
+
 	it('shows whatever was written before it was asked for, and only one runs at a time', async () => {
 		await fc.assert(
 			fc.asyncProperty(fc.array(fc.constantFrom('write', 'ask', 'turn'), { maxLength: 30 }), async (steps) => {
 				let written = 0;
 				let running = 0;
 				const turn = () => new Promise<void>((done) => setImmediate(done));
-				const ask = sharedLook(async () => {
+				const ask = sharedLook(systemClock, async () => {
 					expect(++running).toBe(1);
 					const found = written;
 					await turn();
