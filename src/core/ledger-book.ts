@@ -228,6 +228,7 @@ const quote = async (
 		if (spot === undefined && onDemand === undefined) continue;
 		facts.push({
 			...factOf(rowOf(machine, null), 'quote', at),
+			pool_id: machine.poolId,
 			spot_micros: spot?.spot_micros ?? null,
 			ondemand_micros: onDemand?.micros ?? null,
 		});

@@ -73,9 +73,15 @@ const pages = async (context: Context, found: Promise<unknown>, page: (context: 
 	}
 };
 
-/** Books what transactions have written up to a time. */
-const pending = (context: Context, until: number): Promise<number> =>
-	pages(context, pendingFacts.first(context.store.read, { until }), (the, tx) => bookPending(the, tx, until));
+/**
+ * Books what transactions have written, up to the first fact that is later than a time. In the order in which they were written, whatever
+ * their times: the last word of a machine counts (`settled` in segments.ts).
+ */
+const pending = async (context: Context, until: number): Promise<number> => {
+	const first = await pendingFacts.first(context.store.read, {});
+	if (first === undefined || first.at > until) return 0;
+	return pages(context, Promise.resolve(first), (the, tx) => bookPending(the, tx, until));
+};
 
 /**
  * Reads price reports page by page, and before each what was written up to its end. In any other order a backlog is late for machines whose
@@ -167,14 +173,16 @@ const noteHeard = async (context: Context, tx: Db, whose: typeof heardAgain): Pr
 
 /** What transactions have written since: of each machine one fact at a time, since what it costs by others' word is looked up as of each. */
 const bookPending = async (context: Context, tx: Db, until: number): Promise<Page> => {
-	const rows = await pendingFacts.all(tx, { until });
+	const all = await pendingFacts.all(tx, {});
+	const end = all.findIndex(({ at }) => at > until);
+	const rows = end === -1 ? all : all.slice(0, end);
 	const first = [...groups(rows).values()].flatMap(([fact]) => fact ?? []);
 	const booked = await book(context, tx, [], groups(first));
 	await markBooked(
 		tx,
 		first.map(({ id }) => id),
 	);
-	return { booked, more: rows.length === 500 || first.length < rows.length };
+	return { booked, more: (end === -1 && all.length === 500) || first.length < rows.length };
 };
 
 /** What machines said of their own price, where it differs from what they said before. */

@@ -181,7 +181,9 @@ const learn = (machine: Machine, fact: Fact): Machine => {
 			};
 		case 'quote': {
 			// Made while the machine had not said its own; where a report that was read later is older, its own word goes before it.
-			const spot = machine.spot?.own === true ? machine.spot : said(fact.spot_micros, fact, machine.spot);
+			// It is of the pool it was looked up for: of two changes in one millisecond it may stand behind the second.
+			const elsewhere = fact.pool_id !== null && fact.pool_id !== machine.poolId;
+			const spot = machine.spot?.own === true || elsewhere ? machine.spot : said(fact.spot_micros, fact, machine.spot);
 			const onDemand = machine.onDemand?.own === true ? machine.onDemand : said(fact.ondemand_micros, fact, machine.onDemand);
 			return { ...known, spot, onDemand };
 		}
