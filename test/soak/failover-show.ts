@@ -6,7 +6,15 @@ import type { Output } from '../../src/contract/index.ts';
 import { primaries } from './books.ts';
 import { type FailoverRun, type FailoverRunResult, settle, stopAll } from './failover-run.ts';
 import { type Stage, stagesOf } from './failover-stages.ts';
-import { type FailoverWorld, keepReplica, openFailoverWorld, readyReplicas, scaledSettings, until } from './failover-world.ts';
+import {
+	type FailoverWorld,
+	keepReplica,
+	openFailoverWorld,
+	readyReplicas,
+	replaceTheDead,
+	scaledSettings,
+	until,
+} from './failover-world.ts';
 
 type Emergency = Output<'listEmergencies'>['items'][number];
 
@@ -133,7 +141,11 @@ export const runShow = async (options: ShowOptions): Promise<ShowResult> => {
 			await second.kill();
 			world.phase = `seed ${seed}, after the kill`;
 		}
-		const isToldOfAll = (): boolean => world.books.emergencies.length >= total;
+		// Its daemon died before it answered: nobody knows of the notice, and an auto scaling group brings a machine back.
+		const isLost = (agentId: string): boolean =>
+			world.witness.unanswered.has(machineOf.get(agentId) ?? '') && !world.books.emergencies.some(({ agent_id }) => agent_id === agentId);
+		world.repeat(1_000, async () => replaceTheDead(world, isLost));
+		const isToldOfAll = (): boolean => world.books.emergencies.length + [...machineOf.keys()].filter(isLost).length >= total;
 		const settleMs = real(600) + (size.rebalance > 0 ? clearSeconds * 1_000 : 0) + 30_000;
 		await settle(world, { seed, ms: settleMs, after: 'the signals', isOver: isToldOfAll });
 		if (!isToldOfAll()) violations.push(`${world.phase}: ${world.books.emergencies.length} emergencies of ${total} signals`);

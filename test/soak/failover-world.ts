@@ -341,12 +341,13 @@ export const readyReplicas = ({ books }: FailoverWorld): ReadonlyMap<string, str
  * What an auto scaling group does: an agent none of whose machines is up or coming gets a new one; a zombie, which may be on hold, is none.
  * Without it the agents whose notice was lost before they had a replica would be gone for good, which is nobody's mistake.
  */
-export const replaceTheDead = (world: FailoverWorld): void => {
+export const replaceTheDead = (world: FailoverWorld, which: (agentId: string) => boolean = () => true): void => {
 	const { books, ec2, fleet } = world;
 	const kinds = { classic: 'classic', v32: 'v32', v4: 'v4' } as const;
 	const main = primaries(books);
 	const past = new Set(books.hosts.flatMap(({ role, instance_id }) => (role === 'zombie' || role === 'ended' ? [instance_id] : [])));
 	for (const { id, logical_agent_id: name } of books.agents) {
+		if (!which(id)) continue;
 		const machines = ec2.instances.filter(({ image, id: machine }) => image.logicalAgentId === name && !past.has(machine));
 		if (machines.some(({ state }) => state === 'pending' || state === 'running')) continue;
 		const kind = kinds[name.split('-')[0] as keyof typeof kinds];
