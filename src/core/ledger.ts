@@ -84,7 +84,8 @@ const pending = async (context: Context, until: number): Promise<number> => {
 };
 
 /**
- * Reads price reports page by page, and before each what was written up to its end. In any other order a backlog is late for machines whose
+ * Reads price reports page by page, and before each what was written up to its end, or was dated a little later by a daemon whose clock is
+ * ahead: reports of a machine that nobody has booked are passed over for good. In any other order a backlog is late for machines whose
  * newest change is booked already, and each page of it books them anew from their first fact.
  */
 const readInTime = async (context: Context, begin: LedgerState, until: number): Promise<number> => {
@@ -93,7 +94,7 @@ const readInTime = async (context: Context, begin: LedgerState, until: number): 
 		const page = await reportsAfter.all(context.store.read, { at: state.reports_at, id: state.reports_id, until });
 		const end = page.at(-1)?.arrived_at;
 		if (end === undefined) return booked;
-		booked += await pending(context, end);
+		booked += await pending(context, end + REPORT_LAG_MS);
 		const done = await inLedger(context, (the, tx) => readReports(the, tx, end));
 		booked += done.booked;
 		if (page.length < REPORTS) return booked;

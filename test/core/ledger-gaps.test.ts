@@ -54,6 +54,32 @@ describeEachDatabase('time that nobody priced or vouched for', ({ freshUrl }) =>
 		expect((await recomputed(young.client)).changed).toBe(0);
 	});
 
+	it('is none of a machine whose reports are read while the clock of another daemon is ahead', async () => {
+		const other = await makeAgent(world);
+		await says(other, 'c5.large', 0.04, 0.085);
+		await settle();
+		await world.advance(20 * SECOND, SECOND);
+		// Written first, and dated after everything that follows.
+		await world.store.transact((tx) =>
+			tx
+				.insertInto('ledger_fact')
+				.values({
+					...{ client_id: other.client.id, agent_id: other.id, handle: other.id, at: world.now() + 3 * SECOND, kind: 'heard', pending: 1 },
+					...{ instance_id: null, role: null, registered: null, mode: null, pool_id: null, instance_type: null, region: null },
+					...{ spot_micros: null, ondemand_micros: null },
+				})
+				.execute(),
+		);
+		world.daemons[0]?.pause();
+		const young = await makeAgent(world);
+		await says(young, 'c5.large', 0.0455, 0.085);
+		await world.advance(20 * SECOND, 20 * SECOND);
+		world.daemons[0]?.wake();
+		await settle();
+		expect((await explained(young.id)).segments.at(-1)).toMatchObject({ price: 0.0455, priceSource: 'own', quality: 'measured' });
+		expect((await recomputed(young.client)).changed).toBe(0);
+	});
+
 	it('of a day that is over stays unknown, though the price became known late on it', async () => {
 		const mute = await makeAgent(world, undefined, { instance_type: 'm9.large', mode: 'ondemand' });
 		const midnight = Math.ceil(world.now() / DAY) * DAY;
