@@ -9,7 +9,6 @@ export default defineConfig({
 		isolate: false,
 		// One more than cores: daemons under test wait for leases and time limits. The limits are for machines that are much slower than ours.
 		maxWorkers: 3,
-		expect: { poll: { timeout: 15_000 } },
 		testTimeout: 120_000,
 		hookTimeout: 120_000,
 	},

@@ -94,8 +94,8 @@ describeEachDatabase('a bill against books of many segments', ({ freshUrl }) => 
 			{ instanceId: 'i-0bbb', bookedSeconds: 3600, booked: 1.000008, cause: 'agrees' },
 		]);
 		expect(turns).toBeGreaterThan(many / 500);
-		// It is a few milliseconds on a quiet machine, and was seconds when it was done in one go; this machine is shared.
-		expect(longest).toBeLessThan(1500);
+		// It is a few milliseconds on a quiet machine; this one is shared.
+		expect(longest).toBeLessThan(400);
 	});
 
 	it('is refused where it needs more segments than one call may read, instead of answered in part', async () => {

@@ -168,7 +168,7 @@ test('in real time the wire may carry real instants, as far apart as a program o
 	const controller = new AbortController();
 	const run = clock.runRealTime(30, controller.signal);
 	const now = clock.now();
-	expect(Math.abs(clock.utc(now) - Date.now())).toBeLessThan(1000);
+	expect(Math.abs(clock.utc(now) - Date.now())).toBeLessThan(50);
 	expect(clock.utc(now + 120_000) - clock.utc(now)).toBe(4_000);
 	controller.abort();
 	await run;
