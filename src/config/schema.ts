@@ -22,26 +22,39 @@ const {
 	webhookUrl,
 } = fields;
 
-const server = z.object({
-	host: host().prefault('127.0.0.1').describe('address the daemon listens on; 0.0.0.0 for every interface'),
-	port: integer(0, 65_535).prefault(5000).describe('port the daemon listens on; 0 takes a free one'),
-	trustProxy: trustedProxies()
-		.prefault(false)
-		.describe('whose X-Forwarded-For is believed: false, true (everybody), or a list of addresses and CIDR ranges of your load balancers'),
-	openDashboard: dashboard()
-		.prefault('off')
-		.describe(
-			'lets the old web dashboard in without a token and answers it in its bare format: off, read (it may look), full (it may change things too); needs corsOrigins; for closed networks only',
-		),
-	corsOrigins: origins()
-		.prefault([])
-		.describe('browser origins that may call the API, such as https://fleet.example.com; * allows every one; a list or comma separated'),
-	bodyLimit: size('1kb', '1gb').prefault('1mb').describe('largest request body that is read'),
-	drainTimeout: duration('0s', '1h')
-		.prefault('10s')
-		.describe('how long requests and jobs may take to finish when the daemon is told to stop'),
-	environment: text(64).prefault('production').describe('name of this installation, shown in logs and by /health'),
-});
+const server = z
+	.object({
+		host: host().prefault('127.0.0.1').describe('address the daemon listens on; 0.0.0.0 for every interface'),
+		port: integer(0, 65_535).prefault(5000).describe('port the daemon listens on; 0 takes a free one'),
+		trustProxy: trustedProxies()
+			.prefault(false)
+			.describe(
+				'whose X-Forwarded-For is believed: false, true (everybody), or a list of addresses and CIDR ranges of your load balancers',
+			),
+		openDashboard: dashboard()
+			.prefault('off')
+			.describe(
+				'lets the old web dashboard in without a token and answers it in its bare format: off, read (it may look), full (it may change things too); needs corsOrigins; for closed networks only',
+			),
+		corsOrigins: origins()
+			.prefault([])
+			.describe('browser origins that may call the API, such as https://fleet.example.com; * allows every one; a list or comma separated'),
+		bodyLimit: size('1kb', '1gb').prefault('1mb').describe('largest request body that is read'),
+		drainTimeout: duration('0s', '1h')
+			.prefault('10s')
+			.describe('how long requests and jobs may take to finish when the daemon is told to stop'),
+		environment: text(64).prefault('production').describe('name of this installation, shown in logs and by /health'),
+	})
+	.superRefine(({ openDashboard, corsOrigins }, { addIssue }) => {
+		// Without a list of origins every page that a browser in this network shows could use what is open to everybody.
+		if (openDashboard === 'off' || (corsOrigins.length > 0 && !corsOrigins.includes('*'))) return;
+		const pages = corsOrigins.length === 0 ? 'names no page' : 'allows every page';
+		addIssue({
+			code: 'custom',
+			path: ['openDashboard'],
+			message: `lets everybody in without a token, and server.corsOrigins ${pages}: name the origin of the dashboard (SPOTCTL_SERVER_CORS_ORIGINS=https://dashboard.example.com), or set this to off`,
+		});
+	});
 
 const database = z.object({
 	url: databaseUrl()
@@ -167,34 +180,23 @@ const client = z.object({
  * output durations are milliseconds, sizes bytes, paths absolute. `stateDir` and `database.url` must be given: their defaults depend
  * on the machine and are made by the loader. Each leaf has a description and the meta keys `kind`, `secret` and `computed`.
  */
-export const configSchema = z
-	.object({
-		stateDir: path()
-			.describe('folder for the database, the admin token and the pid of the local daemon')
-			.meta({ computed: '$XDG_STATE_HOME/spotctl or ~/.local/state/spotctl' }),
-		server: server.prefault({}).describe('The daemon as a network service'),
-		database: database.describe('SQLite or MySQL'),
-		security: security.prefault({}).describe('Tokens and keys'),
-		agents: agents.prefault({}).describe('Agents on EC2 instances'),
-		commands: commands.prefault({}).describe('Orders to agents'),
-		emergency: emergency.prefault({}).describe('Notices of AWS'),
-		failover: failover.prefault({}).describe('From a notice to the next primary'),
-		notifications: notifications.prefault({}).describe('Telling people'),
-		jobs: jobs.prefault({}).describe('Background work'),
-		retention: retention.prefault({}).describe('What is deleted when it is old'),
-		log: log.prefault({}).describe('Logging of the daemon'),
-		client: client.prefault({}).describe('What the operator commands use'),
-	})
-	.superRefine(({ server: { openDashboard, corsOrigins } }, { addIssue }) => {
-		// Without a list of origins every page that a browser in this network shows could use what is open to everybody.
-		if (openDashboard === 'off' || (corsOrigins.length > 0 && !corsOrigins.includes('*'))) return;
-		const pages = corsOrigins.length === 0 ? 'names no page' : 'allows every page';
-		addIssue({
-			code: 'custom',
-			path: ['server', 'openDashboard'],
-			message: `lets everybody in without a token, and server.corsOrigins ${pages}: name the origin of the dashboard (SPOTCTL_SERVER_CORS_ORIGINS=https://dashboard.example.com), or set this to off`,
-		});
-	});
+export const configSchema = z.object({
+	stateDir: path()
+		.describe('folder for the database, the admin token and the pid of the local daemon')
+		.meta({ computed: '$XDG_STATE_HOME/spotctl or ~/.local/state/spotctl' }),
+	server: server.prefault({}).describe('The daemon as a network service'),
+	database: database.describe('SQLite or MySQL'),
+	security: security.prefault({}).describe('Tokens and keys'),
+	agents: agents.prefault({}).describe('Agents on EC2 instances'),
+	commands: commands.prefault({}).describe('Orders to agents'),
+	emergency: emergency.prefault({}).describe('Notices of AWS'),
+	failover: failover.prefault({}).describe('From a notice to the next primary'),
+	notifications: notifications.prefault({}).describe('Telling people'),
+	jobs: jobs.prefault({}).describe('Background work'),
+	retention: retention.prefault({}).describe('What is deleted when it is old'),
+	log: log.prefault({}).describe('Logging of the daemon'),
+	client: client.prefault({}).describe('What the operator commands use'),
+});
 
 /** The checked configuration: durations in milliseconds, sizes in bytes, absolute paths, normalised URLs. */
 export type Config = z.output<typeof configSchema>;

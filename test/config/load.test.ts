@@ -302,6 +302,9 @@ describe('a bad configuration', () => {
 			code: 'CONFIG_INVALID',
 			extras: { problems: [{ where: expect.stringContaining('SPOTCTL_SERVER_OPEN_DASHBOARD'), problem: expect.stringContaining(why) }] },
 		});
+		// Beside every other problem, not after it is mended.
+		const two = box.load({ env: { ...env, SPOTCTL_DATABASE_POOL_SIZE: '0' } });
+		await expect(two).rejects.toMatchObject({ extras: { problems: { length: 2 } } });
 		expect((await box.load({ env: { ...env, SPOTCTL_SERVER_CORS_ORIGINS: 'https://dash.example.com' } })).config.server.openDashboard).toBe(
 			'read',
 		);
