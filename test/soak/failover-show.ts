@@ -136,14 +136,21 @@ export const runShow = async (options: ShowOptions): Promise<ShowResult> => {
 			world.clock.schedule(at.between(0, STORM_MS), () => ec2.notice(id, kind), `${id}/notice`);
 		}
 		const second = world.daemons[1];
+		let killed: readonly [from: number, to: number] | null = null;
 		if (second !== undefined) {
 			await delay(real(STORM_MS / 2_000));
+			// A request may have been under way for a second.
+			const from = world.clock.now() - 1_000 * speed;
 			await second.kill();
+			killed = [from, world.clock.now()];
 			world.phase = `seed ${seed}, after the kill`;
 		}
-		// Its daemon died before it answered: nobody knows of the notice, and an auto scaling group brings a machine back.
-		const isLost = (agentId: string): boolean =>
-			world.witness.unanswered.has(machineOf.get(agentId) ?? '') && !world.books.emergencies.some(({ agent_id }) => agent_id === agentId);
+		// The killed daemon had its notice and nobody else knows of it: an auto scaling group brings a machine back.
+		const isLost = (agentId: string): boolean => {
+			const sent = world.witness.unanswered.get(machineOf.get(agentId) ?? '');
+			const diedWithIt = killed !== null && sent !== undefined && killed[0] <= sent && sent <= killed[1];
+			return diedWithIt && !world.books.emergencies.some(({ agent_id }) => agent_id === agentId);
+		};
 		world.repeat(1_000, async () => replaceTheDead(world, isLost));
 		const isToldOfAll = (): boolean => world.books.emergencies.length + [...machineOf.keys()].filter(isLost).length >= total;
 		const settleMs = real(600) + (size.rebalance > 0 ? clearSeconds * 1_000 : 0) + 30_000;

@@ -14,8 +14,8 @@ export type FailoverWitness = {
 	missing(books: FailoverBooks, db: Db): Promise<string[]>;
 	/** Launch orders that were handed out, by replica. */
 	readonly orders: ReadonlyMap<string, Order>;
-	/** Machines of which a notice got no answer: their agents never repeat it. */
-	readonly unanswered: ReadonlySet<string>;
+	/** Machines of which a notice got no answer, and when it was sent (simulated): their agents never repeat it. */
+	readonly unanswered: ReadonlyMap<string, number>;
 	readonly counts: {
 		notices: number;
 		promoted: number;
@@ -45,7 +45,7 @@ const replicaIn = (path: string): string => /\/replicas\/([^/?]+)/.exec(path)?.[
 export const createFailoverWitness = (now: () => number, slack: number): FailoverWitness => {
 	const spine = createWitness(now, slack);
 	const orders = new Map<string, Order>();
-	const unanswered = new Set<string>();
+	const unanswered = new Map<string, number>();
 	const emergencies = new Set<string>();
 	const promotions = new Map<string, Told>();
 	const attached = new Map<string, string>();
@@ -70,7 +70,7 @@ export const createFailoverWitness = (now: () => number, slack: number): Failove
 		const { status, retryAfter, instanceId, route } = event;
 		if (status === null) {
 			counts.lost++;
-			unanswered.add(instanceId);
+			unanswered.set(instanceId, event.at);
 			return;
 		}
 		if (status === 503) {
