@@ -146,6 +146,17 @@ const readsPlan = () => ({
 
 const retentionSize = (): RetentionSize => ({ rows: Math.ceil(positive('rows')) });
 
+type Alone = (name: DatabaseName, path: string) => Promise<{ readonly lines: Line[]; readonly title: string }>;
+
+/** What needs a database of its own, in the order in which it is measured. */
+const ALONE: Readonly<Record<'storm' | 'reads' | 'retention' | 'streams', Alone>> = {
+	storm: (name, path) => measureStorm(name, path, nodeArgs, stormSize(), (text) => void say(text)),
+	reads: (name, path) => measureReads(name, path, nodeArgs, readsPlan(), (text) => void say(text)),
+	retention: (name, path) => measureRetention(name, path, nodeArgs, retentionSize(), (text) => void say(text)),
+	streams: (name, path) =>
+		measureStreams(name, path, nodeArgs, { streams: Math.ceil(positive('streams')), seconds: positive('idle') }, (text) => void say(text)),
+};
+
 const main = async (): Promise<void> => {
 	if (given.help) {
 		process.stdout.write(USAGE);
@@ -161,40 +172,15 @@ const main = async (): Promise<void> => {
 		folder.remove();
 		process.exit(130);
 	});
-	const loads = [...wanted].some((name) => !['help', 'storm', 'retention', 'streams', 'reads'].includes(name));
+	const loads = [...wanted].some((name) => name !== 'help' && !Object.hasOwn(ALONE, name));
 	const lines: Line[] = [];
 	const titles: string[] = [];
 	try {
 		if (loads) for (const name of databases) titles.push(await measure(name, wanted, folder.path, lines));
-		if (wanted.has('storm')) {
+		for (const [work, measureAlone] of Object.entries(ALONE)) {
+			if (!wanted.has(work)) continue;
 			for (const name of databases) {
-				const { path } = makeFolder(folder.path);
-				const result = await measureStorm(name, path, nodeArgs, stormSize(), (text) => void say(text));
-				lines.push(...result.lines);
-				titles.push(result.title);
-			}
-		}
-		if (wanted.has('reads')) {
-			for (const name of databases) {
-				const { path } = makeFolder(folder.path);
-				const result = await measureReads(name, path, nodeArgs, readsPlan(), (text) => void say(text));
-				lines.push(...result.lines);
-				titles.push(result.title);
-			}
-		}
-		if (wanted.has('retention')) {
-			for (const name of databases) {
-				const { path } = makeFolder(folder.path);
-				const result = await measureRetention(name, path, nodeArgs, retentionSize(), (text) => void say(text));
-				lines.push(...result.lines);
-				titles.push(result.title);
-			}
-		}
-		if (wanted.has('streams')) {
-			for (const name of databases) {
-				const { path } = makeFolder(folder.path);
-				const size = { streams: Math.ceil(positive('streams')), seconds: positive('idle') };
-				const result = await measureStreams(name, path, nodeArgs, size, (text) => void say(text));
+				const result = await measureAlone(name, makeFolder(folder.path).path);
 				lines.push(...result.lines);
 				titles.push(result.title);
 			}

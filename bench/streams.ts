@@ -83,15 +83,20 @@ export const measureStreams = async (
 	say: (text: string) => void,
 ): Promise<{ readonly lines: Line[]; readonly title: string }> => {
 	const database = await startDatabase(name, folder);
+	const daemon = await startDaemon(database, folder, nodeArgs);
+	const streams: Stream[] = [];
+	const hangUp = (): void => {
+		for (const { answer, sent } of streams) {
+			answer.destroy();
+			sent.destroy();
+		}
+	};
 	try {
-		const daemon = await startDaemon(database, folder, nodeArgs);
 		const world = await populate(database, daemon, AGENTS);
 		const api = httpApi(daemon.url, daemon.adminToken);
-		await systemClock.sleep(5000);
 		const none = await idle(world, seconds);
 		say(`${database.title}: opening ${count} streams`);
 		const tokens = [...new Set(world.agents.map(({ token }) => token))];
-		const streams: Stream[] = [];
 		while (streams.length < count) {
 			const batch = Array.from(
 				{ length: Math.min(50, count - streams.length) },
@@ -99,22 +104,16 @@ export const measureStreams = async (
 			);
 			streams.push(...(await Promise.all(batch.map((token) => open(daemon.port, token ?? '')))));
 		}
-		await systemClock.sleep(2000);
 		const many = await idle(world, seconds);
 		const times: number[] = [];
 		for (let run = 0; run < 20; run++) times.push(await tellOne(world, streams));
-		for (const { answer, sent } of streams) {
-			answer.destroy();
-			sent.destroy();
-		}
-		await systemClock.sleep(2000);
+		hangUp();
 		const after = await idle(world, seconds);
 		const least = {
 			cores: Math.min(none.cores, after.cores),
 			statements: none.statements === null || after.statements === null ? null : Math.min(none.statements, after.statements),
 		};
 		if ((await api.listClients({ limit: 1 })).items.length !== 1) throw new Error('the daemon does not answer any more');
-		await daemon.stop();
 		const percent = (cores: number): string => `${(cores * 100).toFixed(2)} %`;
 		const perSecond = (statements: number | null): string => (statements === null ? '' : `, ${statements.toFixed(1)} statements/s`);
 		const sorted = [...times].sort((a, b) => a - b);
@@ -146,6 +145,8 @@ export const measureStreams = async (
 			],
 		};
 	} finally {
+		hangUp();
+		await daemon.stop();
 		await database.stop();
 	}
 };

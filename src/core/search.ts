@@ -16,7 +16,7 @@ const matchOf = ({ id, name, email }: ClientHit, text: string): string => {
 	return found?.[0] ?? 'name';
 };
 
-/** X1. Two statements a kind. */
+/** X1. At most two statements a kind. */
 export const search =
 	(context: Context) =>
 	async (input: Valid<'search'>): Promise<Output<'search'>> => {

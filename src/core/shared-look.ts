@@ -5,8 +5,8 @@ const PATIENCE_MS = 2_000;
 
 /**
  * One look for all who ask for the same while it waits for its turn: it begins after each of them asked, so it shows all that was answered
- * before, and one runs at a time unless it hangs. For what sums up the fleet, or a client of it: read for each caller, eight dashboards cost eight times
- * what one does, and on SQLite whoever comes meanwhile waits for all of them.
+ * before, and one runs at a time unless it hangs. For what sums up the fleet, or a client of it: read for each caller, eight dashboards cost
+ * eight times what one does, and on SQLite whoever comes meanwhile waits for all of them.
  *
  * `look` gets the key by which the asked-for is told apart. Its failure is that of everybody who shared it. What it answers is shared too.
  */

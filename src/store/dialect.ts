@@ -21,8 +21,9 @@ export type Dialect = {
 	/** The whole part of a quotient of integers that are not negative. */
 	wholes(a: RawBuilder<unknown>, b: RawBuilder<unknown>): RawBuilder<number>;
 	/**
-	 * The name of a table in a query, read through one of its indexes. MariaDB takes an equality on the first part of an index for all there is to it, and
-	 * walks from the newest row down to a page's cursor (12,000 rows for a page of 1,000); told which index to use, it begins at the cursor.
+	 * The name of a table in a query, read through one of its indexes. MariaDB takes an equality on the first part of an index for all there is
+	 * to it, and walks from the newest row down to a page's cursor (12,000 rows for a page of 1,000); told which index to use, it begins at the
+	 * cursor.
 	 */
 	through(alias: string, index: string): RawBuilder<unknown>;
 	/** Text to stand at the end of a select that is about to be changed: a row lock, or nothing where there is one writer. */

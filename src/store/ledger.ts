@@ -264,7 +264,7 @@ export const lapsedQuotes = statement<{ before: number }>()((db, v) =>
 /** How many reports are read at once. */
 export const REPORTS = 400;
 
-/** Price reports after a position and not later than a time, in order, at most 1,000. */
+/** Price reports after a position and not later than a time, in order, a page of them. */
 export const reportsAfter = statement<{ at: number; id: number; until: number }>()((db, v) =>
 	db
 		.selectFrom('price_report')

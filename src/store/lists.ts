@@ -119,8 +119,8 @@ export type InstanceFilter = Page & {
  * Machines newest first, those of the page before anything is joined: MariaDB began with the clients and sorted every machine of the fleet
  * (2.1 s a page of 22,000 machines). `active` is primary, replica, candidate or named; `terminated` is zombie, ended or terminated (contract #6). */
 export const listInstanceRows = (db: Db, filter: InstanceFilter): Promise<InstanceListRow[]> => {
-	const { clientId, status, search, agentId = null, instanceId } = filter;
-	const ofClient = clientId !== null && [status, search, agentId].every((each) => each === null) && instanceId === undefined;
+	const isNarrowed = filter.status !== null || filter.search !== null || filter.agentId != null || filter.instanceId !== undefined;
+	const ofClient = filter.clientId !== null && !isNarrowed;
 	let query = through(db, 'host', 'h', ofClient ? 'host_client' : null).selectAll('h');
 	if (filter.clientId !== null) query = query.where('h.client_id', '=', filter.clientId);
 	if (filter.status === 'active') query = query.where('h.role', 'in', ['primary', 'replica', 'candidate', 'named']);

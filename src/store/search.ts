@@ -51,7 +51,7 @@ const OWN = sql`id, logical_agent_id, client_id, status`;
 
 const CLIENT = ['id', 'name', 'email'].map((column): Column => ({ table: 'client', id: 'id', column }));
 
-/** Clients of which id, name or address begins with a text, or, where those are too few, of the newest ones holds it. Two statements. */
+/** Clients of which id, name or address begins with a text, or, where those are too few, of the newest ones holds it. At most two statements. */
 export const searchClients = async (db: Db, text: string): Promise<ClientHit[]> => {
 	const columns = ['id', 'name', 'email', 'status'] as const;
 	const first = await db
@@ -72,7 +72,10 @@ export const searchClients = async (db: Db, text: string): Promise<ClientHit[]> 
 	return merged(first, holding, ({ id }) => id);
 };
 
-/** Machines of which the id begins with a text, or, where those are too few, of the newest ones id, type, zone or host name holds it. Two statements. */
+/**
+ * Machines of which the id begins with a text, or, where those are too few, of the newest ones id, type, zone or host name holds it. At most
+ * two statements.
+ */
 export const searchInstances = async (db: Db, text: string): Promise<InstanceHit[]> => {
 	const select = (from: RawBuilder<unknown>) =>
 		sql<
@@ -96,7 +99,10 @@ const AGENT: readonly Column[] = [
 	{ table: 'logical_id', id: 'agent_id', column: 'logical_id' },
 ];
 
-/** Agents of which id or a logical id begins with a text, or, where those are too few, of the newest ones id, logical id or host name holds it. Two statements. */
+/**
+ * Agents of which id or a logical id begins with a text, or, where those are too few, of the newest ones id, logical id or host name holds it.
+ * At most two statements.
+ */
 export const searchAgents = async (db: Db, text: string): Promise<AgentHit[]> => {
 	const select = (from: RawBuilder<unknown>) =>
 		sql<AgentHit>`select a.id, a.logical_agent_id, a.client_id, c.name as client_name, p.hostname, a.status, p.instance_id
