@@ -14,6 +14,7 @@ import { createFailureLimiter } from './auth.ts';
 import { asProblem, createFailureLog, sendProblem } from './failures.ts';
 import { readBody } from './input.ts';
 import type { OpenDashboard } from './open-dashboard.ts';
+import { createOutbox } from './outbox.ts';
 import { type AnyHandler, createRoute, type RawAnswer, type Route, type RouteDeps } from './route.ts';
 import { createStreams } from './streams.ts';
 
@@ -142,6 +143,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 		corsOrigins: settings.corsOrigins,
 		host: settings.host,
 		streams,
+		outbox: createOutbox(),
 	};
 	const handlers: Handlers<CoreName> & DaemonHandlers = { ...core.handlers, ...daemonHandlers };
 	const routes = new Map<string, Route>();

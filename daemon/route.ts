@@ -13,6 +13,7 @@ import { credentialOf, type FailureLimiter, isLocal, requireCredential, tooManyF
 import { asProblem, type FailureLog, sendProblem, setHeaders } from './failures.ts';
 import { createMerge } from './input.ts';
 import { checkHost, checkOrigin, isOpen, type OpenDashboard, openPrincipal } from './open-dashboard.ts';
+import type { Outbox } from './outbox.ts';
 import { type Begun, begin, eventTexts, type Streams, setDownloadHeaders, setStreamHeaders, streamOf } from './streams.ts';
 
 /** What every route needs. */
@@ -29,6 +30,7 @@ export type RouteDeps = {
 	/** What the daemon listens on. */
 	readonly host: string;
 	readonly streams: Streams;
+	readonly outbox: Outbox;
 };
 
 /** A ready answer of a raw operation: metrics, or health with a status of its own. */
@@ -200,6 +202,15 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 		begin(texts).then(send, (error: unknown) => fail(call, error));
 	};
 
+	const send = (call: Call, answered: number, body: string): void => {
+		try {
+			call.reply.send(body);
+			note(call, answered);
+		} catch (error) {
+			fail(call, error);
+		}
+	};
+
 	const finish = (call: Call, payload: unknown): void => {
 		if (isStream) {
 			stream(call, payload);
@@ -215,12 +226,11 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 				answered = raw.status;
 				reply.header('content-type', raw.contentType);
 			}
-			reply.code(answered).send(body);
+			reply.code(answered);
+			deps.outbox(() => send(call, answered, body));
 		} catch (error) {
 			fail(call, error);
-			return;
 		}
-		note(call, answered);
 	};
 
 	const proceed = (call: Call, principal: Principal | null): void => {
