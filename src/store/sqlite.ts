@@ -76,6 +76,7 @@ const connect = (file: string, readonly: boolean): Database.Database => {
 		if (!readonly) {
 			checkWal(database.pragma('journal_mode = WAL', { simple: true }));
 			database.pragma('synchronous = FULL');
+			database.pragma('temp_store = MEMORY');
 			database.pragma(`wal_autocheckpoint = ${OWN_PAGES}`);
 		}
 		database.pragma('foreign_keys = ON');
