@@ -3,14 +3,16 @@ import {
 	addSegments,
 	addTotals,
 	cleanSince,
-	deleteSegments,
 	dropLedgerHosts,
+	dropSegments,
 	factsOf,
 	type LedgerHost,
 	ledgerHosts,
 	type NewFact,
 	onDemandOf,
+	SEGMENT,
 	type StoredFact,
+	type StoredSegment,
 	saveLedgerHosts,
 	segmentsOf,
 } from '../store/ledger.ts';
@@ -171,11 +173,29 @@ const bookAnew = async (
 		added.push(...result.segments);
 	}
 	if (replaced.length === 0) return;
-	const removed = await segmentsOf.all(tx, { handles: replaced });
-	if (removed.length > 0) await deleteSegments.run(tx, { handles: replaced });
-	await addSegments(tx, added);
-	await addTotals(tx, totalsOf(added, removed));
+	const { gone, fresh } = changed(await segmentsOf.all(tx, { handles: replaced }), added);
+	await dropSegments(
+		tx,
+		gone.map(({ id }) => id),
+	);
+	await addSegments(tx, fresh);
+	await addTotals(tx, totalsOf(fresh, gone));
 };
+
+/** Which segments that are stored are booked no more, and which are not stored: a late word changes few of a long history. */
+const changed = (stored: readonly StoredSegment[], booked: readonly Segment[]): { gone: StoredSegment[]; fresh: Segment[] } => {
+	const gone = new Map<string, StoredSegment[]>();
+	for (const { id, ...segment } of stored) {
+		const key = keyOf(segment);
+		const alike = gone.get(key);
+		if (alike === undefined) gone.set(key, [{ id, ...segment }]);
+		else alike.push({ id, ...segment });
+	}
+	const fresh = booked.filter((segment) => gone.get(keyOf(segment))?.pop() === undefined);
+	return { gone: [...gone.values()].flat(), fresh };
+};
+
+const keyOf = (segment: Segment): string => SEGMENT.map((column) => String(segment[column])).join('\n');
 
 const lacksPrice = (machine: Machine): boolean => {
 	const { line, quality } = valuation(machine);

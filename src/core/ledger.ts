@@ -25,6 +25,7 @@ import { serviceClock } from '../store/liveness.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
 import { book, factOf, groups, machineOf, midnightOf, rowOf } from './ledger-book.ts';
+import { nextSize, rest, type Sizes } from './pace.ts';
 import { bookAll, valuation } from './segments.ts';
 
 /** A report is read once no transaction that is older can still commit. */
@@ -35,11 +36,20 @@ const NOTED_MS = 30 * 60_000;
 /** How often it is noted that somebody listens: an outage counts from the last note. */
 const ALIVE_MS = 60_000;
 
+/** Facts or reports of a transaction. */
+const SIZES: Sizes = { first: 200, least: 20, most: REPORTS };
+/** A run rests for so many times what a transaction took: with a backlog, most of the time is everybody else's. */
+const REST = 2;
+
+/** A run: how much its next transaction takes on. */
+type Run = Context & { readonly signal?: AbortSignal; readonly pace: { size: number } };
+
 /**
  * Brings the books up to date with what has become true since the last run; work grows with that. Every step is a transaction that books
  * facts and moves on, so a run can be killed anywhere and begun again. Returns how many machines it booked.
  */
-export const keepLedger = async (context: Context): Promise<number> => {
+export const keepLedger = async (job: Context & { readonly signal?: AbortSignal }): Promise<number> => {
+	const context: Run = { ...job, pace: { size: SIZES.first } };
 	const state = await open(context);
 	const { read } = context.store;
 	const now = context.clock.now();
@@ -57,14 +67,24 @@ export const keepLedger = async (context: Context): Promise<number> => {
 /** How many machines a page booked, and whether there may be another. */
 type Page = { readonly booked: number; readonly more: boolean };
 
-const inLedger = (context: Context, page: (context: Context, tx: Db) => Promise<Page>): Promise<Page> =>
-	context.unit(null, async (tx) => {
+/** A transaction of the books, then a rest that grows with it. */
+const inLedger = async (context: Run, page: (context: Run, tx: Db) => Promise<Page>): Promise<Page> => {
+	const { clock, pace } = context;
+	let took = 0;
+	const done = await context.unit(null, async (tx) => {
 		await lockLedger.first(tx, {});
-		return page(context, tx);
+		const started = clock.elapsed();
+		const booked = await page(context, tx);
+		took = clock.elapsed() - started;
+		return booked;
 	});
+	pace.size = nextSize(pace.size, took, SIZES);
+	await rest(context, REST * took);
+	return done;
+};
 
 /** Pages, a transaction each, where a look outside of one has found something. */
-const pages = async (context: Context, found: Promise<unknown>, page: (context: Context, tx: Db) => Promise<Page>): Promise<number> => {
+const pages = async (context: Run, found: Promise<unknown>, page: (context: Run, tx: Db) => Promise<Page>): Promise<number> => {
 	if ((await found) === undefined) return 0;
 	for (let booked = 0; ; ) {
 		const done = await inLedger(context, page);
@@ -77,7 +97,7 @@ const pages = async (context: Context, found: Promise<unknown>, page: (context: 
  * Books what transactions have written, up to the first fact that is later than a time. In the order in which they were written, whatever
  * their times: the last word of a machine counts (`settled` in segments.ts).
  */
-const pending = async (context: Context, until: number): Promise<number> => {
+const pending = async (context: Run, until: number): Promise<number> => {
 	const first = await pendingFacts.first(context.store.read, {});
 	if (first === undefined || first.at > until) return 0;
 	return pages(context, Promise.resolve(first), (the, tx) => bookPending(the, tx, until));
@@ -88,16 +108,16 @@ const pending = async (context: Context, until: number): Promise<number> => {
  * ahead: reports of a machine that nobody has booked are passed over for good. In any other order a backlog is late for machines whose
  * newest change is booked already, and each page of it books them anew from their first fact.
  */
-const readInTime = async (context: Context, begin: LedgerState, until: number): Promise<number> => {
+const readInTime = async (context: Run, begin: LedgerState, until: number): Promise<number> => {
 	let booked = 0;
 	for (let state: LedgerState | undefined = begin; state !== undefined; ) {
 		const page = await reportsAfter.all(context.store.read, { at: state.reports_at, id: state.reports_id, until });
-		const end = page.at(-1)?.arrived_at;
+		const end = page.slice(0, context.pace.size).at(-1)?.arrived_at;
 		if (end === undefined) return booked;
 		booked += await pending(context, end + REPORT_LAG_MS);
 		const done = await inLedger(context, (the, tx) => readReports(the, tx, end));
 		booked += done.booked;
-		if (page.length < REPORTS) return booked;
+		if (page.length < REPORTS && end === page.at(-1)?.arrived_at) return booked;
 		state = await ledgerState.first(context.store.read, {});
 	}
 	return booked;
@@ -129,7 +149,7 @@ const open = async (context: Context): Promise<LedgerState> => {
  * After a time in which no daemon listened, nobody vouches for what ran from one timeout after its begin: every machine is told, and each
  * that calls again ends its own silence.
  */
-const noteOutage = async (context: Context, before: LedgerState): Promise<number> => {
+const noteOutage = async (context: Run, before: LedgerState): Promise<number> => {
 	const clock = await serviceClock.first(context.store.read, {});
 	let state = before;
 	const due = clock !== undefined && (clock.serving_since !== state.serving_since || clock.alive_at - state.alive_at >= ALIVE_MS);
@@ -173,17 +193,18 @@ const noteHeard = async (context: Context, tx: Db, whose: typeof heardAgain): Pr
 };
 
 /** What transactions have written since: of each machine one fact at a time, since what it costs by others' word is looked up as of each. */
-const bookPending = async (context: Context, tx: Db, until: number): Promise<Page> => {
+const bookPending = async (context: Run, tx: Db, until: number): Promise<Page> => {
 	const all = await pendingFacts.all(tx, {});
 	const end = all.findIndex(({ at }) => at > until);
-	const rows = end === -1 ? all : all.slice(0, end);
+	const due = end === -1 ? all : all.slice(0, end);
+	const rows = due.slice(0, context.pace.size);
 	const first = [...groups(rows).values()].flatMap(([fact]) => fact ?? []);
 	const booked = await book(context, tx, [], groups(first));
 	await markBooked(
 		tx,
 		first.map(({ id }) => id),
 	);
-	return { booked, more: (end === -1 && all.length === 500) || first.length < rows.length };
+	return { booked, more: (end === -1 && all.length === 500) || first.length < due.length };
 };
 
 /** What machines said of their own price, where it differs from what they said before. */

@@ -13,26 +13,17 @@ import {
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
 import type { JobContext } from './lease.ts';
+import { nextSize, rest, type Sizes } from './pace.ts';
 
 const DAY = 86_400_000;
 
 /** How long a run goes on at most; the next one, an hour later, goes on where it stopped. */
 export const RUN_MS = 10 * 60_000;
-/** Rows of a transaction: at first, at least and at most. */
-export const FIRST = 500;
-const LEAST = 50;
-const MOST = 5_000;
-/** How long the statements of a transaction shall take: on SQLite, everybody else waits for so long. */
-const AIM_MS = 12;
+/** Rows of a transaction. */
+export const SIZES: Sizes = { first: 500, least: 50, most: 5_000 };
 /** A run rests for so many times what a transaction took, so that most of the time is everybody else's. */
 const REST = 3;
 const REST_MS = 5;
-
-/** How many rows the next transaction tries, after one of `size` that took `ms`. */
-export const nextSize = (size: number, ms: number): number => {
-	const wanted = ms <= 0 ? size * 2 : (size * AIM_MS) / ms;
-	return Math.round(Math.min(MOST, Math.max(LEAST, Math.min(size * 1.5, wanted))));
-};
 
 /**
  * Rows older than this may end; null: none, the setting keeps them for ever. What the books have not read yet is not old.
@@ -83,7 +74,7 @@ const runRule = async (context: JobContext, name: RuleName, requested: number | 
 	const end = (tx: Db, complete: boolean): Promise<void> =>
 		endRule.later(tx, { name, at: clock.now(), complete: complete ? 1 : 0, requested: complete ? requested : null });
 	const goesOn = (): boolean => !signal.aborted && clock.elapsed() < until;
-	let [deleted, size, begun] = [0, FIRST, false];
+	let [deleted, size, begun] = [0, SIZES.first, false];
 	let position: Position | null = null;
 	const begin = (tx: Db): Promise<void> | undefined => (begun ? undefined : beginRule(tx, name, clock.now()));
 	while (before !== null && goesOn()) {
@@ -106,7 +97,7 @@ const runRule = async (context: JobContext, name: RuleName, requested: number | 
 		deleted += batch.deleted;
 		position = batch.position;
 		if (old.length < size && position?.key === old.at(-1)?.key) break;
-		size = nextSize(size, took);
+		size = nextSize(size, took, SIZES);
 		await rest(context, REST_MS + REST * (clock.elapsed() - from));
 	}
 	const complete = before === null || goesOn();
@@ -115,13 +106,4 @@ const runRule = async (context: JobContext, name: RuleName, requested: number | 
 		await end(tx, complete);
 	});
 	return { deleted, complete };
-};
-
-/** Rests, and goes on at once when the daemon stops. */
-const rest = async ({ clock, signal }: JobContext, ms: number): Promise<void> => {
-	try {
-		await clock.sleep(ms, signal);
-	} catch (error) {
-		if (!signal.aborted) throw error;
-	}
 };

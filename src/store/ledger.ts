@@ -8,6 +8,7 @@ import type { CostSegmentTable, LedgerFactTable, LedgerHostTable, LedgerStateTab
 export type NewFact = Omit<LedgerFactTable, 'id'>;
 export type StoredFact = Omit<LedgerFactTable, 'id'> & { id: number };
 export type NewSegment = Omit<CostSegmentTable, 'id'>;
+export type StoredSegment = NewSegment & { id: number };
 export type LedgerHost = LedgerHostTable;
 export type LedgerState = LedgerStateTable;
 
@@ -300,7 +301,8 @@ export const onDemandOf = async (
 ): Promise<{ instance_type: string; region: string; micros: number; observed_at: number }[]> =>
 	types.length === 0 ? [] : db.selectFrom('ondemand_price').selectAll().where('instance_type', 'in', types).execute();
 
-const SEGMENT = [
+/** Every column of a segment but its number. */
+export const SEGMENT = [
 	'client_id',
 	'agent_id',
 	'handle',
@@ -342,6 +344,15 @@ export const segmentsOf = statement<{ handles: readonly string[] }>()((db, v, di
 export const deleteSegments = statement<{ handles: readonly string[] }>()((db, v, dialect) =>
 	db.deleteFrom('cost_segment').where(inList(dialect, 'handle', v('handles'))),
 );
+
+/** Deletes segments by their numbers. */
+export const dropSegments = async (tx: Db, ids: readonly number[]): Promise<void> => {
+	for (let from = 0; from < ids.length; from += 1000)
+		await tx
+			.deleteFrom('cost_segment')
+			.where('id', 'in', ids.slice(from, from + 1000))
+			.execute();
+};
 
 const LEDGER_HOST = [
 	'handle',

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { type RawBuilder, sql } from 'kysely';
 import { afterEach, describe, expect, it } from 'vitest';
 import { JOBS } from '../../src/core/jobs.ts';
-import { nextSize, retain } from '../../src/core/retention-job.ts';
+import { nextSize } from '../../src/core/pace.ts';
+import { retain, SIZES } from '../../src/core/retention-job.ts';
 import type { Job } from '../../src/core/scheduler.ts';
 import { checkStore } from '../../src/store/check.ts';
 import { ownTables } from '../../src/store/migrate.ts';
@@ -26,14 +27,15 @@ describe('the plan of retention', () => {
 	it('tries as many rows as take its time, within bounds, whatever a transaction took', () => {
 		fc.assert(
 			fc.property(fc.integer({ min: 50, max: 5000 }), fc.double({ min: 0, max: 60_000, noNaN: true }), (size, ms) => {
-				const next = nextSize(size, ms);
+				const next = nextSize(size, ms, SIZES);
 				expect(next).toBeGreaterThanOrEqual(50);
 				expect(next).toBeLessThanOrEqual(5000);
 				expect(next).toBeLessThanOrEqual(Math.max(50, Math.round(size * 1.5)));
 				if (ms > 24) expect(next).toBeLessThanOrEqual(Math.max(50, size));
 			}),
 		);
-		expect([nextSize(500, 1), nextSize(5000, 1), nextSize(1000, 120), nextSize(60, 500)]).toEqual([750, 5000, 100, 50]);
+		const next = (size: number, ms: number): number => nextSize(size, ms, SIZES);
+		expect([next(500, 1), next(5000, 1), next(1000, 120), next(60, 500)]).toEqual([750, 5000, 100, 50]);
 	});
 });
 
