@@ -1,8 +1,14 @@
 import { expect, it } from 'vitest';
+import type { Context } from '../../src/core/context.ts';
+import { keepLedger } from '../../src/core/ledger.ts';
+import { type Clock, systemClock } from '../../src/deps.ts';
+import { addFacts, factsOf } from '../../src/store/ledger.ts';
+import type { Db } from '../../src/store/statement.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants } from '../helpers/invariants.ts';
+import { CORE_SETTINGS } from '../helpers/settings.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
-import { joinAgent, makeAgent, orderSwitch } from './agent-scene.ts';
+import { type AgentScene, joinAgent, makeAgent, orderSwitch } from './agent-scene.ts';
 import { booksOf, MINUTE } from './ledger-scene.ts';
 
 /** Fourteen pages of them. */
@@ -12,6 +18,86 @@ describeEachDatabase('a backlog of the books', ({ freshUrl }) => {
 	const world = shareWorld(freshUrl, { must: [brokenInvariants] });
 	const { alive, costs, settle, summary, recomputed, micros } = booksOf(world);
 
+	/** Writes so many reports of a machine between two times, each of another price than the one before. */
+	const reported = async ({ client, id }: AgentScene, count: number, from: number, until: number): Promise<void> => {
+		const every = Math.floor((until - from) / count);
+		const report = (index: number) => {
+			const at = from + index * every;
+			const prices = { ondemand_micros: 85_000, current_micros: 40_000 + (index % 2), points: '{}' };
+			return {
+				...{ client_id: client.id, handle: id, source: 'primary' as const, instance_type: 'c5.large' },
+				...{ ...prices, observed_at: at, arrived_at: at },
+			};
+		};
+		await world.store.transact(async (tx) => {
+			for (let index = 0; index < count; index += 500) {
+				const rows = Array.from({ length: Math.min(500, count - index) }, (_, offset) => report(index + offset));
+				await tx.insertInto('price_report').values(rows).execute();
+			}
+		});
+	};
+
+	/** A run of the ledger alone, by a clock on which every transaction takes so long, ms; returns how long it rested after each. */
+	const restsOf = async (tookMs: number): Promise<number[]> => {
+		const rests: number[] = [];
+		let elapsed = 0;
+		const clock: Clock = {
+			...systemClock,
+			now: world.now,
+			elapsed: () => {
+				elapsed += tookMs;
+				return elapsed;
+			},
+			sleep: async (ms) => {
+				rests.push(ms);
+			},
+		};
+		const unit = <T>(_: unknown, work: (tx: Db) => Promise<T>) => world.store.transact(work);
+		await keepLedger({ clock, store: world.store, settings: CORE_SETTINGS, unit } as unknown as Context);
+		return rests;
+	};
+
+	it('leaves two thirds of the time to others, in transactions that get smaller where they take long', async () => {
+		const agent = await makeAgent(world);
+		await settle();
+		expect((await world.admin.call('pauseJob', { name: 'ledger' })).status).toBe(200);
+		const from = world.now();
+		await alive(10 * MINUTE, agent.client, [agent.id]);
+		await reported(agent, 1_000, from + 500, world.now() - MINUTE);
+		const rests = await restsOf(40);
+		expect(new Set(rests)).toEqual(new Set([80]));
+		// 200 rows at first, then 60 and 20, as many as may take 12 ms.
+		expect(rests.length).toBeGreaterThan(36);
+		expect((await world.admin.call('resumeJob', { name: 'ledger' })).status).toBe(200);
+		await settle();
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('leaves what is booked of a machine as it is but for the part that a late word changes', async () => {
+		const agent = await makeAgent(world);
+		await settle();
+		const from = world.now();
+		await alive(10 * MINUTE, agent.client, [agent.id]);
+		await reported(agent, 600, from + 500, world.now() - MINUTE);
+		await settle();
+		const segments = () =>
+			world.store.read.selectFrom('cost_segment').select(['id', 'start_at']).where('handle', '=', agent.id).orderBy('start_at').execute();
+		const before = await segments();
+		expect(before.length).toBeGreaterThan(590);
+		const late = before[300]?.start_at ?? 0;
+		const [fact] = (await factsOf(world.store.read, [agent.id])).get(agent.id) ?? [];
+		if (fact === undefined) throw new Error('no fact');
+		const { id: _, ...known } = fact;
+		const word = { ...known, kind: 'price' as const, at: late + 100, spot_micros: 50_000, ondemand_micros: null, pending: 1 as const };
+		await world.store.transact((tx) => addFacts(tx, [word]));
+		await settle();
+		const kept = new Set((await segments()).map(({ id }) => id));
+		const gone = before.filter(({ id }) => !kept.has(id));
+		expect(gone.map(({ start_at }) => start_at)).toEqual([late]);
+		expect(kept.size).toBe(before.length + 1);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
 	it('is booked in the order of its times: a switch at its end makes no page of reports before it late', async () => {
 		const agent = await makeAgent(world);
 		await costs(agent, agent.id, 'a', 0.04);
@@ -20,21 +106,7 @@ describeEachDatabase('a backlog of the books', ({ freshUrl }) => {
 		expect((await world.admin.call('pauseJob', { name: 'ledger' })).status).toBe(200);
 		const from = world.now();
 		await alive(10 * MINUTE, agent.client, [agent.id]);
-		const every = Math.floor((world.now() - from - 1000) / REPORTS);
-		const report = (index: number) => {
-			const at = from + 500 + index * every;
-			const prices = { ondemand_micros: 85_000, current_micros: 40_000 + (index % 2), points: '{}' };
-			return {
-				...{ client_id: agent.client.id, handle: agent.id, source: 'primary' as const, instance_type: 'c5.large' },
-				...{ ...prices, observed_at: at, arrived_at: at },
-			};
-		};
-		await world.store.transact(async (tx) => {
-			for (let index = 0; index < REPORTS; index += 500) {
-				const rows = Array.from({ length: Math.min(500, REPORTS - index) }, (_, offset) => report(index + offset));
-				await tx.insertInto('price_report').values(rows).execute();
-			}
-		});
+		await reported(agent, REPORTS, from + 500, world.now() - 500);
 		await orderSwitch(agent.client, agent.instanceId, agent.id);
 		const next = await joinAgent(agent, 'b');
 		await costs(agent, next.handle, 'b', 0.031);
