@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import Database from 'better-sqlite3';
-import { Kysely, SqliteDialect } from 'kysely';
+import { Kysely, type SqliteDatabase, SqliteDialect } from 'kysely';
 import type { Clock } from '../deps.ts';
 import { SpotError } from '../errors.ts';
 import { sqlite } from './dialect.ts';
@@ -32,16 +32,56 @@ export const sqliteFile = (url: string): string => {
 	return resolve(path);
 };
 
-/** better-sqlite3 prepares on every call through Kysely; this keeps the statement of each text. */
+type Row = Record<string, unknown>;
+
+/** What Kysely's driver asks of a statement. */
+type Prepared = Pick<Database.Statement<unknown[]>, 'reader' | 'run' | 'iterate'> & { all(parameters: readonly unknown[]): Row[] };
+
+/** Makes rows of the values of these columns; of two with one name the last counts. */
+const rowMaker = (columns: readonly string[]): ((values: readonly unknown[]) => Row) =>
+	new Function('v', `return {${columns.map((name, index) => `${JSON.stringify(name)}:v[${index}]`).join(',')}}`) as never;
+
+/**
+ * A statement whose rows are made here: better-sqlite3 sets each key of each row by its name (1,000 rows of 40 columns: 15 ms; from their
+ * values by a function of these columns: 4.5).
+ */
+const withRows = (statement: Database.Statement<unknown[]>): Prepared => {
+	if (!statement.reader) return statement as unknown as Prepared;
+	statement.raw(true);
+	const columnsNow = (): string[] => statement.columns().map(({ name }) => name);
+	let columns = columnsNow();
+	let make = rowMaker(columns);
+	const rowOf = (values: readonly unknown[]): Row => {
+		// Another process has changed the table of a `select *`.
+		if (values.length !== columns.length) {
+			columns = columnsNow();
+			make = rowMaker(columns);
+		}
+		return make(values);
+	};
+	return {
+		reader: true,
+		run: (...parameters) => statement.run(...parameters),
+		all: (parameters) => (statement.all(parameters) as unknown[][]).map(rowOf),
+		*iterate(...parameters) {
+			for (const values of statement.iterate(...parameters)) yield rowOf(values as unknown[]);
+		},
+	};
+};
+
+const DDL = /^\s*(create|alter|drop) /i;
+
+/** better-sqlite3 prepares on every call through Kysely; this keeps the statement of each text until a table changes. */
 const withStatementCache = (database: Database.Database, watch: ((sql: string) => void) | undefined) => {
-	const known = new Map<string, Database.Statement<unknown[]>>();
+	const known = new Map<string, Prepared>();
 	return {
 		close: () => database.close(),
-		prepare: (text: string) => {
+		prepare: (text: string): Prepared => {
 			watch?.(text);
+			if (DDL.test(text)) known.clear();
 			let prepared = known.get(text);
 			if (prepared === undefined) {
-				prepared = database.prepare(text);
+				prepared = withRows(database.prepare(text));
 				if (known.size >= 500) known.delete(known.keys().next().value ?? '');
 				known.set(text, prepared);
 			}
@@ -52,7 +92,7 @@ const withStatementCache = (database: Database.Database, watch: ((sql: string) =
 
 /** Kysely on a connection, its declared statements without a wait: 63 of them make a switch, and nothing else runs meanwhile. */
 const speak = (database: ReturnType<typeof withStatementCache>): Db => {
-	const db: Db = new Kysely<Tables>({ dialect: new SqliteDialect({ database }) });
+	const db: Db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: database as SqliteDatabase }) });
 	runDirectly(db, ({ sql, parameters }) => {
 		const prepared = database.prepare(sql);
 		if (prepared.reader) return { rows: prepared.all(parameters as unknown[]) };
