@@ -1,6 +1,6 @@
 import { SpotError } from '../errors.ts';
 import { agentsOfClient } from '../store/agents.ts';
-import { clientById } from '../store/clients.ts';
+import { clientById, lockClient } from '../store/clients.ts';
 import { liveHostsOfClient } from '../store/hosts.ts';
 import type { Db } from '../store/statement.ts';
 
@@ -9,8 +9,10 @@ import type { Db } from '../store/statement.ts';
  * never refused: they exist, and a workload may run on them. Errors: 403 AGENT_LIMIT, INSTANCE_LIMIT.
  */
 export const checkLimits = async (tx: Db, clientId: string): Promise<void> => {
-	const limits = await clientById.first(tx, { id: clientId });
-	if (limits === undefined) return;
+	const found = await clientById.first(tx, { id: clientId });
+	// Only a client with limits is locked: others register side by side.
+	if (found === undefined || (found.max_agents === null && found.max_instances === null)) return;
+	const limits = (await lockClient.first(tx, { id: clientId })) ?? found;
 	if (limits.max_agents !== null) {
 		const agents = Number((await agentsOfClient.first(tx, { client_id: clientId }))?.count ?? 0);
 		if (agents >= limits.max_agents) refuse('AGENT_LIMIT', limits.name, `${agents} of at most ${limits.max_agents} agents`, '--max-agents');

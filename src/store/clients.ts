@@ -7,6 +7,11 @@ export type Client = ClientTable;
 
 export const clientById = statement<{ id: string }>()((db, v) => db.selectFrom('client').selectAll().where('id', '=', v('id')));
 
+/** The same, locked until the end of the transaction: what counts against its limits is counted by one at a time. */
+export const lockClient = statement<{ id: string }>()((db, v, dialect) =>
+	db.selectFrom('client').selectAll().where('id', '=', v('id')).modifyEnd(dialect.forUpdate),
+);
+
 export const clientByName = statement<{ name: string }>()((db, v) => db.selectFrom('client').selectAll().where('name', '=', v('name')));
 
 export const clientByEmail = statement<{ email: string }>()((db, v) =>

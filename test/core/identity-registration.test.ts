@@ -199,6 +199,15 @@ describeEachDatabase('registration', ({ freshUrl }) => {
 			expect((await joinAgent(agent)).role).toBe('candidate');
 			expect((await agent.client.register(agent.instanceId, { logical_agent_id: agent.logicalId })).status).toBe(200);
 		});
+
+		it.each(['max_agents', 'max_instances'])('is refused by %s also where many come at once', async (limit) => {
+			const client = await world.client();
+			await world.admin.call('updateClient', { client_id: client.id, [limit]: 2 } as never);
+			const answers = await Promise.all(
+				Array.from({ length: 8 }, (_, index) => client.register(newMachine(), { logical_agent_id: `crowd-${index}` })),
+			);
+			expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 403, 403, 403, 403, 403, 403]);
+		});
 	});
 
 	describe('R4: one open order fits', () => {
