@@ -25,15 +25,24 @@ const decodes = (text: string): boolean => {
 	}
 };
 
+/** What connections speak anyway, so that saying so is right. */
+const CHARSETS: ReadonlySet<string> = new Set(['utf8mb4']);
+
 const mysqlProblem = (url: URL): string | undefined => {
 	if (url.hostname === '') return 'must name a host: mysql://user:password@host:port/name';
 	if (!/^\/[^/]+$/.test(url.pathname)) return 'must end in one database name: mysql://user:password@host:port/name';
 	if (!decodes(url.username) || !decodes(url.password) || !decodes(url.pathname)) return 'must write a % in user, password or name as %25';
-	return url.hash === '' ? undefined : 'must write a # in the password as %23';
+	if (url.hash !== '') return 'must write a # in the password as %23';
+	// What is not carried out must not look as if it were: a connection that was asked to be encrypted, above all.
+	const other = [...url.searchParams].find(([name, value]) => name !== 'charset' || !CHARSETS.has(value.toLowerCase()))?.[0];
+	if (other === undefined) return undefined;
+	if (other === 'charset') return 'must not ask for another charset than utf8mb4, which is used always';
+	const name = /^[\w-]{1,40}$/.test(other) ? `"${other}" after the name` : 'what stands after the name';
+	return `must not have options: ${name} would have no effect (for TLS, put a proxy such as stunnel or ProxySQL on this machine before it)`;
 };
 
 /**
- * A database URL in the one form the program uses: `sqlite:/absolute/path` or `mysql://user:password@host:port/name?options`.
+ * A database URL in the one form the program uses: `sqlite:/absolute/path` or `mysql://user:password@host:port/name`.
  * Answers `{ url }`, or `{ problem }` as the end of a sentence; the problem never repeats the text.
  */
 export const readDatabaseUrl = (text: string): { readonly url: string } | { readonly problem: string } => {

@@ -144,8 +144,19 @@ describe('passwords in a database address', () => {
 		expect(readDatabaseUrl('mysql://u:p@ss@h/db')).toEqual({ url: 'mysql://u:p%40ss@h/db' });
 	});
 
-	test('options after the name are kept', ({ expect }) => {
+	test('the charset that is used anyway may be named', ({ expect }) => {
 		expect(readDatabaseUrl('mysql://u@h:1/db?charset=utf8mb4')).toEqual({ url: 'mysql://u@h:1/db?charset=utf8mb4' });
+	});
+
+	test.for([
+		['ssl=true', /^must not have options: "ssl" after the name would have no effect \(for TLS/],
+		['ssl-mode=VERIFY_IDENTITY&charset=utf8mb4', /"ssl-mode"/],
+		['charset=latin1', /^must not ask for another charset than utf8mb4/],
+		['a%20secret', /what stands after the name/],
+	] as const)('an option that would have no effect is refused, and its value not repeated: ?%s', ([options, problem], { expect }) => {
+		const read = readDatabaseUrl(`mysql://u@h:1/db?${options}`);
+		expect('problem' in read ? read.problem : '').toMatch(problem);
+		expect(JSON.stringify(read)).not.toMatch(/VERIFY_IDENTITY|latin1|a secret/);
 	});
 });
 
