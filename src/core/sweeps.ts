@@ -191,16 +191,16 @@ export const sweepEmergencies = (context: Context): Promise<number> =>
 	sweep(
 		context,
 		async () => {
-			const lost = await forgottenAgents.all(context.store.read, {});
-			for (const { id } of lost)
+			const lost = [...new Set((await forgottenAgents.all(context.store.read, {})).map(({ id }) => id))];
+			for (const id of lost)
 				context.log.warn(
 					{ agent_id: id },
 					'an emergency is open, or a replica gets ready, and nothing was due for its agent; it is looked at now',
 				);
 			return lost;
 		},
-		({ id }) => ({ key: id, agentId: id }),
-		async (tx, journal, { id }) => {
+		(id) => ({ key: id, agentId: id }),
+		async (tx, journal, id) => {
 			await reconcileAgent(context, tx, journal, id);
 			return true;
 		},

@@ -222,7 +222,8 @@ export const heardAgain = statement<Record<string, never>>()((db) =>
 		.innerJoin('host_liveness as l', 'l.handle', 'h.handle')
 		.selectAll('h')
 		.select('l.seen_at')
-		.where('h.silent_at', 'is not', null)
+		// A range: SQLite reads no index for "is not null".
+		.where('h.silent_at', '>', sql.lit(0))
 		.where('l.watch_at', 'is not', null)
 		.whereRef('l.seen_at', '>', 'h.silent_at')
 		.limit(sql.lit(300)),
@@ -235,7 +236,7 @@ export const notTaken = statement<Record<string, never>>()((db) =>
 		.innerJoin('host_liveness as l', 'l.handle', 'h.handle')
 		.selectAll('h')
 		.select('l.seen_at')
-		.where('h.freed_at', 'is not', null)
+		.where('h.freed_at', '>', sql.lit(0))
 		.whereRef('l.seen_at', '>', 'h.freed_at')
 		.limit(sql.lit(300)),
 );

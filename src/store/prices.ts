@@ -15,7 +15,8 @@ const incoming = (dialect: DialectName, column: string): string => (dialect === 
 const stored = (dialect: DialectName, table: string, column: string): string => (dialect === 'sqlite' ? `${table}.${column}` : column);
 
 const POOL = ['id', 'instance_type', 'region', 'az', 'active', 'created_at'] as const;
-const pools = upserts((d) => multiRow('pool', POOL, `${onConflict(d, 'id')} id = ${stored(d, 'pool', 'id')}`));
+// Not its id: SQLite would look at every price of a pool whose key an update names, for rows that lose their parent.
+const pools = upserts((d) => multiRow('pool', POOL, `${onConflict(d, 'id')} active = ${stored(d, 'pool', 'active')}`));
 
 /** Adds pools that are not there yet. */
 export const addPools = (tx: Db, dialect: DialectName, rows: readonly PoolTable[]): Promise<void> =>

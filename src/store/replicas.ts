@@ -244,7 +244,7 @@ export const listReplicaRows = async (db: Db, filter: ReplicaFilter): Promise<Ar
 		.select('agent.logical_agent_id');
 	if (filter.clientId !== null) query = query.where('replica.client_id', '=', filter.clientId);
 	if (filter.agentId !== null) query = query.where('replica.agent_id', '=', filter.agentId);
-	if (filter.status === 'live') query = query.where('replica.live_of', 'is not', null);
+	if (filter.status === 'live') query = query.where('replica.live_of', '>', '');
 	else if (filter.status !== null) query = query.where('replica.status', '=', filter.status);
 	if (filter.after !== null) query = query.where('replica.id', '<', filter.after);
 	return query
@@ -261,7 +261,7 @@ export const listLiveReplicas = (db: Db, clientId: string, limit: number, after:
 		.selectAll('r')
 		.select(['p.instance_id as p_instance_id', 'p.instance_type as p_type', 'p.region as p_region', 'p.az as p_az', 'p.mode as p_mode'])
 		.where('r.client_id', '=', clientId)
-		.where('r.live_of', 'is not', null);
+		.where('r.live_of', '>', '');
 	if (after !== null) query = query.where('r.id', '<', after);
 	return query
 		.orderBy('r.id', 'desc')
