@@ -138,10 +138,10 @@ const stream = (daemon: Server, token: string, path: string): Promise<Streamed |
 /** How many runs of the job sum ninety days of prices by hour, 500 hours each, and one for whatever was under way. */
 const CATCH_UP = 6;
 
-/** Lets the background work do what it would have done while this history was made: hours of prices, and machines that have ended. */
+/** Lets the background work do what it would have done while this history was made: hours of prices, machines that have ended, the books. */
 const catchUp = async (api: Api): Promise<void> => {
 	const runsOf = async (name: string): Promise<number> => (await api.listJobs({})).items.find((each) => each.name === name)?.runs ?? 0;
-	for (const name of [...Array.from({ length: CATCH_UP }, () => 'price-hours'), 'machines']) {
+	for (const name of [...Array.from({ length: CATCH_UP }, () => 'price-hours'), 'machines', 'ledger']) {
 		const before = await runsOf(name);
 		await api.runJob({ name });
 		while ((await runsOf(name)) <= before) await systemClock.sleep(200);
