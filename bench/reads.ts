@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { httpApi } from '../src/contract/http-client.ts';
 import { type Api, operations } from '../src/contract/index.ts';
 import { type Operation, pathParameters } from '../src/contract/operation.ts';
-import { systemClock } from '../src/deps.ts';
 import type { Connection } from './connection.ts';
 import { quantile, watchCpu } from './drive.ts';
 import { memoryMb } from './processes.ts';
@@ -12,7 +11,7 @@ import { csvLine, readLine } from './reads-report.ts';
 import type { Line } from './report.ts';
 import { request } from './requests.ts';
 import { type DatabaseName, forkServer, type Server, startDaemon, startDatabase } from './servers.ts';
-import { openConnections, populate } from './world.ts';
+import { finishJob, openConnections, populate } from './world.ts';
 
 /** What the issue measures reads at. */
 const CONNECTIONS = 8;
@@ -140,12 +139,7 @@ const CATCH_UP = 6;
 
 /** Lets the background work do what it would have done while this history was made: hours of prices, machines that have ended, the books. */
 const catchUp = async (api: Api): Promise<void> => {
-	const runsOf = async (name: string): Promise<number> => (await api.listJobs({})).items.find((each) => each.name === name)?.runs ?? 0;
-	for (const name of [...Array.from({ length: CATCH_UP }, () => 'price-hours'), 'machines', 'ledger']) {
-		const before = await runsOf(name);
-		await api.runJob({ name });
-		while ((await runsOf(name)) <= before) await systemClock.sleep(200);
-	}
+	for (const name of [...Array.from({ length: CATCH_UP }, () => 'price-hours'), 'machines', 'ledger']) await finishJob(api, name);
 };
 
 /** Every declared GET on one database that is full. */

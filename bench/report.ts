@@ -83,6 +83,18 @@ export const switchLine = (database: DatabaseName, stretch: Stretch, floor: numb
 	cores: sum(stretch.cores, 2),
 });
 
+/** Switches while the books read what the pricing reports before said, each of them a new price. */
+export const busySwitchLine = (database: DatabaseName, stretch: Stretch): Line => ({
+	work: `whole switch cycles while the books read the pricing reports before, ${onDatabase[database]}`,
+	floor: '',
+	ours: `${whole(stretch.perSecond)}/s`,
+	figure: `${whole(stretch.perSecond)}/s`,
+	target: '',
+	met: null,
+	each: sum(stretch.cpuPerRequest, 3),
+	cores: sum(stretch.cores, 2),
+});
+
 export const memoryLine = (database: DatabaseName, run: MemoryRun): Line => ({
 	work: `memory after ${whole(run.seconds)} s at ${whole(run.perSecond)} requests/s, ${onDatabase[database]}`,
 	floor: '',

@@ -1,4 +1,6 @@
 import { httpApi } from '../src/contract/http-client.ts';
+import type { Api } from '../src/contract/index.ts';
+import { systemClock } from '../src/deps.ts';
 import { Connection } from './connection.ts';
 import { type Agent, pricingReport, registration, request, ZONES } from './requests.ts';
 import type { BenchDatabase, Daemon } from './servers.ts';
@@ -92,4 +94,23 @@ export const populate = async (database: BenchDatabase, daemon: Daemon, count = 
 	close();
 	for (const agent of agents.slice(0, TYPES.length)) await askOnce(daemon.port, pricingReport(agent)());
 	return { database, daemon, agents, operatorToken };
+};
+
+/** Has a job run, and waits until it has. */
+export const finishJob = async (api: Api, name: string): Promise<void> => {
+	const runs = async (): Promise<number> => (await api.listJobs({})).items.find((each) => each.name === name)?.runs ?? 0;
+	const before = await runs();
+	await api.runJob({ name });
+	while ((await runs()) <= before) await systemClock.sleep(200);
+};
+
+/** The books are read so long after what they hold. */
+const BOOKS_LAG_MS = 16_000;
+
+/** Waits until the books hold everything that was sent; returns how long that took, seconds. */
+export const finishBooks = async ({ daemon }: Pick<World, 'daemon'>): Promise<number> => {
+	const from = performance.now();
+	await systemClock.sleep(BOOKS_LAG_MS);
+	await finishJob(httpApi(daemon.url, daemon.adminToken), 'ledger');
+	return (performance.now() - from) / 1000;
 };

@@ -25,6 +25,15 @@ import { apply, bookAll, DAY_MS, type Fact, type Machine, rewrites, type Segment
 const QUOTE_SPOT_MS = 3_600_000;
 const QUOTE_ONDEMAND_MS = 24 * 3_600_000;
 
+/** A transaction that has not committed after so long has failed. */
+const LAG_MS = 15_000;
+
+/**
+ * Up to when the books are kept: no report that is older can still come. What else has become true waits as long, since an end that is
+ * booked before the last reports of its machine are read makes these late, and its whole history is booked anew.
+ */
+export const keptUntil = (now: number): number => now - LAG_MS;
+
 /** The UTC midnight at or before an instant. */
 export const midnightOf = (at: number): number => Math.floor(at / DAY_MS) * DAY_MS;
 
@@ -81,7 +90,7 @@ export const book = async (
 	const freshOf = groups(fresh.map(unsaved));
 	const handles = [...new Set([...freshOf.keys(), ...stored.keys(), ...noted.keys()])];
 	if (handles.length === 0) return 0;
-	const midnight = midnightOf(context.clock.now());
+	const midnight = midnightOf(keptUntil(context.clock.now()));
 	const rows = known ?? (await ledgerHosts(tx, handles));
 	await addFacts(tx, fresh);
 	const added: Segment[] = [];

@@ -2,6 +2,7 @@ import {
 	beginLedger,
 	enterHosts,
 	factsOf,
+	firstPending,
 	heardAgain,
 	type LedgerHost,
 	type LedgerState,
@@ -24,12 +25,10 @@ import {
 import { serviceClock } from '../store/liveness.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
-import { book, factOf, groups, machineOf, midnightOf, rowOf } from './ledger-book.ts';
+import { book, factOf, groups, keptUntil, machineOf, midnightOf, rowOf } from './ledger-book.ts';
 import { nextSize, rest, type Sizes } from './pace.ts';
 import { bookAll, valuation } from './segments.ts';
 
-/** A report is read once no transaction that is older can still commit. */
-const REPORT_LAG_MS = 15_000;
 /** A price is believed for so long after the last report that was noted; reports are noted at most this often. */
 const FRESH_MS = 2 * 3_600_000;
 const NOTED_MS = 30 * 60_000;
@@ -38,8 +37,8 @@ const ALIVE_MS = 60_000;
 
 /** Facts or reports of a transaction. */
 const SIZES: Sizes = { first: 200, least: 20, most: REPORTS };
-/** A run rests for so many times what a transaction took: with a backlog, most of the time is everybody else's. */
-const REST = 2;
+/** A run rests for so many times what a transaction took, its wait for others too: with a backlog, most of the time is everybody else's. */
+const REST = 4;
 
 /** A run: how much its next transaction takes on. */
 type Run = Context & { readonly signal?: AbortSignal; readonly pace: { size: number } };
@@ -53,14 +52,15 @@ export const keepLedger = async (job: Context & { readonly signal?: AbortSignal 
 	const state = await open(context);
 	const { read } = context.store;
 	const now = context.clock.now();
+	const until = keptUntil(now);
 	let booked = await noteOutage(context, state);
 	booked += await pages(context, heardAgain.first(read, {}), (the, tx) => noteHeard(the, tx, heardAgain));
 	booked += await pages(context, notTaken.first(read, {}), (the, tx) => noteHeard(the, tx, notTaken));
-	booked += await readInTime(context, state, now - REPORT_LAG_MS);
-	booked += await pending(context, Number.MAX_SAFE_INTEGER);
+	booked += await readInTime(context, state, until);
+	booked += await pending(context, until);
 	for (const lapsed of [lapsedHosts, lapsedQuotes])
 		booked += await pages(context, lapsed.first(read, { before: lapsedBefore(now) }), (the, tx) => noteLapsed(the, tx, lapsed));
-	booked += await pages(context, ledgerHostsBefore.first(read, { midnight: midnightOf(now) }), turnDays);
+	booked += await pages(context, ledgerHostsBefore.first(read, { midnight: midnightOf(until) }), turnDays);
 	return booked;
 };
 
@@ -70,6 +70,7 @@ type Page = { readonly booked: number; readonly more: boolean };
 /** A transaction of the books, then a rest that grows with it. */
 const inLedger = async (context: Run, page: (context: Run, tx: Db) => Promise<Page>): Promise<Page> => {
 	const { clock, pace } = context;
+	const from = clock.elapsed();
 	let took = 0;
 	const done = await context.unit(null, async (tx) => {
 		await lockLedger.first(tx, {});
@@ -79,7 +80,7 @@ const inLedger = async (context: Run, page: (context: Run, tx: Db) => Promise<Pa
 		return booked;
 	});
 	pace.size = nextSize(pace.size, took, SIZES);
-	await rest(context, REST * took);
+	await rest(context, REST * (clock.elapsed() - from));
 	return done;
 };
 
@@ -93,19 +94,12 @@ const pages = async (context: Run, found: Promise<unknown>, page: (context: Run,
 	}
 };
 
-/**
- * Books what transactions have written, up to the first fact that is later than a time. In the order in which they were written, whatever
- * their times: the last word of a machine counts (`settled` in segments.ts).
- */
-const pending = async (context: Run, until: number): Promise<number> => {
-	const first = await pendingFacts.first(context.store.read, {});
-	if (first === undefined || first.at > until) return 0;
-	return pages(context, Promise.resolve(first), (the, tx) => bookPending(the, tx, until));
-};
+/** Books what transactions have written, up to a time. */
+const pending = (context: Run, until: number): Promise<number> =>
+	pages(context, pendingFacts.first(context.store.read, { until }), (the, tx) => bookPending(the, tx, until));
 
 /**
- * Reads price reports page by page, and before each what was written up to its end, or was dated a little later by a daemon whose clock is
- * ahead: reports of a machine that nobody has booked are passed over for good. In any other order a backlog is late for machines whose
+ * Reads price reports page by page, and before each what was written up to its end. In any other order a backlog is late for machines whose
  * newest change is booked already, and each page of it books them anew from their first fact.
  */
 const readInTime = async (context: Run, begin: LedgerState, until: number): Promise<number> => {
@@ -114,7 +108,7 @@ const readInTime = async (context: Run, begin: LedgerState, until: number): Prom
 		const page = await reportsAfter.all(context.store.read, { at: state.reports_at, id: state.reports_id, until });
 		const end = page.slice(0, context.pace.size).at(-1)?.arrived_at;
 		if (end === undefined) return booked;
-		booked += await pending(context, end + REPORT_LAG_MS);
+		booked += await pending(context, end);
 		const done = await inLedger(context, (the, tx) => readReports(the, tx, end));
 		booked += done.booked;
 		if (page.length < REPORTS && end === page.at(-1)?.arrived_at) return booked;
@@ -194,9 +188,7 @@ const noteHeard = async (context: Context, tx: Db, whose: typeof heardAgain): Pr
 
 /** What transactions have written since: of each machine one fact at a time, since what it costs by others' word is looked up as of each. */
 const bookPending = async (context: Run, tx: Db, until: number): Promise<Page> => {
-	const all = await pendingFacts.all(tx, {});
-	const end = all.findIndex(({ at }) => at > until);
-	const due = end === -1 ? all : all.slice(0, end);
+	const due = await pendingFacts.all(tx, { until });
 	const rows = due.slice(0, context.pace.size);
 	const first = [...groups(rows).values()].flatMap(([fact]) => fact ?? []);
 	const booked = await book(context, tx, [], groups(first));
@@ -204,7 +196,7 @@ const bookPending = async (context: Run, tx: Db, until: number): Promise<Page> =
 		tx,
 		first.map(({ id }) => id),
 	);
-	return { booked, more: (end === -1 && all.length === 500) || first.length < due.length };
+	return { booked, more: due.length === 500 || first.length < due.length };
 };
 
 /** What machines said of their own price, where it differs from what they said before. */
@@ -219,7 +211,7 @@ const readReports = async (context: Context, tx: Db, until: number): Promise<Pag
 	const last = reports.at(-1);
 	if (last === undefined) return { booked: 0, more: false };
 	const handles = [...new Set(reports.map(({ handle }) => handle))];
-	const known = await ledgerHosts(tx, handles);
+	const known = await enteredHosts(context, tx, handles);
 	const over = await overSince(
 		tx,
 		handles.filter((handle) => !known.has(handle)),
@@ -260,6 +252,25 @@ const readReports = async (context: Context, tx: Db, until: number): Promise<Pag
 	return { booked, more: reports.length === REPORTS };
 };
 
+/**
+ * Where machines stand in the books. One that a daemon whose clock is ahead has dated after its own reports is booked first: reports of a
+ * machine that nobody has booked are passed over for good.
+ */
+const enteredHosts = async (context: Context, tx: Db, handles: readonly string[]): Promise<Map<string, LedgerHost>> => {
+	const known = await ledgerHosts(tx, handles);
+	const first = await firstPending(
+		tx,
+		handles.filter((handle) => !known.has(handle)),
+	);
+	if (first.length === 0) return known;
+	await book(context, tx, [], groups(first));
+	await markBooked(
+		tx,
+		first.map(({ id }) => id),
+	);
+	return ledgerHosts(tx, handles);
+};
+
 /** Machines that were over before their last reports were read, as they stood at their end. */
 const overSince = async (
 	tx: Db,
@@ -280,7 +291,7 @@ const overSince = async (
 };
 
 /** Whose last noted report is from before this has lapsed, and every report that could have come in time is read. */
-const lapsedBefore = (now: number): number => now - REPORT_LAG_MS - FRESH_MS;
+const lapsedBefore = (now: number): number => keptUntil(now) - FRESH_MS;
 
 /** When somebody last said what a machine costs: its own report, or the quote that stands for one. 0: nobody did. */
 const pricedAt = (row: LedgerHost): number => {
@@ -298,7 +309,7 @@ const noteLapsed = async (context: Context, tx: Db, whose: typeof lapsedHosts): 
 
 /** Closes the day of machines that run over midnight. */
 const turnDays = async (context: Context, tx: Db): Promise<Page> => {
-	const midnight = midnightOf(context.clock.now());
+	const midnight = midnightOf(keptUntil(context.clock.now()));
 	const rows = await ledgerHostsBefore.all(tx, { midnight });
 	const lapsed = rows.flatMap((row) => {
 		const { stale, last } = machineOf(row);

@@ -18,7 +18,7 @@ import type { Caller } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
-import { midnightOf, rowOf, totalsOf } from './ledger-book.ts';
+import { keptUntil, midnightOf, rowOf, totalsOf } from './ledger-book.ts';
 import { pagesOf } from './paging.ts';
 import { recomputeTotals } from './recompute-totals.ts';
 import { bookAll, DAY_MS, type Segment, valuation } from './segments.ts';
@@ -104,7 +104,7 @@ const sums = async (
 };
 
 const again = async (context: Context, tx: Db, handles: readonly string[], dryRun: boolean): Promise<Difference[]> => {
-	const midnight = midnightOf(context.clock.now());
+	const midnight = midnightOf(keptUntil(context.clock.now()));
 	const facts = await factsOf(tx, handles);
 	const open = await ledgerHosts(tx, handles);
 	const differences: Difference[] = [];

@@ -40,10 +40,29 @@ export const addFacts = async (tx: Db, rows: readonly NewFact[]): Promise<void> 
 		);
 };
 
-/** Facts that nobody has booked yet, oldest first, at most 500. */
-export const pendingFacts = statement<Record<string, never>>()((db) =>
-	db.selectFrom('ledger_fact').selectAll().where('pending', '=', 1).orderBy('id').limit(sql.lit(500)),
+/** Facts up to a time that nobody has booked yet, oldest first, at most 500. */
+export const pendingFacts = statement<{ until: number }>()((db, v) =>
+	db
+		.selectFrom('ledger_fact')
+		.selectAll()
+		.where('pending', '=', 1)
+		.where('at', '<=', v('until'))
+		.orderBy('at')
+		.orderBy('id')
+		.limit(sql.lit(500)),
 );
+
+/** Of some machines, the first fact that nobody has booked yet. */
+export const firstPending = async (tx: Db, handles: readonly string[]): Promise<StoredFact[]> => {
+	if (handles.length === 0) return [];
+	const first = tx
+		.selectFrom('ledger_fact')
+		.select((eb) => eb.fn.min('id').as('id'))
+		.where('handle', 'in', handles)
+		.where('pending', '=', 1)
+		.groupBy('handle');
+	return tx.selectFrom('ledger_fact').selectAll().where('id', 'in', first).orderBy('id').execute();
+};
 
 /** Every fact of some machines, in the order in which they are booked. */
 export const factsOf = async (db: Db, handles: readonly string[]): Promise<Map<string, StoredFact[]>> => {

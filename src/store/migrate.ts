@@ -12,6 +12,7 @@ import { retention } from './migrations/0010-retention.ts';
 import { leanIndexes } from './migrations/0011-lean-indexes.ts';
 import { books } from './migrations/0012-books.ts';
 import { switchFailures } from './migrations/0013-switch-failures.ts';
+import { bookOrder } from './migrations/0014-book-order.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
@@ -43,6 +44,7 @@ const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0011', leanIndexes],
 	['0012', books],
 	['0013', switchFailures],
+	['0014', bookOrder],
 ];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>
