@@ -205,10 +205,11 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 	const send = (call: Call, answered: number, body: string): void => {
 		try {
 			call.reply.send(body);
-			note(call, answered);
 		} catch (error) {
 			fail(call, error);
+			return;
 		}
+		note(call, answered);
 	};
 
 	const finish = (call: Call, payload: unknown): void => {

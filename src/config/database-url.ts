@@ -34,10 +34,12 @@ const mysqlProblem = (url: URL): string | undefined => {
 	if (!decodes(url.username) || !decodes(url.password) || !decodes(url.pathname)) return 'must write a % in user, password or name as %25';
 	if (url.hash !== '') return 'must write a # in the password as %23';
 	// What is not carried out must not look as if it were: a connection that was asked to be encrypted, above all.
-	const other = [...url.searchParams].find(([name, value]) => name !== 'charset' || !CHARSETS.has(value.toLowerCase()))?.[0];
+	const [other, value] = [...url.searchParams].find(([name, value]) => name !== 'charset' || !CHARSETS.has(value.toLowerCase())) ?? [];
 	if (other === undefined) return undefined;
 	if (other === 'charset') return 'must not ask for another charset than utf8mb4, which is used always';
-	const name = /^[\w-]{1,40}$/.test(other) ? `"${other}" after the name` : 'what stands after the name';
+	// What has no value, or stands before an @, may be part of a password that was not escaped.
+	const isName = /^[\w-]{1,40}$/.test(other) && value !== '' && !url.search.includes('@');
+	const name = isName ? `"${other}" after the name` : 'what stands after the name';
 	return `must not have options: ${name} would have no effect (for TLS, put a proxy such as stunnel or ProxySQL on this machine before it)`;
 };
 

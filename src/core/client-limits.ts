@@ -1,24 +1,33 @@
 import { SpotError } from '../errors.ts';
-import { agentsOfClient } from '../store/agents.ts';
+import { agentOfLogicalId, agentsOfClient } from '../store/agents.ts';
 import { clientById, lockClient } from '../store/clients.ts';
-import { liveHostsOfClient } from '../store/hosts.ts';
-import type { Db } from '../store/statement.ts';
+import { hostByInstance, liveHostsOfClient } from '../store/hosts.ts';
+import { type Db, together } from '../store/statement.ts';
+import { StaleRow } from './unit.ts';
+
+/** The first machine of an agent that nobody knew when its transaction began. */
+export type Newcomer = { readonly client_id: string; readonly instance_id: string; readonly logical_id: string };
 
 /**
  * Refuses one more agent where an operator set a limit (design: unlimited unless set). Machines of an agent that is already known are
- * never refused: they exist, and a workload may run on them. Errors: 403 AGENT_LIMIT, INSTANCE_LIMIT.
+ * never refused: they exist, and a workload may run on them. Errors: 403 AGENT_LIMIT, INSTANCE_LIMIT; {@link StaleRow} where it has become
+ * known meanwhile.
  */
-export const checkLimits = async (tx: Db, clientId: string): Promise<void> => {
-	const found = await clientById.first(tx, { id: clientId });
+export const checkLimits = async (tx: Db, newcomer: Newcomer): Promise<void> => {
+	const id = newcomer.client_id;
+	const found = await clientById.first(tx, { id });
 	// Only a client with limits is locked: others register side by side.
 	if (found === undefined || (found.max_agents === null && found.max_instances === null)) return;
-	const limits = (await lockClient.first(tx, { id: clientId })) ?? found;
+	const limits = (await lockClient.first(tx, { id })) ?? found;
+	// Whoever had the lock may have been this machine, asking a second time, or another one of its agent.
+	const [hosts, agents] = await together(tx, [hostByInstance.of(newcomer), agentOfLogicalId.of(newcomer)]);
+	if (hosts.length > 0 || agents.length > 0) throw new StaleRow();
 	if (limits.max_agents !== null) {
-		const agents = Number((await agentsOfClient.first(tx, { client_id: clientId }))?.count ?? 0);
-		if (agents >= limits.max_agents) refuse('AGENT_LIMIT', limits.name, `${agents} of at most ${limits.max_agents} agents`, '--max-agents');
+		const has = Number((await agentsOfClient.first(tx, { client_id: id }))?.count ?? 0);
+		if (has >= limits.max_agents) refuse('AGENT_LIMIT', limits.name, `${has} of at most ${limits.max_agents} agents`, '--max-agents');
 	}
 	if (limits.max_instances !== null) {
-		const instances = Number((await liveHostsOfClient.first(tx, { client_id: clientId }))?.count ?? 0);
+		const instances = Number((await liveHostsOfClient.first(tx, { client_id: id }))?.count ?? 0);
 		if (instances >= limits.max_instances)
 			refuse('INSTANCE_LIMIT', limits.name, `${instances} of at most ${limits.max_instances} instances`, '--max-instances');
 	}

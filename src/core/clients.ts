@@ -141,7 +141,8 @@ export const updateClient =
 export const deleteClient =
 	(context: Context) =>
 	async (input: Valid<'deleteClient'>, caller: Caller): Promise<Output<'deleteClient'>> => {
-		const name = await context.unit(caller, async (tx, journal) => {
+		const name = await context.units([caller], 'large', async (tx, [journal]) => {
+			if (journal === undefined) throw new Error('no journal');
 			const client = await clientNamed(tx, input.client_id);
 			await removeClient(tx, client.id);
 			journal.event('client_deleted', `client ${client.name} (${client.id}) was deleted with everything below it`, null, {

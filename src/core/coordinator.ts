@@ -69,14 +69,14 @@ const apart = async (context: JobContext, id: string): Promise<number> => {
 	const decided = await alone(context, id, () => decide(context, [id]));
 	// It may be locked by somebody who sleeps: then this fails as well, and is as good.
 	if (decided === null)
-		await context.store.transact((tx) => postpone.later(tx, { id, at: context.clock.now() + PAUSE_MS }), true).catch(() => undefined);
+		await context.store.transact((tx) => postpone.later(tx, { id, at: context.clock.now() + PAUSE_MS }), 'urgent').catch(() => undefined);
 	return decided ?? 0;
 };
 
 const decide = (context: Context, ids: readonly string[]): Promise<number> =>
 	context.units(
 		ids.map(() => null),
-		true,
+		'urgent',
 		async (tx, journals) => {
 			const now = context.clock.now();
 			const { rows } = await lockSituations(tx, ids);

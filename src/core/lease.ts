@@ -20,14 +20,14 @@ export type JobContext = Context & {
  */
 export const fence = (store: Store, lease: Lease, lapsed: () => boolean): Store => {
 	const lost = (): LeaseLost => new LeaseLost(`the lease of job "${lease.name}" is lost`);
-	const transact: Store['transact'] = async (work, urgent) => {
+	const transact: Store['transact'] = async (work, lane) => {
 		try {
 			return await store.transact(async (tx) => {
 				if (lapsed() || (await leaseRow.first(tx, lease)) === undefined) throw lost();
 				const value = await work(tx);
 				await keepLease.must(tx, lease);
 				return value;
-			}, urgent);
+			}, lane);
 		} catch (error) {
 			if (store.dialect.isStale(error) && (await leaseRow.first(store.read, lease)) === undefined) throw lost();
 			throw error;

@@ -53,16 +53,23 @@ export const keepLedger = async (job: Context & { readonly signal?: AbortSignal 
 	const { read } = context.store;
 	const now = context.clock.now();
 	const until = keptUntil(now);
-	let booked = await noteOutage(context, state);
-	booked += await pages(context, heardAgain.first(read, {}), (the, tx) => noteHeard(the, tx, heardAgain));
-	booked += await pages(context, notTaken.first(read, {}), (the, tx) => noteHeard(the, tx, notTaken));
-	booked += await readInTime(context, state, until);
-	booked += await pending(context, until);
-	for (const lapsed of [lapsedHosts, lapsedQuotes])
-		booked += await pages(context, lapsed.first(read, { before: lapsedBefore(now) }), (the, tx) => noteLapsed(the, tx, lapsed));
-	booked += await pages(context, ledgerHostsBefore.first(read, { midnight: midnightOf(until) }), turnDays);
+	const steps: ReadonlyArray<() => Promise<number>> = [
+		() => noteOutage(context, state),
+		...[heardAgain, notTaken].map((whose) => () => pages(context, whose.first(read, {}), (the, tx) => noteHeard(the, tx, whose))),
+		() => readInTime(context, state, until),
+		() => pending(context, until),
+		...[lapsedHosts, lapsedQuotes].map(
+			(whose) => () => pages(context, whose.first(read, { before: lapsedBefore(now) }), (the, tx) => noteLapsed(the, tx, whose)),
+		),
+		() => pages(context, ledgerHostsBefore.first(read, { midnight: midnightOf(until) }), turnDays),
+	];
+	let booked = 0;
+	for (const step of steps) if (goesOn(context)) booked += await step();
 	return booked;
 };
+
+/** A daemon that stops leaves the books between two transactions; the next run goes on there. */
+const goesOn = ({ signal }: Run): boolean => signal?.aborted !== true;
 
 /** How many machines a page booked, and whether there may be another. */
 type Page = { readonly booked: number; readonly more: boolean };
@@ -90,7 +97,7 @@ const pages = async (context: Run, found: Promise<unknown>, page: (context: Run,
 	for (let booked = 0; ; ) {
 		const done = await inLedger(context, page);
 		booked += done.booked;
-		if (!done.more) return booked;
+		if (!done.more || !goesOn(context)) return booked;
 	}
 };
 
@@ -109,9 +116,10 @@ const readInTime = async (context: Run, begin: LedgerState, until: number): Prom
 		const end = page.slice(0, context.pace.size).at(-1)?.arrived_at;
 		if (end === undefined) return booked;
 		booked += await pending(context, end);
+		if (!goesOn(context)) return booked;
 		const done = await inLedger(context, (the, tx) => readReports(the, tx, end));
 		booked += done.booked;
-		if (page.length < REPORTS && end === page.at(-1)?.arrived_at) return booked;
+		if (!goesOn(context) || (page.length < REPORTS && end === page.at(-1)?.arrived_at)) return booked;
 		state = await ledgerState.first(context.store.read, {});
 	}
 	return booked;
@@ -161,7 +169,7 @@ const noteOutage = async (context: Run, before: LedgerState): Promise<number> =>
 	}
 	// A machine that nobody has booked yet would hear nothing of it, and be priced for all that time.
 	let booked = state.outage_at === null ? 0 : await pending(context, state.outage_at);
-	while (state.outage_at !== null) {
+	while (state.outage_at !== null && goesOn(context)) {
 		const [at, after]: [number, string] = [state.outage_at, state.outage_after ?? ''];
 		const seen: LedgerState = state;
 		state = await context.unit(null, async (tx) => {

@@ -44,7 +44,7 @@ export const createNoticeLane = (context: Context): NoticeLane => {
 	const carryOut = async (batch: readonly Waiting[]): Promise<readonly Outcome[]> =>
 		context.units(
 			batch.map(({ caller }) => caller),
-			true,
+			'urgent',
 			async (tx, journals) => {
 				const handles = batch.map(({ handle }) => handle);
 				const found = await hostsOfHandles(tx, handles);

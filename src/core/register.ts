@@ -382,7 +382,7 @@ const asItIs = ({ agent, primary, replicaHost }: Situation, host: Host): Result 
 /** R3: the first machine of a new agent; its handle is the agent's id. */
 const firstHost = async (work: Work): Promise<Result> => {
 	const { context, tx, journal, said, now } = work;
-	await checkLimits(tx, said.clientId);
+	await checkLimits(tx, { client_id: said.clientId, instance_id: said.instance_id, logical_id: said.logicalId });
 	const id = context.ids.uuid();
 	const agent: Agent = {
 		id,

@@ -1,6 +1,6 @@
 import type { Clock, Ids } from '../deps.ts';
 import { SpotError } from '../errors.ts';
-import type { Store } from '../store/open.ts';
+import type { Lane, Store } from '../store/open.ts';
 import type { Db } from '../store/statement.ts';
 import type { Caller } from './caller.ts';
 import type { Counters } from './counters.ts';
@@ -17,8 +17,8 @@ export type For = Pick<Caller, 'requestId' | 'principal' | 'remember'> | null;
  */
 export type Unit = <T>(caller: For, work: (tx: Db, journal: Journal) => Promise<T>) => Promise<T>;
 
-/** The same for several callers in one transaction, each with a journal of its own; `urgent` ones wait behind nothing routine. */
-export type Units = <T>(callers: readonly For[], urgent: boolean, work: (tx: Db, journals: readonly Journal[]) => Promise<T>) => Promise<T>;
+/** The same for several callers in one transaction, each with a journal of its own. */
+export type Units = <T>(callers: readonly For[], lane: Lane, work: (tx: Db, journals: readonly Journal[]) => Promise<T>) => Promise<T>;
 
 /** How often a transaction that lost a race against a unique key or a version is begun again. */
 const ATTEMPTS = 4;
@@ -41,7 +41,7 @@ export type UnitParts = {
 
 export const createUnits =
 	({ store, clock, ids, origin, feed, counters, anyWebhook }: UnitParts): Units =>
-	async (callers, urgent, work) => {
+	async (callers, lane, work) => {
 		for (let attempt = 1; ; attempt++) {
 			let journals: readonly Journal[] = [];
 			const any = await anyWebhook();
@@ -52,7 +52,7 @@ export const createUnits =
 					for (const caller of callers) await caller?.remember?.(tx, result);
 					await writeJournals(tx, journals, any);
 					return result;
-				}, urgent);
+				}, lane);
 				for (const journal of journals) {
 					feed.changedHere(journal.changes);
 					journal.report(counters, 'committed');
@@ -80,7 +80,7 @@ export const createUnits =
 export const createUnit =
 	(units: Units): Unit =>
 	(caller, work) =>
-		units([caller], false, (tx, [journal]) => {
+		units([caller], 'routine', (tx, [journal]) => {
 			if (journal === undefined) throw new Error('no journal');
 			return work(tx, journal);
 		});

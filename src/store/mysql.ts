@@ -171,8 +171,8 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 		dialect: mysql,
 		read: db,
 		ddl: db,
-		transact: (work, urgent = false) =>
-			begin(urgent ? urgentDb : db, async (tx) => {
+		transact: (work, lane = 'routine') =>
+			begin(lane === 'urgent' ? urgentDb : db, async (tx) => {
 				const value = await work(tx);
 				await tx.executeQuery(COMMIT);
 				return value;

@@ -3,6 +3,12 @@ import { SpotError } from '../errors.ts';
 import type { Dialect } from './dialect.ts';
 import type { Call, Db, Rows } from './statement.ts';
 
+/**
+ * How a transaction goes: `urgent` ones before all that wait, on MySQL over connections of their own, so that a notice never waits behind
+ * routine traffic; `large` ones, which change more rows than memory should hold, on SQLite by themselves, with what undoes them in a file.
+ */
+export type Lane = 'routine' | 'urgent' | 'large';
+
 /** The database as the rest of the program sees it. */
 export type Store = {
 	readonly dialect: Dialect;
@@ -14,10 +20,9 @@ export type Store = {
 	 * Runs `work` in one transaction and resolves after it is durable. A busy database (deadlock, lock wait) repeats it, at most
 	 * three times, so `work` must have no effect but its statements. SQLite gathers waiting transactions into one commit, each
 	 * behind a savepoint of its own (../shared/performance.md, group commit); while another process has locked the file they wait 5 s in
-	 * all without holding up anything else, then are refused with 503, and so at once is whoever comes later until it is free. `urgent` work goes before all that waits, on MySQL over
-	 * connections of its own: a notice never waits behind routine traffic.
+	 * all without holding up anything else, then are refused with 503, and so at once is whoever comes later until it is free.
 	 */
-	transact<T>(work: (tx: Db) => Promise<T>, urgent?: boolean): Promise<T>;
+	transact<T>(work: (tx: Db) => Promise<T>, lane?: Lane): Promise<T>;
 	/** As {@link Store.transact}, for statements of which none waits for another's result: one round trip on MySQL. */
 	transactTogether<const C extends ReadonlyArray<Call<unknown>>>(calls: C): Promise<Rows<C>>;
 	/** The time that leases are compared with; null: the clock of the database itself, which all its daemons share. */

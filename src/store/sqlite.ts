@@ -5,7 +5,7 @@ import { Kysely, type SqliteDatabase, SqliteDialect } from 'kysely';
 import type { Clock } from '../deps.ts';
 import { SpotError } from '../errors.ts';
 import { sqlite } from './dialect.ts';
-import { asUnavailable, databaseLocked, databaseUnavailable, type OpenOptions, type Store } from './open.ts';
+import { asUnavailable, databaseLocked, databaseUnavailable, type Lane, type OpenOptions, type Store } from './open.ts';
 import type { Tables } from './schema.ts';
 import { createCheckpoints, OWN_PAGES } from './sqlite-checkpoints.ts';
 import { type Db, runDirectly, together } from './statement.ts';
@@ -21,7 +21,7 @@ const LONG_LOCK_MS = 1_000;
 /** Readers meet a lock only where another process repairs or closes the file. */
 const READER_BUSY_MS = 100;
 
-type Waiting = { run: () => Promise<void>; settle: (failure: unknown) => void };
+type Waiting = { readonly isLarge: boolean; run: () => Promise<void>; settle: (failure: unknown) => void };
 
 /** The file a SQLite URL names, absolute. */
 export const sqliteFile = (url: string): string => {
@@ -39,7 +39,9 @@ type Prepared = Pick<Database.Statement<unknown[]>, 'reader' | 'run' | 'iterate'
 
 /** Makes rows of the values of these columns; of two with one name the last counts. */
 const rowMaker = (columns: readonly string[]): ((values: readonly unknown[]) => Row) =>
-	new Function('v', `return {${columns.map((name, index) => `${JSON.stringify(name)}:v[${index}]`).join(',')}}`) as never;
+	new Function('v', `return {${columns.map((name, index) => `${keyText(name)}:v[${index}]`).join(',')}}`) as never;
+
+const keyText = (name: string): string => (name === '__proto__' ? '["__proto__"]' : JSON.stringify(name));
 
 /**
  * A statement whose rows are made here: better-sqlite3 sets each key of each row by its name (1,000 rows of 40 columns: 15 ms; from their
@@ -48,13 +50,13 @@ const rowMaker = (columns: readonly string[]): ((values: readonly unknown[]) => 
 const withRows = (statement: Database.Statement<unknown[]>): Prepared => {
 	if (!statement.reader) return statement as unknown as Prepared;
 	statement.raw(true);
-	const columnsNow = (): string[] => statement.columns().map(({ name }) => name);
-	let columns = columnsNow();
+	let columns: readonly string[] = [];
 	let make = rowMaker(columns);
 	const rowOf = (values: readonly unknown[]): Row => {
-		// Another process has changed the table of a `select *`.
+		// Asked once it has run: before, a connection does not know what another one did to the table. Later only their number is looked at:
+		// another process may add a column while a daemon runs, but no release renames one.
 		if (values.length !== columns.length) {
-			columns = columnsNow();
+			columns = statement.columns().map(({ name }) => name);
 			make = rowMaker(columns);
 		}
 		return make(values);
@@ -71,14 +73,17 @@ const withRows = (statement: Database.Statement<unknown[]>): Prepared => {
 
 const DDL = /^\s*(create|alter|drop) /i;
 
-/** better-sqlite3 prepares on every call through Kysely; this keeps the statement of each text until a table changes. */
-const withStatementCache = (database: Database.Database, watch: ((sql: string) => void) | undefined) => {
+/** better-sqlite3 prepares on every call through Kysely; this keeps the statement of each text until a connection of `schema` changes a table. */
+const withStatementCache = (database: Database.Database, schema: { changes: number }, watch: ((sql: string) => void) | undefined) => {
 	const known = new Map<string, Prepared>();
+	let seen = schema.changes;
 	return {
 		close: () => database.close(),
 		prepare: (text: string): Prepared => {
 			watch?.(text);
-			if (DDL.test(text)) known.clear();
+			if (DDL.test(text)) schema.changes++;
+			if (seen !== schema.changes) known.clear();
+			seen = schema.changes;
 			let prepared = known.get(text);
 			if (prepared === undefined) {
 				prepared = withRows(database.prepare(text));
@@ -116,7 +121,6 @@ const connect = (file: string, readonly: boolean): Database.Database => {
 		if (!readonly) {
 			checkWal(database.pragma('journal_mode = WAL', { simple: true }));
 			database.pragma('synchronous = FULL');
-			database.pragma('temp_store = MEMORY');
 			database.pragma(`wal_autocheckpoint = ${OWN_PAGES}`);
 		}
 		database.pragma('foreign_keys = ON');
@@ -156,8 +160,9 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 	const file = sqliteFile(options.url);
 	const { clock } = options;
 	const { writer, reader } = await openBoth(file, clock);
-	const write = speak(withStatementCache(writer, options.watch));
-	const read = speak(withStatementCache(reader, options.watch));
+	const schema = { changes: 0 };
+	const write = speak(withStatementCache(writer, schema, options.watch));
+	const read = speak(withStatementCache(reader, schema, options.watch));
 
 	const begin = writer.prepare('BEGIN IMMEDIATE');
 	const commit = writer.prepare('COMMIT');
@@ -174,6 +179,7 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 	let lockedAt: number | null = null;
 	let spoiled = false;
 	let failing = false;
+	let undoIn: 'FILE' | 'MEMORY' = 'FILE';
 
 	/** Begins when the file is free: LOCK_MS after the lock was met first, looks only once. */
 	const beginLater = async (refused: unknown): Promise<void> => {
@@ -188,11 +194,22 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 		}
 	};
 
+	/**
+	 * What undoes a statement or a savepoint is kept in memory, where each request of a group would write its pages to a file that nobody
+	 * reads (10 % of a switch), but in a file where it may be large: the deletion of a client with a million rows took 400 MB. Migrations,
+	 * which come before every transaction, find SQLite's default, a file.
+	 */
+	const keepUndo = (where: 'FILE' | 'MEMORY'): void => {
+		if (where !== undoIn) writer.pragma(`temp_store = ${where}`);
+		undoIn = where;
+	};
+
 	const commitGroup = async (): Promise<void> => {
 		const answered: Waiting[] = [];
 		let failure: unknown = null;
 		spoiled = false;
 		try {
+			keepUndo(queue[0]?.isLarge === true ? 'FILE' : 'MEMORY');
 			try {
 				begin.run();
 			} catch (error) {
@@ -200,10 +217,12 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 			}
 			lockedAt = null;
 			while (answered.length < GROUP) {
-				const next = queue.shift();
-				if (next === undefined) break;
+				const [next] = queue;
+				if (next === undefined || (next.isLarge && answered.length > 0)) break;
+				queue.shift();
 				answered.push(next);
 				await next.run();
+				if (next.isLarge) break;
 			}
 			commit.run();
 			checkpoints.committed();
@@ -228,7 +247,7 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 		}
 	};
 
-	const transact = <T>(work: (tx: Db) => Promise<T>, urgent = false): Promise<T> =>
+	const transact = <T>(work: (tx: Db) => Promise<T>, lane: Lane = 'routine'): Promise<T> =>
 		new Promise<T>((accept, reject) => {
 			if (closed) {
 				reject(databaseUnavailable());
@@ -236,6 +255,7 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 			}
 			let outcome: { value: T } | { error: unknown };
 			const waiting: Waiting = {
+				isLarge: lane === 'large',
 				run: async () => {
 					savepoint.run();
 					try {
@@ -255,7 +275,7 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 					else accept(outcome.value);
 				},
 			};
-			if (urgent) queue.unshift(waiting);
+			if (lane === 'urgent') queue.unshift(waiting);
 			else queue.push(waiting);
 			draining ??= drain();
 		});

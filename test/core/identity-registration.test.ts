@@ -208,6 +208,24 @@ describeEachDatabase('registration', ({ freshUrl }) => {
 			);
 			expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 403, 403, 403, 403, 403, 403]);
 		});
+
+		it.each(['max_agents', 'max_instances'])('is refused by %s to no machine of an agent that is known by then', async (limit) => {
+			const client = await world.client();
+			await world.admin.call('updateClient', { client_id: client.id, [limit]: 1 } as never);
+			const fleet = Array.from({ length: 5 }, newMachine);
+			const answers = await Promise.all(fleet.map((machine) => client.register(machine, { logical_agent_id: 'one' })));
+			expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
+			expect(answers.filter(({ body }) => body.role === 'primary').length).toBe(1);
+		});
+
+		it('is refused to no machine that asks again before it was answered', async () => {
+			const client = await world.client();
+			await world.admin.call('updateClient', { client_id: client.id, max_agents: 1, max_instances: 1 } as never);
+			const machine = newMachine();
+			const answers = await Promise.all([1, 2, 3].map(() => client.register(machine, { logical_agent_id: 'again' })));
+			expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+			expect(new Set(answers.map(({ body }) => body.agent_id)).size).toBe(1);
+		});
 	});
 
 	describe('R4: one open order fits', () => {

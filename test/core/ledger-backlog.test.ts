@@ -38,7 +38,11 @@ describeEachDatabase('a backlog of the books', ({ freshUrl }) => {
 	};
 
 	/** A run of the ledger alone, by a clock on which every transaction takes so long, ms; returns how long it rested after each. */
-	const restsOf = async (tookMs: number): Promise<number[]> => {
+	const restsOf = async (
+		tookMs: number,
+		leave: AbortSignal | null = null,
+		rested: (times: number) => void = () => undefined,
+	): Promise<number[]> => {
 		const rests: number[] = [];
 		let elapsed = 0;
 		const clock: Clock = {
@@ -50,10 +54,17 @@ describeEachDatabase('a backlog of the books', ({ freshUrl }) => {
 			},
 			sleep: async (ms) => {
 				rests.push(ms);
+				rested(rests.length);
 			},
 		};
 		const unit = <T>(_: unknown, work: (tx: Db) => Promise<T>) => world.store.transact(work);
-		await keepLedger({ clock, store: world.store, settings: CORE_SETTINGS, unit } as unknown as Context);
+		await keepLedger({
+			clock,
+			store: world.store,
+			settings: CORE_SETTINGS,
+			unit,
+			...(leave === null ? {} : { signal: leave }),
+		} as unknown as Context);
 		return rests;
 	};
 
@@ -71,6 +82,30 @@ describeEachDatabase('a backlog of the books', ({ freshUrl }) => {
 		expect(rests.length).toBeGreaterThan(36);
 		expect((await world.admin.call('resumeJob', { name: 'ledger' })).status).toBe(200);
 		await settle();
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('is left between two transactions when the daemon stops, and gone on with by the next run', async () => {
+		const agent = await makeAgent(world);
+		await settle();
+		expect((await world.admin.call('pauseJob', { name: 'ledger' })).status).toBe(200);
+		const from = world.now();
+		await alive(10 * MINUTE, agent.client, [agent.id]);
+		await reported(agent, 1_000, from + 500, world.now() - MINUTE);
+		const stop = new AbortController();
+		const rests = await restsOf(40, stop.signal, (times) => {
+			if (times === 3) stop.abort();
+		});
+		expect(rests.length).toBe(3);
+		expect((await world.admin.call('resumeJob', { name: 'ledger' })).status).toBe(200);
+		await settle();
+		const { n } = await world.store.read
+			.selectFrom('ledger_fact')
+			.select((eb) => eb.fn.countAll<number>().as('n'))
+			.where('handle', '=', agent.id)
+			.where('kind', '=', 'price')
+			.executeTakeFirstOrThrow();
+		expect(Number(n)).toBe(1_000);
 		expect((await recomputed(agent.client)).changed).toBe(0);
 	});
 

@@ -80,7 +80,9 @@ describe('a SQLite file that another process has locked', () => {
 
 	it('makes transactions wait five seconds, all of them together, and is refused at once from then on', async () => {
 		await lock();
-		const first = await Promise.allSettled(Array.from({ length: 600 }, (_, at) => store.transact((tx) => add(tx, `w${at}`), at % 2 === 0)));
+		const first = await Promise.allSettled(
+			Array.from({ length: 600 }, (_, at) => store.transact((tx) => add(tx, `w${at}`), at % 2 === 0 ? 'urgent' : 'routine')),
+		);
 		expect(first.filter(({ status }) => status === 'fulfilled')).toEqual([]);
 		const waited = time.waited();
 		expect(waited).toBeGreaterThanOrEqual(5000);

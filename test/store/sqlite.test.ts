@@ -111,6 +111,30 @@ describe('transactions that arrive together', () => {
 		expect(await store.transact((tx) => add(tx, 'later').then(() => 'done'))).toBe('done');
 	});
 
+	it('have a commit of their own where they are large, with what undoes them in a file: it is in memory for the others', async () => {
+		const lanes = ['routine', 'routine', 'large', 'urgent', 'routine'] as const;
+		const seen: string[] = [];
+		const keeps = async (lane: string): Promise<void> => {
+			const { rows } = await sql<{ temp_store: number }>`pragma temp_store`.execute(store.ddl);
+			seen.push(`${lane} ${rows[0]?.temp_store === 2 ? 'memory' : 'file'}`);
+		};
+		await keeps('migration');
+		await Promise.all(lanes.map((lane, at) => store.transact((tx) => keeps(lane).then(() => add(tx, `l${at}`)), lane)));
+		expect(seen).toEqual(['migration file', 'urgent memory', 'routine memory', 'routine memory', 'large file', 'routine memory']);
+		expect((await all()).sort()).toEqual(['l0', 'l1', 'l2', 'l3', 'l4']);
+	});
+
+	it('find the columns of a table as they are since its last change, on both connections', async () => {
+		await store.transact((tx) =>
+			sql`create table s (a integer, b integer)`.execute(tx).then(() => sql`insert into s values (1, 2)`.execute(tx)),
+		);
+		const rows = async () =>
+			(await Promise.all([store.read, store.ddl].map((db) => sql`select * from s`.execute(db)))).map((result) => result.rows);
+		expect(await rows()).toEqual([[{ a: 1, b: 2 }], [{ a: 1, b: 2 }]]);
+		await sql`alter table s rename column a to z`.execute(store.ddl);
+		expect(await rows()).toEqual([[{ z: 1, b: 2 }], [{ z: 1, b: 2 }]]);
+	});
+
 	it('read what they wrote themselves, and what came before them', async () => {
 		const counts = await Promise.all(
 			['x', 'y', 'z'].map((v) =>
