@@ -38,6 +38,8 @@ export type Machine = {
 	readonly since: number;
 	/** Time of the last fact: one that is earlier cannot simply be added. */
 	readonly last: number;
+	/** Id of the last word on what it is: one that was written before that cannot simply be added either. Missing in older books. */
+	readonly word?: number;
 };
 
 /** What an hour of a machine counts for, and how sure that is. */
@@ -169,6 +171,7 @@ const learn = (machine: Machine, fact: Fact): Machine => {
 				poolId: fact.pool_id,
 				spot: same ? machine.spot : null,
 				onDemand: back ? null : machine.onDemand,
+				word: Math.max(machine.word ?? 0, fact.id),
 				silentAt: fact.role === machine.role && fact.agent_id === machine.agentId ? machine.silentAt : null,
 			};
 		}
@@ -272,6 +275,7 @@ export const settled = <F extends Fact>(facts: readonly F[]): readonly F[] => {
 /** Whether this fact changes how the time before it is valued, so that the machine has to be booked anew from its first fact. */
 export const rewrites = (machine: Machine, fact: Fact): boolean =>
 	fact.at < Math.max(machine.last, machine.since) ||
+	((fact.kind === 'state' || fact.kind === 'entered') && fact.id < (machine.word ?? 0)) ||
 	fact.kind === 'reclaimed' ||
 	(machine.role === 'terminated' && fact.kind === 'state' && fact.role !== 'terminated') ||
 	(machine.free && (fact.kind === 'heard' || fact.kind === 'price'));

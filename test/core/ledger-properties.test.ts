@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Context } from '../../src/core/context.ts';
 import { keepLedger } from '../../src/core/ledger.ts';
-import { machineOf, midnightOf, rowOf, totalsOf } from '../../src/core/ledger-book.ts';
+import { keptUntil, machineOf, midnightOf, rowOf, totalsOf } from '../../src/core/ledger-book.ts';
 import { bookAll, valuation } from '../../src/core/segments.ts';
 import { systemClock } from '../../src/deps.ts';
 import { factsOf } from '../../src/store/ledger.ts';
@@ -187,7 +187,7 @@ const look = async (store: Store, agents: readonly AgentScene[], now: number): P
 		}
 		const anew = bookAll(
 			facts.filter(({ pending }) => pending === null),
-			midnightOf(now),
+			midnightOf(keptUntil(now)),
 		);
 		if (anew === null) continue;
 		expect(own).toEqual(anew.segments);
