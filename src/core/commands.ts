@@ -11,7 +11,7 @@ import {
 	noteAcknowledged,
 	noteSuccess,
 	type Offered,
-	saveCommand,
+	saveCommandSince,
 	stateOfClaim,
 	undoClaim,
 } from '../store/commands.ts';
@@ -181,7 +181,7 @@ const settle = async (
 		message: outcome.message ?? command.message,
 	};
 	const save = async (row: Command): Promise<string> => {
-		await saveCommand.must(tx, { ...row, seen_status: command.status });
+		await saveCommandSince(tx, command, row);
 		return row.status;
 	};
 	if (command.status !== 'claimed') {
@@ -268,7 +268,7 @@ export const cancelCommand =
 				completed_at: context.clock.now(),
 				due_at: null,
 			};
-			await saveCommand.must(tx, { ...cancelled, seen_status: command.status });
+			await saveCommandSince(tx, command, cancelled);
 			const about = { clientId: command.client_id, agentId: agent.id, instanceId: command.instance_id };
 			journal.event(
 				'command_cancelled',

@@ -34,7 +34,7 @@ export type Promotion = {
 	readonly to: Host;
 	/** The new primary has no row yet: nobody knew of the machine before. */
 	readonly isNew?: boolean;
-	/** `to` is its row as it is stored: only its role changes. */
+	/** `to` is its row as it is stored. */
 	readonly asStored?: boolean;
 	/** Gathers what is to be written, for whoever promotes many at once; written at once without it. */
 	readonly gather?: PromotionRows[] | undefined;
@@ -109,11 +109,10 @@ export const promote = async (
 	const rows: PromotionRows = {
 		from: from === null ? null : { role: left(from, old, hold, emergency ?? null, now), watchAt: old.role === 'replica' ? now : null },
 		host,
-		write: promotion.isNew ? 'add' : promotion.asStored ? 'crown' : 'save',
+		hostWas: promotion.isNew ? 'new' : promotion.asStored ? to : null,
 		liveness: watchOf(context, host, status === 'deleted', now),
-		agent: promoted,
-		seenVersion: agent.version,
-		command: command === null ? null : { ...completed(command, host, promotion.reason, now), seen_status: command.status },
+		agent: { was: agent, is: promoted },
+		command: command === null ? null : { was: command, is: completed(command, host, promotion.reason, now) },
 		movesEmergency: !held && (emergency ?? null) !== null,
 		record,
 		now,

@@ -10,7 +10,7 @@ import {
 	lockAgentOfLogicalId,
 } from '../store/agents.ts';
 import { nameMachine, ordersOfAgent, ordersOfSelfNamed, ordersTaken, shortenLease } from '../store/commands.ts';
-import { addHost, type Host, hostByInstance, primaryOf, saveHost } from '../store/hosts.ts';
+import { addHost, type Host, hostByInstance, primaryOf, saveHostSince } from '../store/hosts.ts';
 import { setLiveness } from '../store/liveness.ts';
 import { launchesOfAgent, launchesOfSelfNamed, nameLaunched, type Replica } from '../store/replicas.ts';
 import type { Role } from '../store/schema.ts';
@@ -194,7 +194,7 @@ const again = async (work: Work, agent: Agent, found: Host | undefined): Promise
 		role,
 		...(found.role === 'terminated' ? { terminated_at: null, zombie_at: found.zombie_at ?? now } : {}),
 	};
-	await saveHost.later(tx, host);
+	await saveHostSince(tx, found, host);
 	journal.book(host, { deleted: agent.status === 'deleted' });
 	if (agent.status === 'offline' && role === 'primary') journal.book(host, { kind: 'heard' });
 	await heard(work, host.handle, (role === 'primary' || role === 'replica') && agent.status !== 'deleted');

@@ -1,6 +1,6 @@
 import type { Output, Valid } from '../contract/index.ts';
 import type { Agent } from '../store/agents.ts';
-import { type Command, claimsOfHost, nameMachine, saveCommand } from '../store/commands.ts';
+import { type Command, claimsOfHost, nameMachine, saveCommandSince } from '../store/commands.ts';
 import { addHost, type Host, hostByHandle, hostNamedBy, primaryOf, saveHost } from '../store/hosts.ts';
 import { hostPrice } from '../store/prices.ts';
 import { confirmEnd } from '../store/replicas.ts';
@@ -241,7 +241,7 @@ const filled = async (work: Work, earlier: SwitchRecord, command: Command | null
 	noteDowntime(journal, earlier, record);
 	if (report.oldTerminatedAt !== null) await ended(work, host);
 	if (command !== null && command.reported_at === null && command.status === 'completed') {
-		await saveCommand.must(tx, { ...command, reported_at: now, seen_status: command.status });
+		await saveCommandSince(tx, command, { ...command, reported_at: now });
 	}
 	journal.changed('agent', agent.id);
 	return answer(earlier.evidence === 'report' ? 'already_recorded' : 'recorded', 'the switch is in the books', record);
@@ -343,7 +343,7 @@ const failed = async (work: Work, command: Command | null): Promise<Answer> => {
 			completed_at: now,
 			due_at: null,
 		};
-		await saveCommand.must(tx, { ...closed, seen_status: 'claimed' });
+		await saveCommandSince(tx, command, closed);
 		await addSwitchFailure.later(tx, failureOf(command, now));
 	} else if (command !== null) await disputeGuess(tx, journal, agent, host, command);
 	else

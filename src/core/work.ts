@@ -1,9 +1,9 @@
-import { saveAgentState } from '../store/agents.ts';
 import { addEmergencies, type Emergency } from '../store/emergencies.ts';
 import type { Host } from '../store/hosts.ts';
 import { type PromotionRows, writePromotions } from '../store/promotions.ts';
 import { lockSituations, type SituationRows } from '../store/situations.ts';
 import type { Db } from '../store/statement.ts';
+import { saveAgentOrRetry } from './agent-row.ts';
 import type { Context } from './context.ts';
 import type { Situation } from './failover-plan.ts';
 import type { Journal } from './journal.ts';
@@ -112,7 +112,5 @@ export const lockedWork = async (
 export const attend = async (work: Work, until: number | null): Promise<void> => {
 	const { agent, tx, now } = work;
 	if (agent.attention_at === until) return;
-	const saved = { ...agent, attention_at: until, version: agent.version + 1, updated_at: now };
-	await saveAgentState.must(tx, { ...saved, seen_version: agent.version });
-	work.agent = saved;
+	work.agent = await saveAgentOrRetry(tx, agent, { attention_at: until }, now);
 };

@@ -1,5 +1,6 @@
+import { updates } from './changed-columns.ts';
 import type { AgentTable } from './schema.ts';
-import { atMost, statement } from './statement.ts';
+import { atMost, type Db, statement } from './statement.ts';
 
 export type Agent = AgentTable;
 
@@ -92,58 +93,37 @@ export const addAgent = statement<Agent>()((db, v) =>
 	}),
 );
 
-/** Writes the changeable columns of an agent if nobody wrote it since `seen_version`; 0 rows means somebody did. */
-export const saveAgent = statement<Agent & { seen_version: number }>()((db, v) =>
-	db
-		.updateTable('agent')
-		.set({
-			generation: v('generation'),
-			version: v('version'),
-			status: v('status'),
-			enabled: v('enabled'),
-			auto_switch_enabled: v('auto_switch_enabled'),
-			manual_replica_enabled: v('manual_replica_enabled'),
-			auto_terminate_enabled: v('auto_terminate_enabled'),
-			terminate_wait_seconds: v('terminate_wait_seconds'),
-			min_savings_percent: v('min_savings_percent'),
-			risk_threshold: v('risk_threshold'),
-			max_switches_per_day: v('max_switches_per_day'),
-			max_switches_per_week: v('max_switches_per_week'),
-			min_pool_duration_hours: v('min_pool_duration_hours'),
-			config_version: v('config_version'),
-			last_switch_at: v('last_switch_at'),
-			last_cleanup_at: v('last_cleanup_at'),
-			terminated_at: v('terminated_at'),
-			attention_at: v('attention_at'),
-			enabled_at: v('enabled_at'),
-			kept_settings: v('kept_settings'),
-			deleted_at: v('deleted_at'),
-			updated_at: v('updated_at'),
-		})
-		.where('id', '=', v('id'))
-		.where('version', '=', v('seen_version')),
+const agents = updates<Agent, { seen_version: number }>(
+	[
+		'generation',
+		'version',
+		'status',
+		'enabled',
+		'auto_switch_enabled',
+		'manual_replica_enabled',
+		'auto_terminate_enabled',
+		'terminate_wait_seconds',
+		'min_savings_percent',
+		'risk_threshold',
+		'max_switches_per_day',
+		'max_switches_per_week',
+		'min_pool_duration_hours',
+		'config_version',
+		'last_switch_at',
+		'last_cleanup_at',
+		'terminated_at',
+		'attention_at',
+		'enabled_at',
+		'kept_settings',
+		'deleted_at',
+		'updated_at',
+	],
+	(db, set, v) => db.updateTable('agent').set(set).where('id', '=', v('id')).where('version', '=', v('seen_version')),
 );
 
-/** What a change of primary, or of liveness, writes of an agent: {@link saveAgent} with a quarter of its columns, for the hot paths. */
-export const saveAgentState = statement<
-	Pick<Agent, 'id' | 'generation' | 'version' | 'status' | 'last_switch_at' | 'terminated_at' | 'attention_at' | 'updated_at'> & {
-		seen_version: number;
-	}
->()((db, v) =>
-	db
-		.updateTable('agent')
-		.set({
-			generation: v('generation'),
-			version: v('version'),
-			status: v('status'),
-			last_switch_at: v('last_switch_at'),
-			terminated_at: v('terminated_at'),
-			attention_at: v('attention_at'),
-			updated_at: v('updated_at'),
-		})
-		.where('id', '=', v('id'))
-		.where('version', '=', v('seen_version')),
-);
+/** Writes what has changed of an agent since its row was read, its version at least; fails with StaleRow where somebody else did meanwhile. */
+export const saveAgentSince = async (tx: Db, was: Agent, is: Agent): Promise<void> =>
+	agents.since(was, is)?.must(tx, { ...is, seen_version: was.version });
 
 export const addLogicalId = statement<{ client_id: string; logical_id: string; agent_id: string }>()((db, v) =>
 	db.insertInto('logical_id').values({ client_id: v('client_id'), logical_id: v('logical_id'), agent_id: v('agent_id') }),

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { updates } from './changed-columns.ts';
 import type { CommandTable } from './schema.ts';
 import { type Db, inList, statement } from './statement.ts';
 
@@ -63,31 +64,34 @@ export const addCommand = statement<Command>()((db, v) =>
 	}),
 );
 
-/** Writes the changeable columns of a command that still has the status it was read with; 0 rows means somebody was faster. */
-export const saveCommand = statement<Command & { seen_status: Command['status'] }>()((db, v) =>
-	db
-		.updateTable('command')
-		.set({
-			status: v('status'),
-			outcome: v('outcome'),
-			message: v('message'),
-			open_switch_of: v('open_switch_of'),
-			awaits_machine: v('awaits_machine'),
-			new_instance_id: v('new_instance_id'),
-			new_handle: v('new_handle'),
-			claim_id: v('claim_id'),
-			claimed_at: v('claimed_at'),
-			lease_until: v('lease_until'),
-			launched_at: v('launched_at'),
-			reported_at: v('reported_at'),
-			acknowledged_at: v('acknowledged_at'),
-			acknowledged_success: v('acknowledged_success'),
-			completed_at: v('completed_at'),
-			due_at: v('due_at'),
-		})
-		.where('id', '=', v('id'))
-		.where('status', '=', v('seen_status')),
+const commands = updates<Command, { seen_status: Command['status'] }>(
+	[
+		'status',
+		'outcome',
+		'message',
+		'open_switch_of',
+		'awaits_machine',
+		'new_instance_id',
+		'new_handle',
+		'claim_id',
+		'claimed_at',
+		'lease_until',
+		'launched_at',
+		'reported_at',
+		'acknowledged_at',
+		'acknowledged_success',
+		'completed_at',
+		'due_at',
+	],
+	(db, set, v) => db.updateTable('command').set(set).where('id', '=', v('id')).where('status', '=', v('seen_status')),
 );
+
+/** Writes the changeable columns of a command that still has the status it was read with; 0 rows means somebody was faster. */
+export const saveCommand = commands.whole;
+
+/** The same, only what has changed since its row was read; fails with StaleRow where its status did meanwhile. */
+export const saveCommandSince = async (tx: Db, was: Command, is: Command): Promise<void> =>
+	commands.since(was, is)?.must(tx, { ...is, seen_status: was.status });
 
 /** Notes an acknowledgement that changes nothing else: no indexed column is written. */
 export const noteAcknowledged = statement<{

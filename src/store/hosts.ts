@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { updates } from './changed-columns.ts';
 import type { HostTable, Role } from './schema.ts';
 import { type Db, statement } from './statement.ts';
 
@@ -77,42 +78,45 @@ export const addHost = statement<Host>()((db, v) =>
 	}),
 );
 
-/** Writes every column of a host row that can change; unique keys decide races. */
-export const saveHost = statement<Host>()((db, v) =>
-	db
-		.updateTable('host')
-		.set({
-			agent_id: v('agent_id'),
-			role: v('role'),
-			primary_of: v('primary_of'),
-			generation: v('generation'),
-			instance_type: v('instance_type'),
-			region: v('region'),
-			az: v('az'),
-			ami_id: v('ami_id'),
-			hostname: v('hostname'),
-			private_ip: v('private_ip'),
-			public_ip: v('public_ip'),
-			agent_version: v('agent_version'),
-			mode: v('mode'),
-			pool_id: v('pool_id'),
-			registered_at: v('registered_at'),
-			said_offline_at: v('said_offline_at'),
-			zombie_at: v('zombie_at'),
-			hold: v('hold'),
-			hold_until: v('hold_until'),
-			guess_command_id: v('guess_command_id'),
-			guess_replica_id: v('guess_replica_id'),
-			tentative_command_id: v('tentative_command_id'),
-			tentative_replica_id: v('tentative_replica_id'),
-			takes_back: v('takes_back'),
-			termination_attempted_at: v('termination_attempted_at'),
-			ending_told_at: v('ending_told_at'),
-			terminated_at: v('terminated_at'),
-			last_switch_at: v('last_switch_at'),
-		})
-		.where('handle', '=', v('handle')),
+const hosts = updates<Host>(
+	[
+		'agent_id',
+		'role',
+		'primary_of',
+		'generation',
+		'instance_type',
+		'region',
+		'az',
+		'ami_id',
+		'hostname',
+		'private_ip',
+		'public_ip',
+		'agent_version',
+		'mode',
+		'pool_id',
+		'registered_at',
+		'said_offline_at',
+		'zombie_at',
+		'hold',
+		'hold_until',
+		'guess_command_id',
+		'guess_replica_id',
+		'tentative_command_id',
+		'tentative_replica_id',
+		'takes_back',
+		'termination_attempted_at',
+		'ending_told_at',
+		'terminated_at',
+		'last_switch_at',
+	],
+	(db, set, v) => db.updateTable('host').set(set).where('handle', '=', v('handle')),
 );
+
+/** Writes every column of a host row that can change; unique keys decide races. */
+export const saveHost = hosts.whole;
+
+/** Writes what has changed of a host since its row was read. */
+export const saveHostSince = async (tx: Db, was: Host, is: Host): Promise<void> => hosts.since(was, is)?.later(tx, is);
 
 /** What a change of role writes of the host that leaves it: the rest of its row stays. */
 export const setRole = statement<

@@ -13,6 +13,7 @@ import { leanIndexes } from './migrations/0011-lean-indexes.ts';
 import { books } from './migrations/0012-books.ts';
 import { switchFailures } from './migrations/0013-switch-failures.ts';
 import { bookOrder } from './migrations/0014-book-order.ts';
+import { leanNotifications } from './migrations/0015-lean-notifications.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
@@ -45,6 +46,7 @@ const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0012', books],
 	['0013', switchFailures],
 	['0014', bookOrder],
+	['0015', leanNotifications],
 ];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>

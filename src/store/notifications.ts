@@ -38,8 +38,8 @@ const selected = (db: Db, filter: NotificationFilter, unread: boolean | null) =>
 /** Notifications, those told last first, with one more than `limit`. */
 export const listNotificationRows = (db: Db, filter: NotificationFilter): Promise<NotificationTable[]> => {
 	const { clientId, agentId, type, severity, unread } = filter;
-	// Nothing else narrows it: the index is that of what is read and of what is not, so the newest of all are among the newest of both.
-	const merges = unread === null && clientId === null && agentId === null && type === null && severity === null;
+	// No index but those of what is read and of what is not has the order, so the newest of all are looked for among the newest of both.
+	const merges = unread === null && agentId === null && (clientId !== null || (type === null && severity === null));
 	if (!merges) return selected(db, filter, unread).execute();
 	const part = (of: boolean) => db.selectFrom(selected(db, filter, of).as('part')).selectAll();
 	return db

@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
-import { type Agent, saveAgentState } from './agents.ts';
-import { type Command, saveCommand, supersedeCommands } from './commands.ts';
+import { type Agent, saveAgentSince } from './agents.ts';
+import { type Command, saveCommandSince, supersedeCommands } from './commands.ts';
 import { emergencyAtPromotion } from './emergencies.ts';
-import { addHost, type Host, saveHost, setRole } from './hosts.ts';
+import { addHost, type Host, saveHost, saveHostSince, setRole } from './hosts.ts';
 import { setLiveness, setWatch } from './liveness.ts';
 import type { HostLivenessTable } from './schema.ts';
 import { type Db, inList, statement } from './statement.ts';
@@ -13,40 +13,18 @@ import { addSwitches, type SwitchRecord } from './switches.ts';
 export type PromotionRows = {
 	/** The host that leaves the role, and when it must be heard from now on. */
 	readonly from: { readonly role: Parameters<typeof setRole.later>[1]; readonly watchAt: number | null } | null;
-	/** The host that takes it; `crown`: nothing but its role differs from its row. */
+	/** The host that takes it, and its row; null: what that holds is not known, `new`: there is none. */
 	readonly host: Host;
-	readonly write: 'add' | 'save' | 'crown';
+	readonly hostWas: Host | 'new' | null;
 	/** Its liveness from now on: the whole row for one that has never called, else when it must be heard. */
 	readonly liveness: HostLivenessTable | { readonly watchAt: number | null };
-	readonly agent: Agent;
-	readonly seenVersion: number;
-	readonly command: (Command & { readonly seen_status: Command['status'] }) | null;
+	readonly agent: { readonly was: Agent; readonly is: Agent };
+	readonly command: { readonly was: Command; readonly is: Command } | null;
 	/** Whether an open emergency is to learn of it here. */
 	readonly movesEmergency: boolean;
 	readonly record: SwitchRecord;
 	readonly now: number;
 };
-
-const crown = statement<Host>()((db, v) =>
-	db
-		.updateTable('host')
-		.set({
-			role: 'primary',
-			primary_of: v('primary_of'),
-			generation: v('generation'),
-			zombie_at: null,
-			hold: 0,
-			hold_until: null,
-			guess_command_id: null,
-			tentative_command_id: null,
-			tentative_replica_id: null,
-			takes_back: 0,
-			termination_attempted_at: null,
-			terminated_at: null,
-			last_switch_at: v('last_switch_at'),
-		})
-		.where('handle', '=', v('handle')),
-);
 
 const watchAll = statement<{ handles: readonly string[]; watch_at: number | null }>()((db, v, dialect) =>
 	db
@@ -90,8 +68,10 @@ export const writePromotions = async (tx: Db, rows: readonly PromotionRows[]): P
 		await setRole.later(tx, from.role);
 		watch(from.role.handle, from.watchAt);
 	}
-	for (const { host, write, liveness } of rows) {
-		await (write === 'add' ? addHost : write === 'save' ? saveHost : crown).later(tx, host);
+	for (const { host, hostWas, liveness } of rows) {
+		if (hostWas === 'new') await addHost.later(tx, host);
+		else if (hostWas === null) await saveHost.later(tx, host);
+		else await saveHostSince(tx, hostWas, host);
 		if ('watchAt' in liveness) watch(host.handle, liveness.watchAt);
 		else await setLiveness.later(tx, liveness);
 	}
@@ -101,17 +81,17 @@ export const writePromotions = async (tx: Db, rows: readonly PromotionRows[]): P
 		else await watchAll.later(tx, { handles, watch_at: at });
 	}
 	await supersedeCommands.later(tx, {
-		agents: rows.map(({ agent }) => agent.id),
-		except: rows.flatMap(({ command }) => command?.id ?? []),
+		agents: rows.map(({ agent }) => agent.is.id),
+		except: rows.flatMap(({ command }) => command?.is.id ?? []),
 		now,
 	});
-	await replicasAtPromotion.later(tx, { agents: rows.map(({ agent }) => agent.id), handles: rows.map(({ host }) => host.handle), now });
-	for (const { agent, seenVersion, command, movesEmergency, host } of rows) {
+	await replicasAtPromotion.later(tx, { agents: rows.map(({ agent }) => agent.is.id), handles: rows.map(({ host }) => host.handle), now });
+	for (const { agent, command, movesEmergency, host } of rows) {
 		if (movesEmergency)
-			await emergencyAtPromotion.later(tx, { agent_id: agent.id, handle: host.handle, instance_id: host.instance_id, now });
-		await saveAgentState.must(tx, { ...agent, seen_version: seenVersion });
-		if (command !== null) await saveCommand.must(tx, command);
-		if (command?.seen_status === 'failed') await forgetSwitchFailure.later(tx, { id: command.id });
+			await emergencyAtPromotion.later(tx, { agent_id: agent.is.id, handle: host.handle, instance_id: host.instance_id, now });
+		await saveAgentSince(tx, agent.was, agent.is);
+		if (command !== null) await saveCommandSince(tx, command.was, command.is);
+		if (command?.was.status === 'failed') await forgetSwitchFailure.later(tx, { id: command.was.id });
 	}
 	await addSwitches(
 		tx,
