@@ -3,7 +3,7 @@ import { watchCpu } from './drive.ts';
 import { type Agent, agentPath, heartbeat, request } from './requests.ts';
 import { type BenchDatabase, type Daemon, startDaemon, startDatabase } from './servers.ts';
 import { awaitOrder, carry, launch, notice, onConnections, pollOrders, type Standby, signal } from './standbys.ts';
-import { populate, type World } from './world.ts';
+import { finishBooks, populate, type World } from './world.ts';
 
 /** What became of emergencies whose new primaries were heard: by state. */
 export const confirm = async (world: World, standbys: readonly Standby[]): Promise<Record<string, number>> => {
@@ -113,8 +113,6 @@ export const sendCold = async (world: World, agents: readonly Agent[]): Promise<
 /** Cores used while nobody sends anything: by the daemon, by its database, and by the database once the daemon is gone. */
 export type Idle = { readonly agents: number; readonly daemon: number; readonly database: number; readonly alone: number };
 
-const SETTLE_MS = 10_000;
-
 /** A fleet that registered and says nothing more, on a database of its own. */
 export const watchIdle = async (
 	name: BenchDatabase['name'],
@@ -127,7 +125,7 @@ export const watchIdle = async (
 	try {
 		const daemon = await startDaemon(database, folder, nodeArgs);
 		await populate(database, daemon, agents);
-		await delay(SETTLE_MS);
+		await finishBooks({ daemon });
 		const finish = watchCpu([daemon.pid, ...database.pids]);
 		await delay(seconds * 1000);
 		const [, ours = 0, theirs = 0] = finish(1).cores;

@@ -1,4 +1,5 @@
 import {
+	agentsInBooks,
 	beginLedger,
 	enterHosts,
 	factsOf,
@@ -16,9 +17,11 @@ import {
 	markBooked,
 	type NewFact,
 	notTaken,
+	pendingAfter,
 	pendingFacts,
 	REPORTS,
 	reportsAfter,
+	type StoredFact,
 	saveLedgerState,
 	vouchedHosts,
 } from '../store/ledger.ts';
@@ -58,6 +61,7 @@ export const keepLedger = async (job: Context & { readonly signal?: AbortSignal 
 		...[heardAgain, notTaken].map((whose) => () => pages(context, whose.first(read, {}), (the, tx) => noteHeard(the, tx, whose))),
 		() => readInTime(context, state, until),
 		() => pending(context, until),
+		() => pages(context, pendingAfter.first(read, { after: until }), (the, tx) => bookNewcomers(the, tx, until)),
 		...[lapsedHosts, lapsedQuotes].map(
 			(whose) => () => pages(context, whose.first(read, { before: lapsedBefore(now) }), (the, tx) => noteLapsed(the, tx, whose)),
 		),
@@ -205,6 +209,21 @@ const bookPending = async (context: Run, tx: Db, until: number): Promise<Page> =
 		first.map(({ id }) => id),
 	);
 	return { booked, more: due.length === 500 || first.length < due.length };
+};
+
+/** The first machines of agents that have none in the books: nothing that is yet to be read can be older, so they need not wait. */
+const bookNewcomers = async (context: Run, tx: Db, after: number): Promise<Page> => {
+	const rows = await pendingAfter.all(tx, { after });
+	const known = await agentsInBooks(tx, [...new Set(rows.map(({ agent_id }) => agent_id))]);
+	const first = new Map<string, StoredFact>();
+	for (const fact of rows) if (!known.has(fact.agent_id) && !first.has(fact.agent_id)) first.set(fact.agent_id, fact);
+	const due = [...first.values()].slice(0, context.pace.size);
+	const booked = await book(context, tx, [], groups(due));
+	await markBooked(
+		tx,
+		due.map(({ id }) => id),
+	);
+	return { booked, more: due.length > 0 };
 };
 
 /** What machines said of their own price, where it differs from what they said before. */

@@ -52,6 +52,25 @@ export const pendingFacts = statement<{ until: number }>()((db, v) =>
 		.limit(sql.lit(500)),
 );
 
+/** The same after a time. */
+export const pendingAfter = statement<{ after: number }>()((db, v) =>
+	db
+		.selectFrom('ledger_fact')
+		.selectAll()
+		.where('pending', '=', 1)
+		.where('at', '>', v('after'))
+		.orderBy('at')
+		.orderBy('id')
+		.limit(sql.lit(500)),
+);
+
+/** Which of these agents have a machine in the books that runs. */
+export const agentsInBooks = async (tx: Db, agents: readonly string[]): Promise<ReadonlySet<string>> => {
+	if (agents.length === 0) return new Set();
+	const rows = await tx.selectFrom('ledger_host').select('agent_id').where('agent_id', 'in', agents).execute();
+	return new Set(rows.map(({ agent_id }) => agent_id));
+};
+
 /** Of some machines, the first fact that nobody has booked yet. */
 export const firstPending = async (tx: Db, handles: readonly string[]): Promise<StoredFact[]> => {
 	if (handles.length === 0) return [];

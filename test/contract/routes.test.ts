@@ -222,12 +222,12 @@ describeEachDatabase('every route of the contract', ({ kind, freshUrl }) => {
 				: errorProblems(answer, WANT_AN_AGENT.includes(each.fact.no) ? [404] : (each.fact.errors ?? []));
 		}));
 
-	it('reads a fleet that has lived: envelope, every documented field, for its client and for an admin', { timeout: 90_000 }, async () => {
+	it('reads a fleet that has lived: envelope, every documented field, for its client and for an admin', { timeout: 60_000 }, async () => {
 		fleet = await makeFleet(test);
 		other = await makeScene(test);
-		// The books are kept by a job, up to fifteen seconds ago.
+		// The books are kept by a job, which enters new agents within a second.
 		await expect
-			.poll(async () => (await test.api.clientSavings({ client_id: fleet.clientId })).items.length, { timeout: 40_000 })
+			.poll(async () => (await test.api.clientSavings({ client_id: fleet.clientId })).items.length, { timeout: 20_000 })
 			.toBeGreaterThan(0);
 		// And what jobs ran is written with the next renewal of their leases.
 		await expect.poll(async () => (await test.api.consolidationJobs({})).items.length, { timeout: 20_000 }).toBeGreaterThan(0);

@@ -9,7 +9,7 @@ import { brokenInvariants } from '../helpers/invariants.ts';
 import { CORE_SETTINGS } from '../helpers/settings.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
 import { type AgentScene, joinAgent, makeAgent, orderSwitch } from './agent-scene.ts';
-import { booksOf, MINUTE } from './ledger-scene.ts';
+import { booksOf, MINUTE, SECOND } from './ledger-scene.ts';
 
 /** Fourteen pages of them. */
 const REPORTS = 5_500;
@@ -131,6 +131,23 @@ describeEachDatabase('a backlog of the books', ({ freshUrl }) => {
 		const gone = before.filter(({ id }) => !kept.has(id));
 		expect(gone.map(({ start_at }) => start_at)).toEqual([late]);
 		expect(kept.size).toBe(before.length + 1);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('holds up no new agent, which is in the books at once; what a switch changes is booked together, fifteen seconds later', async () => {
+		const agent = await makeAgent(world);
+		const primaries = async () =>
+			(await world.store.read.selectFrom('ledger_host').select(['handle', 'line']).where('agent_id', '=', agent.id).execute()).flatMap(
+				({ handle, line }) => (line === 'primary' ? [handle] : []),
+			);
+		await world.advance(6 * SECOND, SECOND);
+		expect(await primaries()).toEqual([agent.id]);
+		await orderSwitch(agent.client, agent.instanceId, agent.id);
+		const next = await joinAgent(agent, 'b');
+		await world.advance(6 * SECOND, SECOND);
+		expect(await primaries()).toEqual([agent.id]);
+		await world.advance(16 * SECOND, SECOND);
+		expect(await primaries()).toEqual([next.handle]);
 		expect((await recomputed(agent.client)).changed).toBe(0);
 	});
 
