@@ -225,7 +225,7 @@ describeEachDatabase('every route of the contract', ({ kind, freshUrl }) => {
 	it('reads a fleet that has lived: envelope, every documented field, for its client and for an admin', { timeout: 60_000 }, async () => {
 		fleet = await makeFleet(test);
 		other = await makeScene(test);
-		// The books are kept by a job, which enters new agents within a second.
+		// The books are kept by a job, which enters new agents within ten seconds.
 		await expect
 			.poll(async () => (await test.api.clientSavings({ client_id: fleet.clientId })).items.length, { timeout: 20_000 })
 			.toBeGreaterThan(0);

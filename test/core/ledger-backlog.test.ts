@@ -140,11 +140,11 @@ describeEachDatabase('a backlog of the books', ({ freshUrl }) => {
 			(await world.store.read.selectFrom('ledger_host').select(['handle', 'line']).where('agent_id', '=', agent.id).execute()).flatMap(
 				({ handle, line }) => (line === 'primary' ? [handle] : []),
 			);
-		await world.advance(6 * SECOND, SECOND);
+		await world.advance(11 * SECOND, SECOND);
 		expect(await primaries()).toEqual([agent.id]);
 		await orderSwitch(agent.client, agent.instanceId, agent.id);
 		const next = await joinAgent(agent, 'b');
-		await world.advance(6 * SECOND, SECOND);
+		await world.advance(11 * SECOND, SECOND);
 		expect(await primaries()).toEqual([agent.id]);
 		await world.advance(16 * SECOND, SECOND);
 		expect(await primaries()).toEqual([next.handle]);
