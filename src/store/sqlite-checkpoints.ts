@@ -7,7 +7,7 @@ const PAGES = 4_000;
 /**
  * What little the thread has left, because it was written meanwhile, the writer copies back itself (3.5 ms, 6.5 at most), so that the log
  * begins anew: while commits follow each other the thread alone never reaches its end, and with two flushes of the disk for each attempt it
- * held them up (1,081 attempts in 20 s of switches, with this 162).
+ * held them up (1,081 attempts in three bench runs of switches of 5 s, with this 162).
  */
 const FEW = 1_000;
 /** Where the log is four times as long, the thread is late or dead: then the writer copies it back itself, as SQLite does. */
