@@ -1,5 +1,6 @@
 import { httpApi } from '../src/contract/http-client.ts';
 import type { Api } from '../src/contract/index.ts';
+import { keptUntil } from '../src/core/ledger-book.ts';
 import { systemClock } from '../src/deps.ts';
 import { Connection } from './connection.ts';
 import { type Agent, pricingReport, registration, request, ZONES } from './requests.ts';
@@ -104,8 +105,8 @@ export const finishJob = async (api: Api, name: string): Promise<void> => {
 	while ((await runs()) <= before) await systemClock.sleep(200);
 };
 
-/** The books are read so long after what they hold. */
-const BOOKS_LAG_MS = 16_000;
+/** How far the books are behind, and a second. */
+const BOOKS_LAG_MS = 1_000 - keptUntil(0);
 
 /** Waits until the books hold everything that was sent; returns how long that took, seconds. */
 export const finishBooks = async ({ daemon }: Pick<World, 'daemon'>): Promise<number> => {

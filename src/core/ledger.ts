@@ -17,7 +17,6 @@ import {
 	markBooked,
 	type NewFact,
 	notTaken,
-	pendingAfter,
 	pendingFacts,
 	REPORTS,
 	reportsAfter,
@@ -61,7 +60,7 @@ export const keepLedger = async (job: Context & { readonly signal?: AbortSignal 
 		...[heardAgain, notTaken].map((whose) => () => pages(context, whose.first(read, {}), (the, tx) => noteHeard(the, tx, whose))),
 		() => readInTime(context, state, until),
 		() => pending(context, until),
-		() => pages(context, pendingAfter.first(read, { after: until }), (the, tx) => bookNewcomers(the, tx, until)),
+		() => pages(context, pendingFacts.first(read, since(until)), (the, tx) => bookNewcomers(the, tx, until)),
 		...[lapsedHosts, lapsedQuotes].map(
 			(whose) => () => pages(context, whose.first(read, { before: lapsedBefore(now) }), (the, tx) => noteLapsed(the, tx, whose)),
 		),
@@ -105,9 +104,12 @@ const pages = async (context: Run, found: Promise<unknown>, page: (context: Run,
 	}
 };
 
+const upTo = (until: number) => ({ after: Number.MIN_SAFE_INTEGER, until });
+const since = (after: number) => ({ after, until: Number.MAX_SAFE_INTEGER });
+
 /** Books what transactions have written, up to a time. */
 const pending = (context: Run, until: number): Promise<number> =>
-	pages(context, pendingFacts.first(context.store.read, { until }), (the, tx) => bookPending(the, tx, until));
+	pages(context, pendingFacts.first(context.store.read, upTo(until)), (the, tx) => bookPending(the, tx, until));
 
 /**
  * Reads price reports page by page, and before each what was written up to its end. In any other order a backlog is late for machines whose
@@ -200,7 +202,7 @@ const noteHeard = async (context: Context, tx: Db, whose: typeof heardAgain): Pr
 
 /** What transactions have written since: of each machine one fact at a time, since what it costs by others' word is looked up as of each. */
 const bookPending = async (context: Run, tx: Db, until: number): Promise<Page> => {
-	const due = await pendingFacts.all(tx, { until });
+	const due = await pendingFacts.all(tx, upTo(until));
 	const rows = due.slice(0, context.pace.size);
 	const first = [...groups(rows).values()].flatMap(([fact]) => fact ?? []);
 	const booked = await book(context, tx, [], groups(first));
@@ -213,7 +215,7 @@ const bookPending = async (context: Run, tx: Db, until: number): Promise<Page> =
 
 /** The first machines of agents that have none in the books: nothing that is yet to be read can be older, so they need not wait. */
 const bookNewcomers = async (context: Run, tx: Db, after: number): Promise<Page> => {
-	const rows = await pendingAfter.all(tx, { after });
+	const rows = await pendingFacts.all(tx, since(after));
 	const known = await agentsInBooks(tx, [...new Set(rows.map(({ agent_id }) => agent_id))]);
 	const first = new Map<string, StoredFact>();
 	for (const fact of rows) if (!known.has(fact.agent_id) && !first.has(fact.agent_id)) first.set(fact.agent_id, fact);

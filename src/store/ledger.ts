@@ -40,25 +40,14 @@ export const addFacts = async (tx: Db, rows: readonly NewFact[]): Promise<void> 
 		);
 };
 
-/** Facts up to a time that nobody has booked yet, oldest first, at most 500. */
-export const pendingFacts = statement<{ until: number }>()((db, v) =>
-	db
-		.selectFrom('ledger_fact')
-		.selectAll()
-		.where('pending', '=', 1)
-		.where('at', '<=', v('until'))
-		.orderBy('at')
-		.orderBy('id')
-		.limit(sql.lit(500)),
-);
-
-/** The same after a time. */
-export const pendingAfter = statement<{ after: number }>()((db, v) =>
+/** Facts after a time and up to another that nobody has booked yet, oldest first, at most 500. */
+export const pendingFacts = statement<{ after: number; until: number }>()((db, v) =>
 	db
 		.selectFrom('ledger_fact')
 		.selectAll()
 		.where('pending', '=', 1)
 		.where('at', '>', v('after'))
+		.where('at', '<=', v('until'))
 		.orderBy('at')
 		.orderBy('id')
 		.limit(sql.lit(500)),

@@ -37,6 +37,17 @@ describeEachDatabase('a backlog of the books', ({ freshUrl }) => {
 		});
 	};
 
+	/** An agent with a thousand reports that a paused ledger has not read. */
+	const behind = async (): Promise<AgentScene> => {
+		const agent = await makeAgent(world);
+		await settle();
+		expect((await world.admin.call('pauseJob', { name: 'ledger' })).status).toBe(200);
+		const from = world.now();
+		await alive(10 * MINUTE, agent.client, [agent.id]);
+		await reported(agent, 1_000, from + 500, world.now() - MINUTE);
+		return agent;
+	};
+
 	/** A run of the ledger alone, by a clock on which every transaction takes so long, ms; returns how long it rested after each. */
 	const restsOf = async (
 		tookMs: number,
@@ -69,12 +80,7 @@ describeEachDatabase('a backlog of the books', ({ freshUrl }) => {
 	};
 
 	it('leaves four fifths of the time to others, in transactions that get smaller where they take long', async () => {
-		const agent = await makeAgent(world);
-		await settle();
-		expect((await world.admin.call('pauseJob', { name: 'ledger' })).status).toBe(200);
-		const from = world.now();
-		await alive(10 * MINUTE, agent.client, [agent.id]);
-		await reported(agent, 1_000, from + 500, world.now() - MINUTE);
+		const agent = await behind();
 		const rests = await restsOf(40);
 		// Each reading of this clock is 40 ms later: those of the statements lie within those of the transaction.
 		expect(new Set(rests)).toEqual(new Set([4 * 120]));
@@ -86,12 +92,7 @@ describeEachDatabase('a backlog of the books', ({ freshUrl }) => {
 	});
 
 	it('is left between two transactions when the daemon stops, and gone on with by the next run', async () => {
-		const agent = await makeAgent(world);
-		await settle();
-		expect((await world.admin.call('pauseJob', { name: 'ledger' })).status).toBe(200);
-		const from = world.now();
-		await alive(10 * MINUTE, agent.client, [agent.id]);
-		await reported(agent, 1_000, from + 500, world.now() - MINUTE);
+		const agent = await behind();
 		const stop = new AbortController();
 		const rests = await restsOf(40, stop.signal, (times) => {
 			if (times === 3) stop.abort();
