@@ -200,16 +200,22 @@ const noteHeard = async (context: Context, tx: Db, whose: typeof heardAgain): Pr
 	return { booked: await book(context, tx, heard, new Map()), more: rows.length === 300 };
 };
 
+/** Books facts that are stored, of each machine one, and marks them. Returns how many machines there were. */
+const bookStored = async (context: Context, tx: Db, facts: readonly StoredFact[]): Promise<number> => {
+	const booked = await book(context, tx, [], groups(facts));
+	await markBooked(
+		tx,
+		facts.map(({ id }) => id),
+	);
+	return booked;
+};
+
 /** What transactions have written since: of each machine one fact at a time, since what it costs by others' word is looked up as of each. */
 const bookPending = async (context: Run, tx: Db, until: number): Promise<Page> => {
 	const due = await pendingFacts.all(tx, upTo(until));
 	const rows = due.slice(0, context.pace.size);
 	const first = [...groups(rows).values()].flatMap(([fact]) => fact ?? []);
-	const booked = await book(context, tx, [], groups(first));
-	await markBooked(
-		tx,
-		first.map(({ id }) => id),
-	);
+	const booked = await bookStored(context, tx, first);
 	return { booked, more: due.length === 500 || first.length < due.length };
 };
 
@@ -220,11 +226,7 @@ const bookNewcomers = async (context: Run, tx: Db, after: number): Promise<Page>
 	const first = new Map<string, StoredFact>();
 	for (const fact of rows) if (!known.has(fact.agent_id) && !first.has(fact.agent_id)) first.set(fact.agent_id, fact);
 	const due = [...first.values()].slice(0, context.pace.size);
-	const booked = await book(context, tx, [], groups(due));
-	await markBooked(
-		tx,
-		due.map(({ id }) => id),
-	);
+	const booked = await bookStored(context, tx, due);
 	return { booked, more: due.length > 0 };
 };
 
@@ -292,11 +294,7 @@ const enteredHosts = async (context: Context, tx: Db, handles: readonly string[]
 		handles.filter((handle) => !known.has(handle)),
 	);
 	if (first.length === 0) return known;
-	await book(context, tx, [], groups(first));
-	await markBooked(
-		tx,
-		first.map(({ id }) => id),
-	);
+	await bookStored(context, tx, first);
 	return ledgerHosts(tx, handles);
 };
 
