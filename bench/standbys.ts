@@ -54,7 +54,10 @@ export const awaitOrder = async (connection: Connection, agent: Agent): Promise<
 	throw new Error(`${agent.logicalId} was given no launch order within ${PATIENCE_MS / 1000} s`);
 };
 
-/** Launches what was ordered as the classic agent does: PUT, then `ready`; the agent on the new machine registers after that. */
+/**
+ * Launches what was ordered as the classic agent does: PUT, then `ready`; the agent on the new machine registers after that and
+ * polls for orders of its own from the start (contract/clients.md), which is how the daemon knows that it can launch.
+ */
 export const launch = async (connection: Connection, agent: Agent, { id, az }: Order): Promise<Standby> => {
 	const machine: Agent = { ...agent, instanceId: nextInstanceId(), zone: Math.max(0, ZONES.indexOf(az)) };
 	const path = agentPath(agent, `replicas/${id}`);
@@ -66,6 +69,7 @@ export const launch = async (connection: Connection, agent: Agent, { id, az }: O
 		request('POST', '/api/agents/register', agent.token, registration(machine)),
 	);
 	machine.handle = String(handle);
+	await pollOrders(connection, machine);
 	return { agent, replicaId: id, machine };
 };
 
