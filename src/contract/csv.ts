@@ -1,4 +1,5 @@
 import { stringify } from 'csv-stringify/sync';
+import { turn } from '../turns.ts';
 import type { Download } from './operation.ts';
 
 /** A value of a CSV row. Numbers, also as text, stand as they are; text that a spreadsheet would take for a formula gets an apostrophe before it. */
@@ -27,9 +28,6 @@ export const slug = (text: string): string =>
 		.replace(/^-+|-+$/g, '')
 		.slice(0, SLUG) || 'export';
 
-/** Lets everything else have a turn: a reader as fast as we are would otherwise keep the daemon to itself. */
-const turn = (): Promise<void> => new Promise((accept) => setImmediate(accept));
-
 /**
  * A CSV answer: the header row, then the rows of each page as they are asked for. The first page is read before anything is sent, so that
  * an error of it is still an error answer. `fileName` is made of {@link slug}s.
@@ -45,6 +43,7 @@ export const csvDownload = (
 		for await (const rows of pages) {
 			yield head + csvLines(rows);
 			head = '';
+			// A reader as fast as we are would otherwise keep the daemon to itself.
 			await turn();
 		}
 		if (head !== '') yield head;

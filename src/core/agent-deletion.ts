@@ -4,10 +4,11 @@ import { type Agent, lockAgent } from '../store/agents.ts';
 import { cancelCommandsOfDeleted } from '../store/commands.ts';
 import { primaryOf } from '../store/hosts.ts';
 import { setWatch } from '../store/liveness.ts';
-import { agentIdOf, agentOf } from './agent-id.ts';
+import { agentOf } from './agent-id.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
 import type { Caller } from './caller.ts';
 import { agentDeleted } from './calling-host.ts';
+import { checkAgentLimit } from './client-limits.ts';
 import type { Context } from './context.ts';
 import { reconcileAgent } from './reconcile.ts';
 
@@ -85,13 +86,15 @@ const back = (agent: Agent, kept: Kept | null): string => {
 
 /**
  * Brings a deleted agent back, offline until its primary calls, with the settings from before its deletion (where an older spotctl deleted
- * it they are not known, and the answer says so). Errors: 409 when it is not deleted.
+ * it they are not known, and the answer says so). Errors: 409 when it is not deleted, 403 where its
+ * client has as many agents as it may.
  */
 export const restoreAgent =
 	(context: Context) =>
 	(input: Valid<'restoreAgent'>, caller: Caller): Promise<Output<'restoreAgent'>> =>
 		context.unit(caller, async (tx, journal) => {
-			const id = await agentIdOf(tx, input.agent_id, caller);
+			const { id, client_id, status } = await agentOf(tx, input.agent_id, caller);
+			if (status === 'deleted') await checkAgentLimit(tx, client_id);
 			const agent = await lockAgent.first(tx, { id });
 			if (agent === undefined || agent.status !== 'deleted') {
 				throw new SpotError('conflict', 'NOT_DELETED', `agent "${id}" is not deleted`, { hint: `see: spotctl agents show ${id}` });

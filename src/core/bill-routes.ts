@@ -3,6 +3,7 @@ import { SpotError } from '../errors.ts';
 import { type BilledSegment, firstFacts, openOfInstances, type SegmentPosition, segmentsOfInstance } from '../store/bills.ts';
 import type { Db } from '../store/statement.ts';
 import type { LedgerHostTable } from '../store/tables/ledger.ts';
+import { turn } from '../turns.ts';
 import { type BillLine, type Booked, type Compared, compareMachine } from './bill.ts';
 import { type Caller, clientScope } from './caller.ts';
 import type { Context } from './context.ts';
@@ -14,9 +15,6 @@ const PAGE = 500;
 const MOST_SEGMENTS = 250_000;
 
 const usd = (micros: number): number => micros / 1_000_000;
-
-/** Lets everything else have a turn. */
-const turn = (): Promise<void> => new Promise((accept) => setImmediate(accept));
 
 /** An id of EC2 means the same in capitals; agents know it in small letters. */
 const instanceIdOf = (said: string): string => (/^i-[0-9a-f]+$/i.test(said) ? said.toLowerCase() : said);

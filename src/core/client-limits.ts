@@ -1,6 +1,6 @@
 import { SpotError } from '../errors.ts';
 import { agentOfLogicalId, agentsOfClient } from '../store/agents.ts';
-import { clientById, lockClient } from '../store/clients.ts';
+import { type Client, clientById, lockClient } from '../store/clients.ts';
 import { hostByInstance, liveHostsOfClient } from '../store/hosts.ts';
 import { type Db, together } from '../store/statement.ts';
 import { StaleRow } from './unit.ts';
@@ -14,23 +14,36 @@ export type Newcomer = { readonly client_id: string; readonly instance_id: strin
  * known meanwhile.
  */
 export const checkLimits = async (tx: Db, newcomer: Newcomer): Promise<void> => {
-	const id = newcomer.client_id;
-	const found = await clientById.first(tx, { id });
-	// Only a client with limits is locked: others register side by side.
-	if (found === undefined || (found.max_agents === null && found.max_instances === null)) return;
-	const limits = (await lockClient.first(tx, { id })) ?? found;
+	const limits = await lockLimits(tx, newcomer.client_id);
+	if (limits === null) return;
 	// Whoever had the lock may have been this machine, asking a second time, or another one of its agent.
 	const [hosts, agents] = await together(tx, [hostByInstance.of(newcomer), agentOfLogicalId.of(newcomer)]);
 	if (hosts.length > 0 || agents.length > 0) throw new StaleRow();
-	if (limits.max_agents !== null) {
-		const has = Number((await agentsOfClient.first(tx, { client_id: id }))?.count ?? 0);
-		if (has >= limits.max_agents) refuse('AGENT_LIMIT', limits.name, `${has} of at most ${limits.max_agents} agents`, '--max-agents');
-	}
+	await checkAgents(tx, limits);
 	if (limits.max_instances !== null) {
-		const instances = Number((await liveHostsOfClient.first(tx, { client_id: id }))?.count ?? 0);
+		const instances = Number((await liveHostsOfClient.first(tx, { client_id: limits.id }))?.count ?? 0);
 		if (instances >= limits.max_instances)
 			refuse('INSTANCE_LIMIT', limits.name, `${instances} of at most ${limits.max_instances} instances`, '--max-instances');
 	}
+};
+
+/** Refuses to bring an agent of this client back where another one has taken its place. To be called before the agent is locked. Errors: 403 AGENT_LIMIT. */
+export const checkAgentLimit = async (tx: Db, clientId: string): Promise<void> => {
+	const limits = await lockLimits(tx, clientId);
+	if (limits !== null) await checkAgents(tx, limits);
+};
+
+/** The client, locked, where it has limits: others register side by side. */
+const lockLimits = async (tx: Db, id: string): Promise<Client | null> => {
+	const found = await clientById.first(tx, { id });
+	if (found === undefined || (found.max_agents === null && found.max_instances === null)) return null;
+	return (await lockClient.first(tx, { id })) ?? found;
+};
+
+const checkAgents = async (tx: Db, { id, name, max_agents }: Client): Promise<void> => {
+	if (max_agents === null) return;
+	const has = Number((await agentsOfClient.first(tx, { client_id: id }))?.count ?? 0);
+	if (has >= max_agents) refuse('AGENT_LIMIT', name, `${has} of at most ${max_agents} agents`, '--max-agents');
 };
 
 const refuse = (code: string, name: string, has: string, option: string): never => {

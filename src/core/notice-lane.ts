@@ -1,6 +1,7 @@
 import { emergenciesOfAgents } from '../store/emergencies.ts';
 import { checkServing } from '../store/open.ts';
 import { hostsOfHandles, lockSituations } from '../store/situations.ts';
+import { gather } from '../turns.ts';
 import type { Caller } from './caller.ts';
 import { speaksForAgent } from './calling-host.ts';
 import type { Context } from './context.ts';
@@ -40,6 +41,7 @@ export const createNoticeLane = (context: Context): NoticeLane => {
 	const queue: Waiting[] = [];
 	const running = new Set<Promise<void>>();
 	const busy = new Set<string>();
+	let isGathering = false;
 
 	const carryOut = async (batch: readonly Waiting[]): Promise<readonly Outcome[]> =>
 		context.units(
@@ -139,30 +141,34 @@ export const createNoticeLane = (context: Context): NoticeLane => {
 		return batch;
 	};
 
-	const drain = async (): Promise<void> => {
-		// One turn of the event loop lets notices that arrived together share a transaction.
-		await new Promise<void>((done) => setImmediate(done));
-		for (let batch = next(); batch.length > 0; batch = next()) {
-			for (const { handle } of batch) busy.add(handle);
-			await work(batch);
+	const carryOn = (batch: readonly Waiting[]): void => {
+		for (const { handle } of batch) busy.add(handle);
+		const run = work(batch).finally(() => {
 			for (const { handle } of batch) busy.delete(handle);
-		}
-	};
-
-	const begin = (): void => {
-		if (running.size >= FLIGHTS) return;
-		const run = drain().finally(() => {
 			running.delete(run);
-			if (queue.length > 0) begin();
+			if (queue.length > 0) void begin();
 		});
 		running.add(run);
+	};
+
+	/** Takes what has arrived together; with every flight under way, or what waits being about machines under way, the next that lands does. */
+	const begin = async (): Promise<void> => {
+		if (isGathering || running.size >= FLIGHTS) return;
+		isGathering = true;
+		await gather(context.clock, BATCH * (FLIGHTS - running.size), () => queue.length);
+		isGathering = false;
+		while (running.size < FLIGHTS) {
+			const batch = next();
+			if (batch.length === 0) return;
+			carryOn(batch);
+		}
 	};
 
 	return async (handle, caller, notice) => {
 		context.notices.underWay += 1;
 		const noticed = await new Promise<Noticed>((accept, reject) => {
 			queue.push({ handle, caller, notice, accept, reject });
-			begin();
+			void begin();
 		}).finally(() => {
 			context.notices.underWay -= 1;
 		});

@@ -3,6 +3,7 @@ import { isOutage, type Store } from '../store/open.ts';
 import { addClientPools, addPools, addPriceReports, mergeCleanPrices, mergeHostPrices, mergeOnDemandPrices } from '../store/prices.ts';
 import type { PriceCleanTable, PriceReportTable, PriceSource } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
+import { gather } from '../turns.ts';
 import { bucketOf, CONFIDENCE, PRIORITY, type Prices } from './price-points.ts';
 import type { PriceWatcher } from './price-watch.ts';
 
@@ -51,7 +52,7 @@ export const createPriceWriter = (store: Store, clock: Clock, watch: PriceWatche
 	};
 
 	const drain = async (): Promise<void> => {
-		await new Promise<void>((done) => setImmediate(done));
+		await gather(clock, BATCH, () => queue.length);
 		while (queue.length > 0) {
 			const batch = queue.splice(0, BATCH);
 			try {

@@ -134,6 +134,7 @@ const standby = (context: Context, view: View, caller: Caller, off: boolean): Pr
 	context.unit(caller, async (tx, journal) => {
 		const { agent, host } = await callingHost(tx, view.handle, caller);
 		if (host.role === 'primary') return;
+		let current = host;
 		const now = context.clock.now();
 		const revived = host.role === 'terminated' && !off && now - (host.terminated_at ?? 0) > REVIVE_MS;
 		if (revived || off !== (host.said_offline_at !== null)) {
@@ -143,6 +144,7 @@ const standby = (context: Context, view: View, caller: Caller, off: boolean): Pr
 				...(revived ? { role: 'zombie' as const, zombie_at: host.zombie_at ?? now, terminated_at: null } : {}),
 			};
 			await saveHost.later(tx, back);
+			current = back;
 			if (revived) journal.book(back);
 			else if (host.role === 'replica') journal.book(back, { kind: off ? 'silent' : 'heard' });
 			journal.changed('agent', agent.id);
@@ -156,7 +158,7 @@ const standby = (context: Context, view: View, caller: Caller, off: boolean): Pr
 		if (off) return;
 		const taken = await takeOverIfSilent(context, tx, journal, agent, host.handle);
 		if (taken === null && host.role === 'replica') await reconcileAgent(context, tx, journal, agent.id);
-		if (taken === null && host.role === 'candidate' && host.tentative_replica_id !== null) await standAgain(context, tx, journal, host);
+		if (taken === null && host.role === 'candidate' && host.tentative_replica_id !== null) await standAgain(context, tx, journal, current);
 	});
 
 /** A replica that had fallen silent calls again: where one is wanted and none is, it is the replica again. */

@@ -1,4 +1,5 @@
 import type { Clock } from '../deps.ts';
+import { turn } from '../turns.ts';
 
 /** A look that takes longer hangs with its connection: whoever comes then begins another. */
 const PATIENCE_MS = 2_000;
@@ -25,7 +26,7 @@ export const sharedLook = <T>(clock: Clock, look: (key: string) => Promise<T>): 
 
 	const begin = async (key: string): Promise<T> => {
 		const before = running.get(key);
-		if (before === undefined) await new Promise<void>((done) => setImmediate(done));
+		if (before === undefined) await turn();
 		else await withPatience(before);
 		waiting.delete(key);
 		const found = look(key);

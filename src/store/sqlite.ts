@@ -4,6 +4,7 @@ import Database from 'better-sqlite3';
 import { Kysely, type SqliteDatabase, SqliteDialect } from 'kysely';
 import type { Clock } from '../deps.ts';
 import { SpotError } from '../errors.ts';
+import { gather, turn } from '../turns.ts';
 import { sqlite } from './dialect.ts';
 import { asUnavailable, databaseLocked, databaseUnavailable, type Lane, type OpenOptions, type Store } from './open.ts';
 import type { Tables } from './schema.ts';
@@ -21,7 +22,7 @@ const LONG_LOCK_MS = 1_000;
 /** Readers meet a lock only where another process repairs or closes the file. */
 const READER_BUSY_MS = 100;
 
-type Waiting = { readonly isLarge: boolean; run: () => Promise<void>; settle: (failure: unknown) => void };
+type Waiting = { readonly isUrgent: boolean; readonly isLarge: boolean; run: () => Promise<void>; settle: (failure: unknown) => void };
 
 /** The file a SQLite URL names, absolute. */
 export const sqliteFile = (url: string): string => {
@@ -237,9 +238,10 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 	};
 
 	const drain = async (): Promise<void> => {
-		// One turn of the event loop lets every request that arrived together join the same commit.
-		await new Promise<void>((done) => setImmediate(done));
 		try {
+			// Whoever is urgent has waited for his like already: one turn, for what begins with him.
+			await gather(clock, GROUP, () => (queue[0]?.isUrgent === true ? GROUP : queue.length));
+			await turn();
 			while (queue.length > 0) await commitGroup();
 		} finally {
 			// In the same turn as the last look at the queue: whoever comes later must begin a drain of his own, or he waits for ever.
@@ -255,6 +257,7 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 			}
 			let outcome: { value: T } | { error: unknown };
 			const waiting: Waiting = {
+				isUrgent: lane === 'urgent',
 				isLarge: lane === 'large',
 				run: async () => {
 					savepoint.run();

@@ -200,6 +200,18 @@ describeEachDatabase('registration', ({ freshUrl }) => {
 			expect((await agent.client.register(agent.instanceId, { logical_agent_id: agent.logicalId })).status).toBe(200);
 		});
 
+		it('is refused by max_agents to an agent that comes back after another one has taken its place', async () => {
+			const agent = await makeAgent(world);
+			await world.admin.call('updateClient', { client_id: agent.client.id, max_agents: 1 });
+			await agent.client.remove(agent.id);
+			const other = await agent.client.register(newMachine(), { logical_agent_id: 'another' });
+			expect(other.status).toBe(200);
+			expect(await world.admin.restore(agent.id)).toMatchObject({ status: 403, body: { code: 'AGENT_LIMIT' } });
+			expect((await rows.agent(agent.id)).status).toBe('deleted');
+			await agent.client.remove(other.body.agent_id);
+			expect((await world.admin.restore(agent.id)).status).toBe(200);
+		});
+
 		it.each(['max_agents', 'max_instances'])('is refused by %s also where many come at once', async (limit) => {
 			const client = await world.client();
 			await world.admin.call('updateClient', { client_id: client.id, [limit]: 2 } as never);

@@ -83,19 +83,23 @@ describeEachDatabase('the countdown of a termination notice', ({ freshUrl }) => 
 		});
 	});
 
-	it('promotes a replica that had fallen silent when it calls again, and names it, not the launch that was ordered meanwhile', async () => {
-		const { agent, replica } = await readyReplica(world);
-		await heartbeatsFor(world, 80_000, agent.client, [agent.id, replica.handle]);
-		await heartbeatsFor(world, 124_000, agent.client, [agent.id]);
-		expect((await imminent(world, agent, agent.id)).body).toMatchObject({ success: false });
-		await agent.client.heartbeat(replica.handle);
-		expect((await rolesOf(world, agent.id))[replica.instanceId]).toBe('primary');
-		const [emergency] = await emergenciesOf(world, agent.id);
-		expect(emergency).toMatchObject({ new_instance_id: replica.instanceId });
-		const named = (await replicasOf(world, agent.id)).find(({ id }) => id === emergency?.replica_id);
-		expect(named).toMatchObject({ instance_id: replica.instanceId, status: 'promoted' });
-		expect((await planOf(agent)).find(({ step }) => step === 'sync')).toMatchObject({ why: 'it had fallen silent, and calls again' });
-	});
+	it.each(['had fallen silent', 'had said that it goes'])(
+		'promotes a replica that %s when it calls again, and names it, not the launch that was ordered meanwhile',
+		async (how) => {
+			const { agent, replica } = await readyReplica(world);
+			await heartbeatsFor(world, 80_000, agent.client, [agent.id, replica.handle]);
+			if (how === 'had said that it goes') await agent.client.heartbeat(replica.handle, { status: 'offline' });
+			else await heartbeatsFor(world, 124_000, agent.client, [agent.id]);
+			expect((await imminent(world, agent, agent.id)).body).toMatchObject({ success: false });
+			await agent.client.heartbeat(replica.handle);
+			expect((await rolesOf(world, agent.id))[replica.instanceId]).toBe('primary');
+			const [emergency] = await emergenciesOf(world, agent.id);
+			expect(emergency).toMatchObject({ new_instance_id: replica.instanceId });
+			const named = (await replicasOf(world, agent.id)).find(({ id }) => id === emergency?.replica_id);
+			expect(named).toMatchObject({ instance_id: replica.instanceId, status: 'promoted' });
+			expect((await planOf(agent)).find(({ step }) => step === 'sync')).toMatchObject({ why: 'it had fallen silent, and calls again' });
+		},
+	);
 
 	describe('without a replica', () => {
 		it('offers the launch order to the primary alone, once, and in no other way', async () => {

@@ -171,7 +171,7 @@ const watchWork = (store: Store): { store: Store; idle(): boolean } => {
 	return {
 		store: {
 			...store,
-			transact: (work) => counted(() => transact(work)),
+			transact: (work, lane) => counted(() => transact(work, lane)),
 			transactTogether: (calls) => counted(() => transactTogether(calls)),
 		},
 		idle: () => running === 0,
