@@ -160,7 +160,7 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
 		const sqlite = url.startsWith('sqlite:');
 		if (sqlite) undo.push((await import('../src/store/sqlite.ts')).holdForDaemon(url));
 		await checkAddress(config.server.host, config.server.port);
-		const store = await openStore({ url, poolSize: config.database.poolSize, clock });
+		const store = await openStore({ url, poolSize: config.database.poolSize, clock, tell: (trouble) => log.warn({}, trouble) });
 		undo.push(() => store.close());
 		const first: First = (step) =>
 			step.catch((error: unknown) => {

@@ -52,6 +52,8 @@ export type OpenOptions = {
 	readonly poolSize: number;
 	readonly clock: Clock;
 	readonly watch?: StatementWatch;
+	/** Hears of what works without being well, in a sentence for the log. */
+	readonly tell?: (trouble: string) => void;
 	/** Stands in for the database's clock in tests. */
 	readonly leaseClock?: Pick<Clock, 'now'>;
 };

@@ -160,7 +160,7 @@ const patiently = async <T>(clock: Clock, since: number | null, work: (moved: ()
 export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 	const file = sqliteFile(options.url);
 	const { clock } = options;
-	const { writer, reader } = await openBoth(file, clock);
+	const { writer, reader, descriptor } = await openBoth(file, clock);
 	const schema = { changes: 0 };
 	const write = speak(withStatementCache(writer, schema, options.watch));
 	const read = speak(withStatementCache(reader, schema, options.watch));
@@ -172,7 +172,7 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 	const release = writer.prepare('RELEASE request');
 	const undo = writer.prepare('ROLLBACK TO request');
 
-	const checkpoints = createCheckpoints(writer, file);
+	const checkpoints = createCheckpoints(writer, file, descriptor, options);
 	const queue: Waiting[] = [];
 	let draining: Promise<void> | null = null;
 	let closed = false;
@@ -310,24 +310,34 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 			await read.destroy();
 			if (writer.open) writer.pragma('wal_checkpoint(TRUNCATE)');
 			await write.destroy();
+			closeSync(descriptor);
 		},
 	};
 };
 
-const openBoth = async (file: string, clock: Clock): Promise<{ writer: Database.Database; reader: Database.Database }> => {
+type Both = { readonly writer: Database.Database; readonly reader: Database.Database; readonly descriptor: number };
+
+/**
+ * Both connections, and a descriptor of the file, opened before and to be closed after them: with any descriptor of a file that a process
+ * closes, the operating system drops all its locks on that file (https://www.sqlite.org/howtocorrupt.html, 2.2).
+ */
+const openBoth = async (file: string, clock: Clock): Promise<Both> => {
+	let descriptor: number | null = null;
 	try {
 		mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-		closeSync(openSync(file, 'a', 0o600));
+		const opened = openSync(file, 'a', 0o600);
+		descriptor = opened;
 		return await patiently(clock, null, () => {
 			const writer = connect(file, false);
 			try {
-				return { writer, reader: connect(file, true) };
+				return { writer, reader: connect(file, true), descriptor: opened };
 			} catch (error) {
 				writer.close();
 				throw error;
 			}
 		});
 	} catch (error) {
+		if (descriptor !== null) closeSync(descriptor);
 		const locked = sqlite.isBusy(error);
 		const hint =
 			error instanceof NoWal
