@@ -5,9 +5,11 @@ import {
 	cleanSince,
 	dropLedgerHosts,
 	dropSegments,
+	factCounts,
 	factsOf,
 	type LedgerHost,
 	ledgerHosts,
+	markBooked,
 	type NewFact,
 	onDemandOf,
 	SEGMENT,
@@ -15,21 +17,23 @@ import {
 	type StoredSegment,
 	saveLedgerHosts,
 	segmentsOf,
+	statesOf,
 } from '../store/ledger.ts';
 import { NO_SUMS, SUMS, type Sums } from '../store/savings.ts';
 import type { Db } from '../store/statement.ts';
-import type { Context } from './context.ts';
 import { apply, bookAll, DAY_MS, type Fact, type Machine, rewrites, type Segment, turnDay, valuation } from './segments.ts';
 
 /** How old somebody else's price of the pool, or of the type on demand, may be to stand for a machine that has not said its own. */
 const QUOTE_SPOT_MS = 3_600_000;
 const QUOTE_ONDEMAND_MS = 24 * 3_600_000;
+/** Only the newest price of a type on demand is kept: one said so much later is believed to have been the price before. */
+const QUOTE_AHEAD_MS = 3_600_000;
 
-/** A transaction that has not committed after so long has failed. */
+/** A report is read when the oldest of those written after it is this old: a transaction that is still under way then will most likely fail. */
 const LAG_MS = 15_000;
 
 /**
- * Up to when the books are kept: no report that is older can still come. What else has become true waits as long, since an end that is
+ * Up to when the books are kept: no report that is older should still come. What else has become true waits as long, since an end that is
  * booked before the last reports of its machine are read makes these late, and its whole history is booked anew.
  */
 export const keptUntil = (now: number): number => now - LAG_MS;
@@ -75,22 +79,29 @@ const inOrder = (facts: readonly Fact[]): Fact[] => [...facts].sort((a, b) => a.
 
 const unsaved = (fact: NewFact): Fact => ({ ...fact, id: Number.MAX_SAFE_INTEGER });
 
+/** What else {@link book} may be told. */
+type Besides = {
+	/** When machines last said what they are billed by. */
+	readonly noted?: ReadonlyMap<string, number>;
+	/** Where they stand in the books, if that was read already. */
+	readonly known?: ReadonlyMap<string, LedgerHost>;
+	/** A UTC midnight up to which everything is read: the days before it are closed. Closed earlier, each report of them would be late. */
+	readonly midnight?: number;
+};
+
 /**
  * Books facts of machines in this transaction: `fresh` ones are appended too, `stored` ones are rows already. A machine whose past they change
  * is booked anew from its first fact. Reads and writes by set, whatever the number of machines. Returns how many machines there were.
  */
 export const book = async (
-	context: Pick<Context, 'clock'>,
 	tx: Db,
 	fresh: readonly NewFact[],
 	stored: ReadonlyMap<string, readonly StoredFact[]>,
-	noted: ReadonlyMap<string, number> = new Map(),
-	known?: ReadonlyMap<string, LedgerHost>,
+	{ noted = new Map(), known, midnight = 0 }: Besides = {},
 ): Promise<number> => {
 	const freshOf = groups(fresh.map(unsaved));
 	const handles = [...new Set([...freshOf.keys(), ...stored.keys(), ...noted.keys()])];
 	if (handles.length === 0) return 0;
-	const midnight = midnightOf(keptUntil(context.clock.now()));
 	const rows = known ?? (await ledgerHosts(tx, handles));
 	await addFacts(tx, fresh);
 	const added: Segment[] = [];
@@ -115,9 +126,9 @@ export const book = async (
 			added.push(...segments);
 		}
 	}
-	for (let from = 0; from < anew.length; from += ANEW) await bookAnew(tx, anew.slice(from, from + ANEW), rows, stored, moved);
+	for await (const part of inPortions(tx, anew)) await bookAnew(tx, part, rows, stored, moved);
 	const ask = async (machines: Iterable<Machine>): Promise<void> => {
-		const quoted = await quote(tx, context.clock.now(), [...machines].filter(lacksPrice), stored);
+		const quoted = await quote(tx, [...machines].filter(lacksPrice), stored);
 		for (const fact of quoted) {
 			const machine = moved.get(fact.handle);
 			if (machine === undefined) continue;
@@ -154,8 +165,40 @@ export const book = async (
 	return handles.length;
 };
 
-/** So many machines are booked anew at once: all their facts and segments are in memory. */
-const ANEW = 50;
+/** Books facts that are stored, of each machine one, and marks them. Returns how many machines there were. */
+export const bookStored = async (tx: Db, facts: readonly StoredFact[]): Promise<number> => {
+	const booked = await book(tx, [], groups(facts));
+	await markBooked(
+		tx,
+		facts.map(({ id }) => id),
+	);
+	return booked;
+};
+
+/** So many facts, and of so many machines, are in memory at once, and the segments made of them. One machine may have more. */
+const PORTION_FACTS = 20_000;
+const PORTION = 50;
+
+/** Machines in portions whose facts fit into memory. */
+export async function* inPortions(db: Db, handles: readonly string[]): AsyncGenerator<readonly string[]> {
+	for (let from = 0; from < handles.length; from += PORTION) {
+		const some = handles.slice(from, from + PORTION);
+		const counts = await factCounts(db, some);
+		let part: string[] = [];
+		let facts = 0;
+		for (const handle of some) {
+			const count = counts.get(handle) ?? 0;
+			if (part.length > 0 && facts + count > PORTION_FACTS) {
+				yield part;
+				part = [];
+				facts = 0;
+			}
+			part.push(handle);
+			facts += count;
+		}
+		yield part;
+	}
+}
 
 /** Books machines from their first fact, leaving out what is pending and not in `stored`, in place of what was booked of them. */
 const bookAnew = async (
@@ -221,18 +264,13 @@ const typesOf = async (
 ): Promise<Map<string, { type: string | null; region: string | null }>> => {
 	const found = new Map<string, { type: string | null; region: string | null }>();
 	const unknown = handles.filter((handle) => !stored.get(handle)?.some(isState));
-	for (const [handle, facts] of [...stored, ...(await factsOf(tx, unknown))])
-		for (const fact of facts) if (isState(fact)) found.set(handle, { type: fact.instance_type, region: fact.region });
+	for (const fact of [...[...stored.values()].flat().filter(isState), ...(await statesOf(tx, unknown))])
+		found.set(fact.handle, { type: fact.instance_type, region: fact.region });
 	return found;
 };
 
 /** What others say that these machines cost, as facts: from the end of what is booked on. */
-const quote = async (
-	tx: Db,
-	now: number,
-	machines: readonly Machine[],
-	stored: ReadonlyMap<string, readonly StoredFact[]>,
-): Promise<NewFact[]> => {
+const quote = async (tx: Db, machines: readonly Machine[], stored: ReadonlyMap<string, readonly StoredFact[]>): Promise<NewFact[]> => {
 	if (machines.length === 0) return [];
 	const types = await typesOf(
 		tx,
@@ -240,7 +278,7 @@ const quote = async (
 		stored,
 	);
 	const spots = machines.filter(({ mode, spot, poolId }) => mode === 'spot' && spot === null && poolId !== null);
-	const oldest = Math.min(now, ...machines.map(({ last }) => last)) - QUOTE_SPOT_MS;
+	const oldest = Math.min(...machines.map(({ last }) => last)) - QUOTE_SPOT_MS;
 	const clean = await cleanSince(tx, [...new Set(spots.flatMap(({ poolId }) => poolId ?? []))], oldest);
 	const prices = await onDemandOf(tx, [...new Set([...types.values()].flatMap(({ type }) => type ?? []))]);
 	const facts: NewFact[] = [];
@@ -252,7 +290,13 @@ const quote = async (
 		const { type = null, region = null } = types.get(machine.handle) ?? {};
 		const onDemand =
 			machine.onDemand === null
-				? prices.find((price) => price.instance_type === type && price.region === region && at - price.observed_at <= QUOTE_ONDEMAND_MS)
+				? prices.find(
+						(price) =>
+							price.instance_type === type &&
+							price.region === region &&
+							at - price.observed_at <= QUOTE_ONDEMAND_MS &&
+							price.observed_at - at <= QUOTE_AHEAD_MS,
+					)
 				: undefined;
 		if (spot === undefined && onDemand === undefined) continue;
 		facts.push({

@@ -196,9 +196,10 @@ const rowsOf = (reports: readonly Reported[], known: Known, now: number) => {
 const writeRows = async (tx: Db, dialect: 'sqlite' | 'mysql', rows: ReturnType<typeof rowsOf>): Promise<void> => {
 	if (rows.pools.length > 0) await addPools(tx, dialect, rows.pools);
 	if (rows.clientPools.length > 0) await addClientPools(tx, dialect, rows.clientPools);
-	await addPriceReports(tx, rows.raw);
 	await mergeCleanPrices(tx, dialect, rows.clean);
 	await mergeHostPrices(tx, dialect, rows.hosts);
+	// Late: the books read reports by their ids, and pass over one that is committed long after it was given its own.
+	await addPriceReports(tx, rows.raw);
 	// Last: all reports of a type meet at one row, which is locked from here to the commit.
 	await mergeOnDemandPrices(tx, dialect, rows.onDemand);
 };

@@ -5,6 +5,7 @@ import {
 	deleteSegments,
 	dropLedgerHosts,
 	factsOf,
+	type LedgerHost,
 	ledgerHosts,
 	lockLedger,
 	saveLedgerHosts,
@@ -18,7 +19,7 @@ import type { Caller } from './caller.ts';
 import { clientNamed } from './client-named.ts';
 import type { Context } from './context.ts';
 import type { Journal } from './journal.ts';
-import { keptUntil, midnightOf, rowOf, totalsOf } from './ledger-book.ts';
+import { inPortions, midnightOf, rowOf, totalsOf } from './ledger-book.ts';
 import { pagesOf } from './paging.ts';
 import { recomputeTotals } from './recompute-totals.ts';
 import { bookAll, DAY_MS, type Segment, valuation } from './segments.ts';
@@ -60,7 +61,7 @@ export const recomputeSavings =
 				(handle) => handle,
 				(handle) => handle,
 			);
-			const differences = await again(context, tx, page.items, dryRun);
+			const differences = await again(tx, page.items, dryRun);
 			if (!dryRun && differences.length > 0)
 				journal.audit('savings.recompute', 'ledger', clientId ?? 'all', clientId, null, { differences });
 			const next = page.nextCursor ?? (only === null ? await clientAfter(tx, '') : positionCursor(only, 0));
@@ -103,14 +104,25 @@ const sums = async (
 	};
 };
 
-const again = async (context: Context, tx: Db, handles: readonly string[], dryRun: boolean): Promise<Difference[]> => {
-	const midnight = midnightOf(keptUntil(context.clock.now()));
-	const facts = await factsOf(tx, handles);
+const again = async (tx: Db, handles: readonly string[], dryRun: boolean): Promise<Difference[]> => {
 	const open = await ledgerHosts(tx, handles);
+	const differences: Difference[] = [];
+	for await (const part of inPortions(tx, handles)) differences.push(...(await portionAgain(tx, part, open, dryRun)));
+	return differences;
+};
+
+const portionAgain = async (
+	tx: Db,
+	handles: readonly string[],
+	open: ReadonlyMap<string, LedgerHost>,
+	dryRun: boolean,
+): Promise<Difference[]> => {
+	const facts = await factsOf(tx, handles);
 	const differences: Difference[] = [];
 	for (const handle of handles) {
 		const known = (facts.get(handle) ?? []).filter(({ pending }) => pending === null);
-		const result = bookAll(known, midnight);
+		// Its days are closed as far as the ledger has come with it.
+		const result = bookAll(known, midnightOf(open.get(handle)?.start_at ?? 0));
 		if (result === null) continue;
 		const stored = await segmentsOf.all(tx, { handles: [handle] });
 		const before = stored.map(({ id: _, ...segment }) => segment);

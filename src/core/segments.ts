@@ -38,6 +38,8 @@ export type Machine = {
 	readonly since: number;
 	/** Time of the last fact: one that is earlier cannot simply be added. */
 	readonly last: number;
+	/** Id of that fact: of two with one time, the one that was written first counts first. Missing in older books. */
+	readonly lastId?: number;
 	/** Id of the last word on what it is: one that was written before that cannot simply be added either. Missing in older books. */
 	readonly word?: number;
 };
@@ -152,8 +154,12 @@ const said = (micros: number | null, fact: Fact, before: Said | null): Said | nu
 	return { micros, at: fact.at, own: fact.kind === 'price' };
 };
 
+/** Whether prices name the one that a machine of this mode is billed by: what else it says keeps no other price fresh. */
+export const bills = (mode: Mode | null, { spot_micros, ondemand_micros }: Pick<Fact, 'spot_micros' | 'ondemand_micros'>): boolean =>
+	mode === null || (mode === 'spot' ? spot_micros : ondemand_micros) !== null;
+
 const learn = (machine: Machine, fact: Fact): Machine => {
-	const known = { ...machine, last: fact.at };
+	const known = { ...machine, last: fact.at, lastId: fact.id };
 	switch (fact.kind) {
 		case 'state':
 		case 'entered': {
@@ -178,7 +184,7 @@ const learn = (machine: Machine, fact: Fact): Machine => {
 		case 'price':
 			return {
 				...known,
-				stale: false,
+				stale: machine.stale && !bills(machine.mode, fact),
 				spot: said(fact.spot_micros, fact, machine.spot),
 				onDemand: said(fact.ondemand_micros, fact, machine.onDemand),
 			};
@@ -247,7 +253,8 @@ export const turnDay = (machine: Machine, midnight: number): { machine: Machine;
  */
 export const freedAt = (facts: readonly Fact[]): number | null => {
 	const [first] = facts;
-	if (first === undefined || first.kind === 'entered') return null;
+	// What a machine said with a clock that is ahead or behind may be dated before.
+	if (first === undefined || facts.some(({ kind }) => kind === 'entered')) return null;
 	for (const { kind, at } of facts) {
 		if (kind !== 'reclaimed' || at + NOTICE_MS - first.at >= HOUR_MS) continue;
 		const last = at + RECLAIM_SLACK_MS;
@@ -275,6 +282,7 @@ export const settled = <F extends Fact>(facts: readonly F[]): readonly F[] => {
 /** Whether this fact changes how the time before it is valued, so that the machine has to be booked anew from its first fact. */
 export const rewrites = (machine: Machine, fact: Fact): boolean =>
 	fact.at < Math.max(machine.last, machine.since) ||
+	(fact.at === machine.last && fact.id < (machine.lastId ?? 0)) ||
 	((fact.kind === 'state' || fact.kind === 'entered') && fact.id < (machine.word ?? 0)) ||
 	fact.kind === 'reclaimed' ||
 	(machine.role === 'terminated' && fact.kind === 'state' && fact.role !== 'terminated') ||

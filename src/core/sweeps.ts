@@ -1,7 +1,7 @@
 import { lockAgent } from '../store/agents.ts';
 import { type Command, commandById, dueCommands, saveCommand } from '../store/commands.ts';
 import { endlessHosts, hostByHandle, saveHost } from '../store/hosts.ts';
-import { livenessOf, markAlive, overdueHosts, setWatch } from '../store/liveness.ts';
+import { livenessOf, markAlive, noteGap, overdueHosts, setWatch } from '../store/liveness.ts';
 import { forgottenAgents } from '../store/situations.ts';
 import type { Db } from '../store/statement.ts';
 import { addSwitchFailure } from '../store/switch-failures.ts';
@@ -17,7 +17,7 @@ import { callsInVain, takeOverIfSilent } from './takeover.ts';
 /** Marks that somebody serves and can write; after a gap, silence counts from now (issue: one full timeout passes first). */
 export const markServing = async (context: Context): Promise<void> => {
 	const now = context.clock.now();
-	await context.store.transactTogether([markAlive.of({ now, gap: GAP_MS })]);
+	await context.store.transactTogether([noteGap.of({ now, gap: GAP_MS }), markAlive.of({ now, gap: GAP_MS })]);
 };
 
 /** How many rows one look of a sweep takes, as the statements say. */

@@ -40,37 +40,70 @@ export const addFacts = async (tx: Db, rows: readonly NewFact[]): Promise<void> 
 		);
 };
 
-/** Facts after a time and up to another that nobody has booked yet, oldest first, at most 500. */
-export const pendingFacts = statement<{ after: number; until: number }>()((db, v) =>
+/** Facts up to a time that nobody has booked yet, oldest first, at most 500. */
+export const pendingFacts = statement<{ until: number }>()((db, v) =>
 	db
 		.selectFrom('ledger_fact')
 		.selectAll()
 		.where('pending', '=', 1)
-		.where('at', '>', v('after'))
 		.where('at', '<=', v('until'))
 		.orderBy('at')
 		.orderBy('id')
 		.limit(sql.lit(500)),
 );
 
-/** Which of these agents have a machine in the books that runs. */
-export const agentsInBooks = async (tx: Db, agents: readonly string[]): Promise<ReadonlySet<string>> => {
-	if (agents.length === 0) return new Set();
-	const rows = await tx.selectFrom('ledger_host').select('agent_id').where('agent_id', 'in', agents).execute();
-	return new Set(rows.map(({ agent_id }) => agent_id));
-};
+/** Facts that nobody has booked yet, of agents that have no machine in the books that runs, oldest first, at most 500. */
+export const newcomers = statement<Record<string, never>>()((db) =>
+	db
+		.selectFrom('ledger_fact as f')
+		.selectAll('f')
+		.where('f.pending', '=', 1)
+		.where((row) => row.not(row.exists(row.selectFrom('ledger_host as h').select('h.handle').whereRef('h.agent_id', '=', 'f.agent_id'))))
+		.orderBy('f.at')
+		.orderBy('f.id')
+		.limit(sql.lit(500)),
+);
 
 /** Of some machines, the first fact that nobody has booked yet. */
 export const firstPending = async (tx: Db, handles: readonly string[]): Promise<StoredFact[]> => {
 	if (handles.length === 0) return [];
-	const first = tx
+	const first = await tx
 		.selectFrom('ledger_fact')
-		.select((eb) => eb.fn.min('id').as('id'))
+		.select((eb) => eb.fn.min<number>('id').as('id'))
 		.where('handle', 'in', handles)
-		.where('pending', '=', 1)
-		.groupBy('handle');
-	return tx.selectFrom('ledger_fact').selectAll().where('id', 'in', first).orderBy('id').execute();
+		// Not by the index of what is pending, which holds everybody's.
+		.where(sql<boolean>`pending + 0 = 1`)
+		.groupBy('handle')
+		.execute();
+	if (first.length === 0) return [];
+	const ids = first.map(({ id }) => Number(id));
+	return tx.selectFrom('ledger_fact').selectAll().where('id', 'in', ids).orderBy('id').execute();
 };
+
+/** How many facts each of some machines has. */
+export const factCounts = async (db: Db, handles: readonly string[]): Promise<Map<string, number>> => {
+	if (handles.length === 0) return new Map();
+	const rows = await db
+		.selectFrom('ledger_fact')
+		.select((eb) => ['handle', eb.fn.countAll<number>().as('count')])
+		.where('handle', 'in', handles)
+		.groupBy('handle')
+		.execute();
+	return new Map(rows.map(({ handle, count }) => [handle, Number(count)]));
+};
+
+/** What some machines are and were, in the order in which it was booked. */
+export const statesOf = async (db: Db, handles: readonly string[]): Promise<StoredFact[]> =>
+	handles.length === 0
+		? []
+		: db
+				.selectFrom('ledger_fact')
+				.selectAll()
+				.where('handle', 'in', handles)
+				.where('kind', 'in', ['state', 'entered'])
+				.orderBy('at')
+				.orderBy('id')
+				.execute();
 
 /** Every fact of some machines, in the order in which they are booked. */
 export const factsOf = async (db: Db, handles: readonly string[]): Promise<Map<string, StoredFact[]>> => {
@@ -135,7 +168,6 @@ export const saveLedgerState = statement<LedgerState>()((db, v) =>
 			reports_at: v('reports_at'),
 			reports_id: v('reports_id'),
 			serving_since: v('serving_since'),
-			alive_at: v('alive_at'),
 			outage_at: v('outage_at'),
 			outage_after: v('outage_after'),
 		})
@@ -242,17 +274,30 @@ export const vouchedHosts = statement<{ after: string }>()((db, v) =>
 		.limit(sql.lit(300)),
 );
 
-/** Silent machines that have called since and whose next silence would be noticed, with when they last called, at most 300. */
+/**
+ * Silent machines that have called since and whose next silence would be noticed, with when they last called, at most 300. Not those of which
+ * something is to be booked: where a transaction has noted the first call after a silence, that is the one that counts.
+ */
 export const heardAgain = statement<Record<string, never>>()((db) =>
 	db
 		.selectFrom('ledger_host as h')
 		.innerJoin('host_liveness as l', 'l.handle', 'h.handle')
+		.innerJoin('host as m', 'm.handle', 'h.handle')
 		.selectAll('h')
 		.select('l.seen_at')
+		// Its last call may have said that it goes.
+		.where('m.said_offline_at', 'is', null)
 		// A range: SQLite reads no index for "is not null".
 		.where('h.silent_at', '>', sql.lit(0))
 		.where('l.watch_at', 'is not', null)
 		.whereRef('l.seen_at', '>', 'h.silent_at')
+		.where((row) =>
+			row.not(
+				row.exists(
+					row.selectFrom('ledger_fact as f').select('f.id').whereRef('f.handle', '=', 'h.handle').where(sql<boolean>`f.pending + 0 = 1`),
+				),
+			),
+		)
 		.limit(sql.lit(300)),
 );
 
@@ -268,18 +313,19 @@ export const notTaken = statement<Record<string, never>>()((db) =>
 		.limit(sql.lit(300)),
 );
 
-/** Machines whose time counts as measured and whose last noted report is from before a time, at most 300. */
+/** Machines whose time counts as measured, and not for nothing, and whose last noted report is from before a time, at most 300. */
 export const lapsedHosts = statement<{ before: number }>()((db, v) =>
 	db
 		.selectFrom('ledger_host')
 		.selectAll()
 		.where('priced_at', '<', v('before'))
 		.where('quality', '=', 'measured')
+		.where('freed_at', 'is', null)
 		.orderBy('priced_at', 'desc')
 		.limit(sql.lit(300)),
 );
 
-/** Machines that never said what they cost, counted by others' word since before a time, at most 300. */
+/** Machines that never said what they cost, counted by others' word since before a time, and not for nothing, at most 300. */
 export const lapsedQuotes = statement<{ before: number }>()((db, v) =>
 	db
 		.selectFrom('ledger_host')
@@ -287,23 +333,30 @@ export const lapsedQuotes = statement<{ before: number }>()((db, v) =>
 		.where('priced_at', 'is', null)
 		.where('quality', '=', 'measured')
 		.where('start_at', '<', v('before'))
+		.where('freed_at', 'is', null)
 		.limit(sql.lit(300)),
 );
 
 /** How many reports are read at once. */
 export const REPORTS = 400;
 
-/** Price reports after a position and not later than a time, in order, a page of them. */
-export const reportsAfter = statement<{ at: number; id: number; until: number }>()((db, v) =>
+/** Price reports after an id, in the order of their ids, a page of them. */
+export const reportsAfter = statement<{ id: number }>()((db, v) =>
 	db
 		.selectFrom('price_report')
 		.select(['id', 'handle', 'current_micros', 'ondemand_micros', 'observed_at', 'arrived_at'])
-		.where('arrived_at', '>=', v('at'))
-		.where('arrived_at', '<=', v('until'))
-		.where((eb) => eb.or([eb('arrived_at', '>', v('at')), eb('id', '>', v('id'))]))
-		.orderBy('arrived_at')
+		.where('id', '>', v('id'))
 		.orderBy('id')
 		.limit(sql.lit(REPORTS)),
+);
+export type Report = { id: number; handle: string; current_micros: number | null; ondemand_micros: number | null } & {
+	observed_at: number;
+	arrived_at: number;
+};
+
+/** The newest price report. */
+export const lastReport = statement<Record<string, never>>()((db) =>
+	db.selectFrom('price_report').select('id').orderBy('id', 'desc').limit(sql.lit(1)),
 );
 
 export type Quote = { pool_id: string; bucket: number; spot_micros: number; observed_at: number };

@@ -95,6 +95,28 @@ export const watchedHosts = statement<{ now: number; cutoff: number }>()((db, v)
 /** The row that says since when somebody has been listening without a gap. */
 export const serviceClock = statement<Record<string, never>>()((db) => db.selectFrom('service_clock').selectAll().where('id', '=', 1));
 
+/** Keeps the gap that {@link markAlive} is about to end, once whoever else sees it too. */
+export const noteGap = statement<{ now: number; gap: number }>()((db, v, dialect) =>
+	db
+		.insertInto('service_gap')
+		.columns(['from_at', 'until_at'])
+		.expression((eb) =>
+			eb
+				.selectFrom('service_clock')
+				.select(['alive_at as from_at', sql<number>`${v('now')}`.as('until_at')])
+				.where(sql<boolean>`${v('now')} - alive_at > ${v('gap')}`),
+		)
+		.modifyEnd(sql`${dialect.onConflict(['from_at'])} until_at = service_gap.until_at`),
+);
+
+/** The first gap that ended after a time. */
+export const gapAfter = statement<{ after: number }>()((db, v) =>
+	db.selectFrom('service_gap').selectAll().where('until_at', '>', v('after')).orderBy('until_at').limit(sql.lit(1)),
+);
+
+/** Forgets gaps that ended up to a time. */
+export const dropGaps = statement<{ until: number }>()((db, v) => db.deleteFrom('service_gap').where('until_at', '<=', v('until')));
+
 /** Somebody listens now, maybe for the first time. After a gap the time in which silence could be heard begins anew. */
 export const markAlive = statement<{ now: number; gap: number }>()((db, v, dialect) =>
 	db

@@ -14,6 +14,7 @@ import { books } from './migrations/0012-books.ts';
 import { switchFailures } from './migrations/0013-switch-failures.ts';
 import { bookOrder } from './migrations/0014-book-order.ts';
 import { leanNotifications } from './migrations/0015-lean-notifications.ts';
+import { serviceGaps } from './migrations/0016-service-gaps.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
@@ -47,6 +48,7 @@ const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0013', switchFailures],
 	['0014', bookOrder],
 	['0015', leanNotifications],
+	['0016', serviceGaps],
 ];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>

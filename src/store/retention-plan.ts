@@ -170,6 +170,7 @@ export const RETENTION = {
 	job: { kept: 'one row a job' },
 	switch_record: { kept: 'switches are kept for ever (spec section 16)' },
 	service_clock: { kept: 'one row' },
+	service_gap: { kept: 'a row an outage, until the books hold it' },
 	ledger_host: { kept: 'one row a machine that runs; the ledger job removes it at its end' },
 	ledger_state: { kept: 'one row' },
 	ledger_total: { kept: 'sums by client and day outlive the segments they are made of' },

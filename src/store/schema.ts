@@ -36,6 +36,7 @@ export type Tables = {
 	idempotency: IdempotencyTable;
 	cleanup_log: CleanupLogTable;
 	service_clock: ServiceClockTable;
+	service_gap: ServiceGapTable;
 	change_log: ChangeLogTable;
 	ledger_fact: LedgerFactTable;
 	ledger_host: LedgerHostTable;
@@ -514,6 +515,9 @@ export type CleanupLogTable = {
 
 /** One row: since when somebody has been listening without a gap. Silence before `serving_since` proves nothing. */
 export type ServiceClockTable = { id: number; serving_since: number; alive_at: number };
+
+/** A time in which nobody listened: from the last sign of any daemon to the next. Deleted once the books hold it. */
+export type ServiceGapTable = { id: Generated<number>; from_at: number; until_at: number };
 
 /** What other daemons must forget: written by every transaction that changes something they cache. */
 export type ChangeLogTable = {

@@ -5,6 +5,7 @@ import { brokenInvariants } from '../helpers/invariants.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
 import { type AgentScene, makeAgent } from './agent-scene.ts';
 import { booksOf, DAY, HOUR, MINUTE, SECOND } from './ledger-scene.ts';
+import { readyReplica } from './replica-scene.ts';
 
 describeEachDatabase('time that nobody priced or vouched for', ({ freshUrl }) => {
 	// Patient, so that a call an hour is enough.
@@ -109,5 +110,49 @@ describeEachDatabase('time that nobody priced or vouched for', ({ freshUrl }) =>
 		expect(await factsOf(agent.id)).toBe(before);
 		expect((await explained(agent.id)).segments.at(-1)).toMatchObject({ quality: 'estimated', price: 0.05 });
 		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+});
+
+describeEachDatabase('the end of a silence', ({ freshUrl }) => {
+	const world = shareWorld(freshUrl, { must: [brokenInvariants] });
+	const { alive, costs, recomputed, settle } = booksOf(world);
+	const standing = async (handle: string) =>
+		(await world.store.read.selectFrom('ledger_host').selectAll().where('handle', '=', handle).executeTakeFirstOrThrow()).quality;
+
+	it('is not a call by which a standby says that it goes', async () => {
+		const { agent, replica } = await readyReplica(world);
+		await costs(agent, replica.handle, 'b', 0.04);
+		await alive(5 * MINUTE, agent.client, [agent.id, replica.handle]);
+		await settle();
+		await world.stop(0, 'kill');
+		await world.advance(HOUR, MINUTE);
+		await world.restart(0);
+		await world.advance(5 * SECOND, SECOND);
+		await agent.client.heartbeat(replica.handle, { status: 'offline' });
+		await alive(12 * SECOND, agent.client, [agent.id]);
+		await settle();
+		expect(await standing(replica.handle)).toBe('unknown');
+		expect((await recomputed(agent.client)).changed).toBe(0);
+		await agent.client.heartbeat(replica.handle);
+		await settle();
+		expect(await standing(replica.handle)).toBe('measured');
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('is booked on where its first call is noted, not the past anew', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.04);
+		await alive(5 * MINUTE, agent.client, [agent.id]);
+		await world.advance(10 * MINUTE, 2 * SECOND);
+		await settle();
+		const statements = await world.statements(async () => {
+			await agent.client.heartbeat(agent.id);
+			for (let polls = 0; polls < 20; polls++) {
+				await world.advance(2 * SECOND, SECOND);
+				await agent.client.poll(agent.id);
+			}
+		});
+		expect(await standing(agent.id)).toBe('measured');
+		expect(statements.filter((text) => /^(\/\*later\*\/)?select.*from .cost_segment. where .handle/.test(text))).toEqual([]);
 	});
 });

@@ -3,12 +3,15 @@ import { expect, it } from 'vitest';
 import type { Context } from '../../src/core/context.ts';
 import { keepLedger } from '../../src/core/ledger.ts';
 import { keptUntil, machineOf, midnightOf, rowOf, totalsOf } from '../../src/core/ledger-book.ts';
-import { bookAll, valuation } from '../../src/core/segments.ts';
+import { bookAll, type Machine, valuation } from '../../src/core/segments.ts';
+import { GAP_MS } from '../../src/core/silence.ts';
 import { systemClock } from '../../src/deps.ts';
 import { factsOf } from '../../src/store/ledger.ts';
+import { markAlive, noteGap } from '../../src/store/liveness.ts';
 import type { Store } from '../../src/store/open.ts';
 import { SUMS } from '../../src/store/savings.ts';
 import type { Mode, Role } from '../../src/store/schema.ts';
+import { together } from '../../src/store/statement.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { runsOf } from '../helpers/invariants.ts';
 import { CORE_SETTINGS } from '../helpers/settings.ts';
@@ -101,8 +104,11 @@ const play = async (store: Store, agents: readonly AgentScene[], steps: readonly
 		now += 1;
 		if (each.do === 'wait') {
 			now += each.ms;
-			const clock = each.served ? { alive_at: now } : { alive_at: now, serving_since: now };
-			await store.transact((tx) => tx.updateTable('service_clock').set(clock).execute());
+			// Served: in marks that follow each other; else in one after a gap.
+			await store.transact(async (tx) => {
+				if (each.served) await tx.updateTable('service_clock').set({ alive_at: now }).execute();
+				else await together(tx, [noteGap.of({ now, gap: GAP_MS }), markAlive.of({ now, gap: GAP_MS })]);
+			});
 		} else if (each.do === 'run') {
 			await keepLedger(context);
 			await look(store, agents, now);
@@ -164,9 +170,12 @@ const say = async (tx: Tx, agents: readonly AgentScene[], each: Exclude<Step, { 
 	}
 };
 
-const LEDGER = ['cost_segment', 'ledger_fact', 'ledger_host', 'ledger_total', 'ledger_state'] as const;
+const LEDGER = ['cost_segment', 'ledger_fact', 'ledger_host', 'ledger_total', 'ledger_state', 'service_gap'] as const;
 
 const PRICES = ['price_report', 'price_clean', 'ondemand_price'] as const;
+
+/** Where a machine stands; a fact had no id yet when it was booked in the transaction that wrote it. */
+const stands = (machine: Machine) => rowOf({ ...machine, lastId: 0 }, null);
 
 /** The books as they are, against their facts and their sums. */
 const look = async (store: Store, agents: readonly AgentScene[], now: number): Promise<void> => {
@@ -192,7 +201,7 @@ const look = async (store: Store, agents: readonly AgentScene[], now: number): P
 		if (anew === null) continue;
 		expect(own).toEqual(anew.segments);
 		const isOpen = valuation(anew.machine).line !== null;
-		expect(row === undefined ? null : rowOf(machineOf(row), null)).toEqual(isOpen ? rowOf(anew.machine, null) : null);
+		expect(row === undefined ? null : stands(machineOf(row))).toEqual(isOpen ? stands(anew.machine) : null);
 	}
 	const named = (rows: readonly Readonly<Record<string, unknown>>[]) =>
 		rows

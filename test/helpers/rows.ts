@@ -31,6 +31,7 @@ const TABLES = Object.keys({
 	idempotency: 1,
 	cleanup_log: 1,
 	service_clock: 1,
+	service_gap: 1,
 	change_log: 1,
 	ledger_fact: 1,
 	ledger_host: 1,
@@ -52,7 +53,7 @@ const TABLES = Object.keys({
 /** What time alone changes, or a job of its own accord. */
 const RESTLESS = new Set<string>([
 	...['fleet_day', 'client_day', 'client_ended'],
-	...['host_liveness', 'service_clock', 'change_log', 'job', 'retention_rule'],
+	...['host_liveness', 'service_clock', 'service_gap', 'change_log', 'job', 'retention_rule'],
 	...['ledger_fact', 'ledger_host', 'ledger_state', 'ledger_total', 'cost_segment'],
 	...['price_hour', 'price_hour_state'],
 ]);

@@ -108,11 +108,12 @@ export type LedgerTotalTable = {
 /** One row: how far the ledger job has come. */
 export type LedgerStateTable = {
 	id: number;
-	/** Price reports up to here are read. */
+	/** Price reports up to this id are read; the newest of them arrived then. */
 	reports_at: number;
 	reports_id: number;
-	/** What the service clock said last, so that an outage shows. */
+	/** The end of the last outage that is booked, or is being told to the machines. */
 	serving_since: number;
+	/** Not read any more: daemons of before write it. */
 	alive_at: number;
 	/** From when nobody vouches, while the machines are being told of an outage, and the last of them that was; null else. */
 	outage_at: number | null;
