@@ -119,7 +119,16 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 			const { client_id, agent_id, handle, instance_id, mode, pool_id, instance_type, region } = host;
 			// Of what is said of a machine's state in one transaction, the last counts.
 			facts.set(`${handle} ${kind}`, {
-				...{ client_id, agent_id, handle, at, kind, instance_id, mode, pool_id, instance_type, region },
+				client_id,
+				agent_id,
+				handle,
+				at,
+				kind,
+				instance_id,
+				mode,
+				pool_id,
+				instance_type,
+				region,
 				role: deleted && host.role === 'primary' ? 'left' : host.role,
 				registered: host.registered_at === null ? 0 : 1,
 				spot_micros: null,

@@ -9,6 +9,11 @@ export type SignOfLife = 'heartbeat' | 'commands' | 'replicas' | 'terminations' 
 
 const FLUSH_MS = 500;
 const CLIENT_SYNC_MS = 60_000;
+/**
+ * What was written is remembered for so long: longer than a statement waits for a lock, whose reading is then from before the write. A
+ * machine that had been silent and called was judged silent by a transaction that had read its row just before (a notice then took it for gone).
+ */
+const KNOWN_MS = 12_000;
 
 /**
  * Gathers signs of life and writes them at most every 500 ms: the latest per host, in as few statements as rows allow. Plain heartbeats
@@ -16,7 +21,7 @@ const CLIENT_SYNC_MS = 60_000;
  */
 export type Liveness = {
 	seen(handle: string, clientId: string, sign: SignOfLife): void;
-	/** What is known of a host but not written yet. */
+	/** What is known of a host that a look at the database may not show yet: not written, or a moment ago. */
 	pending(handle: string): Seen | undefined;
 	/** Writes everything that is buffered; concurrent calls share one write. Errors: 503. */
 	flush(): Promise<void>;
@@ -29,6 +34,7 @@ export const createLiveness = (store: Store, clock: Clock): Liveness => {
 	let buffer = new Map<string, Seen>();
 	let writing: Map<string, Seen> | null = null;
 	let flushing: Promise<void> | null = null;
+	const written = createWritten(clock);
 	const clients = new Map<string, number>();
 	let touched = new Set<string>();
 	let received = 0;
@@ -54,6 +60,7 @@ export const createLiveness = (store: Store, clock: Clock): Liveness => {
 					clientIds,
 				);
 			});
+			written.add(rows);
 		} catch (error) {
 			// What could not be written stays, newest wins, so that an outage of the database does not look like silence.
 			for (const row of rows.values()) {
@@ -110,8 +117,8 @@ export const createLiveness = (store: Store, clock: Clock): Liveness => {
 			}
 		},
 		pending: (handle) => {
-			const [older, newer] = [writing?.get(handle), buffer.get(handle)];
-			return older !== undefined && newer !== undefined ? merge(older, newer) : (newer ?? older);
+			const known = [written.get(handle), writing?.get(handle), buffer.get(handle)].filter((row) => row !== undefined);
+			return known.length === 0 ? undefined : known.reduce(merge);
 		},
 		flush: async () => {
 			await flush();
@@ -119,6 +126,24 @@ export const createLiveness = (store: Store, clock: Clock): Liveness => {
 		},
 		start: () => clock.every(FLUSH_MS, () => void flush().catch(() => undefined)),
 		received: () => received,
+	};
+};
+
+/** The last write of each host, for {@link KNOWN_MS}. */
+const createWritten = (clock: Clock) => {
+	const last = new Map<string, Seen>();
+	const writes: Array<{ readonly at: number; readonly rows: ReadonlyMap<string, Seen> }> = [];
+	return {
+		get: (handle: string): Seen | undefined => last.get(handle),
+		add: (rows: ReadonlyMap<string, Seen>): void => {
+			const now = clock.elapsed();
+			for (const [handle, row] of rows) last.set(handle, row);
+			writes.push({ at: now, rows });
+			for (let [first] = writes; first !== undefined && first.at <= now - KNOWN_MS; [first] = writes) {
+				for (const [handle, row] of first.rows) if (last.get(handle) === row) last.delete(handle);
+				writes.shift();
+			}
+		},
 	};
 };
 

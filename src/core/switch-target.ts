@@ -77,19 +77,18 @@ export const readFacts = async (tx: Db, named: Host, wanted: Wanted): Promise<Fa
 			extras: { primary: primary?.instance_id ?? null, role: named.role },
 		});
 	}
-	const { seen_at, commands_polled_at, spot_micros, ondemand_micros, ...host } = primary;
 	const pool = quotes.find(({ id }) => id === wanted.poolId);
 	const current = quotes.find(({ id }) => id === named.pool_id);
 	const onDemand: Quote = { micros: listed?.micros ?? null, observedAt: listed?.observed_at ?? null };
 	const spot: Quote = { micros: pool?.spot_micros ?? null, observedAt: pool?.observed_at ?? null };
 	return {
 		agent,
-		host,
+		host: primary,
 		open,
 		// A host that was only named so far has no calls to be judged by.
-		polledAt: seen_at === null ? undefined : commands_polled_at,
+		polledAt: primary.seen_at === null ? undefined : primary.commands_polled_at,
 		pool,
-		from: priceNow(host, { spot_micros, ondemand_micros }, current?.spot_micros ?? null, onDemand.micros),
+		from: priceNow(primary, primary, current?.spot_micros ?? null, onDemand.micros),
 		to: wanted.poolId === null ? onDemand : spot,
 	};
 };

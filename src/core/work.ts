@@ -46,12 +46,13 @@ export const aboutOf = ({ agent, primary }: Pick<Situation, 'agent' | 'primary'>
 /** What {@link nextMove} needs, from the rows and from what this daemon has heard and not written yet. */
 export const situationOf = (context: Context, rows: SituationRows, since: number | null, now: number): Situation => {
 	const { agent, replica, emergency } = rows;
-	const { seen_at: primarySeen, replicas_polled_at: polled, ...primary } = rows.primary;
+	// As it was read, with what is known of its liveness beside its columns: without them it would be a slow object, and each copy of it.
+	const primary: Host & { seen_at: number | null; replicas_polled_at: number | null } = rows.primary;
 	const heardAt = (handle: string, stored: number | null): number | null => {
 		const pending = context.liveness.pending(handle)?.seen_at ?? null;
 		return stored === null ? pending : Math.max(stored, pending ?? 0);
 	};
-	const primaryHeardAt = heardAt(primary.handle, primarySeen) ?? primary.created_at;
+	const primaryHeardAt = heardAt(primary.handle, primary.seen_at) ?? primary.created_at;
 	const patience = patienceWith(context, primary) + WRITE_LAG_MS;
 	const primarySilent = isSilent(primaryHeardAt, since, now, patience);
 	const pendingPoll = context.liveness.pending(primary.handle)?.replicas_polled_at ?? null;
@@ -60,8 +61,7 @@ export const situationOf = (context: Context, rows: SituationRows, since: number
 		return host.registered_at !== null && now - host.registered_at > POLL_PATIENCE_MS ? false : null;
 	};
 	const standby = rows.replicaHost;
-	const { seen_at: standbySeen = null, replicas_polled_at: _, ...replicaHost } = standby ?? ({} as Partial<SituationRows['primary']>);
-	const replicaHeardAt = standby === null || standby.registered_at === null ? null : heardAt(standby.handle, standbySeen);
+	const replicaHeardAt = standby === null || standby.registered_at === null ? null : heardAt(standby.handle, standby.seen_at);
 	return {
 		agent,
 		primary,
@@ -69,11 +69,11 @@ export const situationOf = (context: Context, rows: SituationRows, since: number
 		primarySilent,
 		silentSince: primarySilent ? Math.max(primaryHeardAt, since ?? 0) : null,
 		replica,
-		replicaHost: standby === null ? null : (replicaHost as Host),
+		replicaHost: standby,
 		replicaHeardAt,
 		replicaSilent: replicaHeardAt !== null && isSilent(replicaHeardAt, since, now, context.settings.heartbeatTimeoutMs + WRITE_LAG_MS),
 		emergency,
-		canLaunch: fetches(primary, polled, pendingPoll),
+		canLaunch: fetches(primary, primary.replicas_polled_at, pendingPoll),
 		replicaCanLaunch:
 			standby === null
 				? null
@@ -92,7 +92,8 @@ export const workOn = (
 ): Work => {
 	const now = context.clock.now();
 	const wishes = rows.emergency?.wishes == null ? NO_WISHES : { ...NO_WISHES, ...(JSON.parse(rows.emergency.wishes) as Partial<Wishes>) };
-	return { ...situationOf(context, rows, since, now), context, tx, journal, now, wishes, unsaved: null, sets };
+	// In this order: keys that are added to a copy make a slow object of it.
+	return { context, tx, journal, now, wishes, unsaved: null, sets, ...situationOf(context, rows, since, now) };
 };
 
 /** Locks an agent and reads its situation; null when it has no primary. `since`: when silence counts from, where the caller has read it. */

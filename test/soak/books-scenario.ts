@@ -124,7 +124,7 @@ export const runBooks = async (options: BooksOptions): Promise<BooksResult> => {
 		};
 		await runTo(outage);
 		await world.suspend();
-		const noted = await eyes.db.selectFrom('ledger_state').select('alive_at').executeTakeFirst();
+		const noted = await eyes.db.selectFrom('service_clock').select('alive_at').executeTakeFirst();
 		await clock.runFor(OUTAGE_MS);
 		await world.resume();
 		witness.outage(outage, clock.now(), Number(noted?.alive_at ?? 0));

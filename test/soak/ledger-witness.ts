@@ -9,7 +9,7 @@ import { bodyOf, handleIn, isAnswered, listOf } from './witness.ts';
  * goodbyes. What no agent can know it reads from the database, after every event that changed something: which handle a machine has that
  * has not registered, of which agent it is, its role (host.role, agent.status), the end of a machine that another one reported
  * (host.terminated_at), the pool a machine was ordered in (host.pool_id); and, at the end of an outage, when the daemon last noted that it
- * served (ledger_state.alive_at).
+ * served (service_clock.alive_at).
  *
  * The rules are those of spec section 11 and of src/store/tables/ledger.ts. Every stretch of a machine's time in which nothing changes is
  * rounded once, half up, to the micro-dollar, and so is every part of it between two UTC midnights: the figures must be equal, not close.
