@@ -8,7 +8,7 @@ import { servingSince } from './silence.ts';
 import { workOn } from './work.ts';
 
 /** How many agents share a transaction. On SQLite a notice waits for the set under way, at about a millisecond an agent. */
-const SET = 8;
+const SET = 5;
 
 /** A run gives way to notices for so long, all its waits together: in a storm of 1,000 its sets between theirs made it three times as long. */
 const GIVE_WAY_MS = 1_000;

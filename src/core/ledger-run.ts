@@ -4,7 +4,7 @@ import type { Context } from './context.ts';
 import { nextSize, rest, type Sizes } from './pace.ts';
 
 /** Facts or reports of a transaction. */
-export const SIZES: Sizes = { first: 200, least: 20, most: REPORTS };
+export const SIZES: Sizes = { first: 40, least: 20, most: REPORTS };
 /** A run rests for so many times what a transaction took, its wait for others too: with a backlog, most of the time is everybody else's. */
 const REST = 4;
 /** One wait for somebody who held the books long does not make a run stand still. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../deps.ts';
 
 /** How long the statements of a background transaction shall take, ms: on SQLite, everybody else waits for so long. */
-const AIM_MS = 12;
+const AIM_MS = 8;
 
 /** Rows of a transaction: at first, at least and at most. */
 export type Sizes = { readonly first: number; readonly least: number; readonly most: number };
