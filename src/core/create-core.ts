@@ -60,7 +60,7 @@ import * as savings from './savings-routes.ts';
 import { createScheduler, type Job } from './scheduler.ts';
 import { search } from './search.ts';
 import * as statistics from './statistics.ts';
-import { markServing } from './sweeps.ts';
+import { servingMark } from './sweeps.ts';
 import { switchReport } from './switch-report.ts';
 import * as terminations from './terminations.ts';
 import * as tokens from './tokens.ts';
@@ -282,8 +282,9 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		start: async ({ jobs: withJobs, alone = false }) => {
 			await feed.refresh();
 			stops.push(feed.start(), liveness.start());
-			await markServing(context);
-			repeat('serving', SERVING_MS, () => markServing(context));
+			const markServing = servingMark(context);
+			await markServing();
+			repeat('serving', SERVING_MS, markServing);
 			repeat('tokens', TOUCH_MS, () => auth.flush());
 			if (withJobs) await keepConfiguredWebhook(context);
 			if (withJobs) await scheduler.start(alone);

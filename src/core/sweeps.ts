@@ -15,9 +15,16 @@ import { GAP_MS, isSilent, servingSince, WRITE_LAG_MS } from './silence.ts';
 import { callsInVain, takeOverIfSilent } from './takeover.ts';
 
 /** Marks that somebody serves and can write; after a gap, silence counts from now (issue: one full timeout passes first). */
-export const markServing = async (context: Context): Promise<void> => {
-	const now = context.clock.now();
-	await context.store.transactTogether([noteGap.of({ now, gap: GAP_MS }), markAlive.of({ now, gap: GAP_MS })]);
+export const servingMark = (context: Context): (() => Promise<void>) => {
+	let marked = Number.NEGATIVE_INFINITY;
+	return async () => {
+		const now = context.clock.now();
+		const mark = markAlive.of({ now, gap: GAP_MS });
+		// Since this daemon's own last mark there is none.
+		const gap = now - marked > GAP_MS ? [noteGap.of({ now, gap: GAP_MS })] : [];
+		await context.store.transactTogether([...gap, mark]);
+		marked = now;
+	};
 };
 
 /** How many rows one look of a sweep takes, as the statements say. */
