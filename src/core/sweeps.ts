@@ -29,6 +29,11 @@ export const servingMark = (context: Context): (() => Promise<void>) => {
 
 /** How many rows one look of a sweep takes, as the statements say. */
 const PAGE = 200;
+/**
+ * How many are worked on side by side: one after the other, 5,000 agents that fall silent at once were all told of after 30 s on MariaDB. On
+ * SQLite these share a commit, and a notice waits for it.
+ */
+const SIDE_BY_SIDE = 5;
 
 /**
  * Works through what `find` finds, a transaction for each, until it finds nothing new: what stays due although it was tried is not tried
@@ -45,10 +50,18 @@ const sweep = async <R>(
 	for (;;) {
 		const found = await find();
 		const fresh = found.filter((row) => !tried.has(idsOf(row).key));
-		for (const row of fresh) {
-			const { key, agentId } = idsOf(row);
-			tried.add(key);
-			if (await alone(context, agentId, () => context.unit(null, (tx, journal) => work(tx, journal, row)))) done += 1;
+		for (let from = 0; from < fresh.length; from += SIDE_BY_SIDE) {
+			const worked = await Promise.allSettled(
+				fresh.slice(from, from + SIDE_BY_SIDE).map((row) => {
+					const { key, agentId } = idsOf(row);
+					tried.add(key);
+					return alone(context, agentId, () => context.unit(null, (tx, journal) => work(tx, journal, row)));
+				}),
+			);
+			for (const each of worked) {
+				if (each.status === 'rejected') throw each.reason;
+				if (each.value === true) done += 1;
+			}
 		}
 		if (found.length < PAGE || fresh.length === 0) return done;
 	}
