@@ -11,6 +11,7 @@ import { agentDeleted } from './calling-host.ts';
 import { checkAgentLimit } from './client-limits.ts';
 import type { Context } from './context.ts';
 import { reconcileAgent } from './reconcile.ts';
+import { StaleRow } from './unit.ts';
 
 /** What a deletion turns off, and a restoration turns on again. */
 type Kept = Pick<Agent, 'enabled' | 'auto_switch_enabled' | 'manual_replica_enabled'>;
@@ -96,6 +97,8 @@ export const restoreAgent =
 			const { id, client_id, status } = await agentOf(tx, input.agent_id, caller);
 			if (status === 'deleted') await checkAgentLimit(tx, client_id);
 			const agent = await lockAgent.first(tx, { id });
+			// Deleted meanwhile: its client's limit is looked at before it is locked.
+			if (agent?.status === 'deleted' && status !== 'deleted') throw new StaleRow();
 			if (agent === undefined || agent.status !== 'deleted') {
 				throw new SpotError('conflict', 'NOT_DELETED', `agent "${id}" is not deleted`, { hint: `see: spotctl agents show ${id}` });
 			}

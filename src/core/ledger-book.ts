@@ -21,7 +21,7 @@ import {
 } from '../store/ledger.ts';
 import { NO_SUMS, SUMS, type Sums } from '../store/savings.ts';
 import type { Db } from '../store/statement.ts';
-import { apply, bookAll, DAY_MS, type Fact, type Machine, rewrites, type Segment, turnDay, valuation } from './segments.ts';
+import { apply, bills, bookAll, DAY_MS, type Fact, type Machine, rewrites, type Segment, turnDay, valuation } from './segments.ts';
 
 /** How old somebody else's price of the pool, or of the type on demand, may be to stand for a machine that has not said its own. */
 const QUOTE_SPOT_MS = 3_600_000;
@@ -127,6 +127,7 @@ export const book = async (
 		}
 	}
 	for await (const part of inPortions(tx, anew)) await bookAnew(tx, part, rows, stored, moved);
+	const quotedAt = new Map<string, number>();
 	const ask = async (machines: Iterable<Machine>): Promise<void> => {
 		const quoted = await quote(tx, [...machines].filter(lacksPrice), stored);
 		for (const fact of quoted) {
@@ -134,6 +135,7 @@ export const book = async (
 			if (machine === undefined) continue;
 			const applied = apply(machine, unsaved(fact));
 			moved.set(fact.handle, applied.machine);
+			if (bills(machine.mode, fact)) quotedAt.set(fact.handle, fact.at);
 			added.push(...applied.segments);
 		}
 		await addFacts(tx, quoted);
@@ -156,7 +158,9 @@ export const book = async (
 	const running = [...moved.values()].filter((machine) => valuation(machine).line !== null);
 	await saveLedgerHosts(
 		tx,
-		running.map((machine) => rowOf(machine, noted.get(machine.handle) ?? rows.get(machine.handle)?.priced_at ?? null)),
+		running.map((machine) =>
+			rowOf(machine, noted.get(machine.handle) ?? rows.get(machine.handle)?.priced_at ?? quotedAt.get(machine.handle) ?? null),
+		),
 	);
 	await dropLedgerHosts(
 		tx,

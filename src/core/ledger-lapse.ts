@@ -6,10 +6,10 @@ import { type Page, pages, type Run } from './ledger-run.ts';
 /** A price is believed for so long after the last report that was noted. */
 export const FRESH_MS = 2 * 3_600_000;
 
-/** When somebody last said what a machine costs: its own report, or the quote that stands for one. 0: nobody did. */
+/** When somebody last said what a machine is billed by: its own report, or the quote that stands for one. 0: nobody did. */
 const pricedAt = (row: LedgerHost): number => {
-	const { spot, onDemand } = machineOf(row);
-	return row.priced_at ?? Math.max(spot?.at ?? 0, onDemand?.at ?? 0);
+	const { mode, spot, onDemand } = machineOf(row);
+	return row.priced_at ?? (mode === 'spot' ? spot : mode === 'ondemand' ? onDemand : null)?.at ?? 0;
 };
 
 /**
@@ -20,24 +20,26 @@ export const lapse = async (context: Run, until: number): Promise<number> => {
 	const before = until - FRESH_MS;
 	let booked = 0;
 	for (const whose of [lapsedHosts, lapsedQuotes])
-		booked += await pages(context, whose.first(context.store.read, { before }), (_, tx) => noteLapsed(tx, whose, before));
+		booked += await pages(context, whose.first(context.store.read, { before }), ({ pace }, tx) => noteLapsed(tx, whose, before, pace.size));
 	return booked;
 };
 
-const noteLapsed = async (tx: Db, whose: typeof lapsedHosts, before: number): Promise<Page> => {
-	const rows = await whose.all(tx, { before });
+const noteLapsed = async (tx: Db, whose: typeof lapsedHosts, before: number, size: number): Promise<Page> => {
+	const found = await whose.all(tx, { before });
+	const rows = found.slice(0, size);
 	const stale = rows.flatMap((row) => (machineOf(row).stale ? [] : [factOf(row, 'stale', pricedAt(row) + FRESH_MS)]));
-	return { booked: await book(tx, stale, new Map()), more: rows.length === 300 && stale.length > 0 };
+	return { booked: await book(tx, stale, new Map()), more: (rows.length < found.length || found.length === 300) && stale.length > 0 };
 };
 
 /** Closes the day of machines that ran over a midnight that is in the books (see {@link lapse}). Returns how many. */
 export const turnDays = (context: Run, until: number): Promise<number> => {
 	const midnight = midnightOf(until);
-	return pages(context, ledgerHostsBefore.first(context.store.read, { midnight }), (_, tx) => turn(tx, midnight));
+	return pages(context, ledgerHostsBefore.first(context.store.read, { midnight }), ({ pace }, tx) => turn(tx, midnight, pace.size));
 };
 
-const turn = async (tx: Db, midnight: number): Promise<Page> => {
-	const rows = await ledgerHostsBefore.all(tx, { midnight });
+const turn = async (tx: Db, midnight: number, size: number): Promise<Page> => {
+	const found = await ledgerHostsBefore.all(tx, { midnight });
+	const rows = found.slice(0, size);
 	const lapsed = rows.flatMap((row) => {
 		const { stale, last } = machineOf(row);
 		const priced = pricedAt(row);
@@ -47,6 +49,6 @@ const turn = async (tx: Db, midnight: number): Promise<Page> => {
 	const known = new Map(rows.map((row) => [row.handle, row]));
 	return {
 		booked: await book(tx, lapsed, new Map(rows.map(({ handle }) => [handle, []])), { known, midnight }),
-		more: rows.length === 300,
+		more: rows.length < found.length || found.length === 300,
 	};
 };

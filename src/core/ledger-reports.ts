@@ -10,20 +10,24 @@ import {
 	type Report,
 	reportsAfter,
 	saveLedgerState,
+	statesOf,
 } from '../store/ledger.ts';
 import type { Db } from '../store/statement.ts';
-import { book, bookStored, factOf, inPortions, machineOf, rowOf } from './ledger-book.ts';
-import { FRESH_MS } from './ledger-lapse.ts';
+import { book, bookStored, factOf, groups, inPortions, machineOf, rowOf } from './ledger-book.ts';
+import { FRESH_MS, lapse } from './ledger-lapse.ts';
 import { pending } from './ledger-pending.ts';
 import { goesOn, inLedger, type Page, type Run } from './ledger-run.ts';
 import { bills, bookAll, type Machine, valuation } from './segments.ts';
 
+/** Clocks of daemons that are this far apart delay reports; one that is further ahead is not waited for. */
+const AHEAD_MS = 60_000;
 /** That a price goes on being said is noted at most this often. */
 const NOTED_MS = 30 * 60_000;
 
 /**
  * Reads price reports page by page, and before each what was written up to its end. In any other order a backlog is late for machines whose
- * newest change is booked already, and each page of it books them anew from their first fact. Up to a time; returns how many machines it booked.
+ * newest change is booked already, and each page of it books them anew from their first fact. A price that had lapsed by then is noted first:
+ * of a machine whose end or silence is booked nobody would. Up to a time; returns how many machines it booked.
  */
 export const readInTime = async (context: Run, until: number): Promise<number> => {
 	let booked = 0;
@@ -34,6 +38,7 @@ export const readInTime = async (context: Run, until: number): Promise<number> =
 		const part = page.slice(0, context.pace.size);
 		const last = part.at(-1);
 		if (last === undefined) return booked;
+		booked += await lapse(context, Math.min(until, ...part.map(({ arrived_at }) => arrived_at)));
 		booked += await pending(context, Math.min(until, latest(part)));
 		if (!goesOn(context)) return booked;
 		booked += (await inLedger(context, (_, tx) => readReports(tx, last.id))).booked;
@@ -45,10 +50,10 @@ const latest = (reports: readonly Report[]): number => Math.max(...reports.map((
 
 /**
  * Reports up to the first one that is younger. They are read in the order of their ids, which the database gives: in that of their arrival,
- * one that came through a daemon whose clock is behind was passed over for good. One dated after now shows a clock that is ahead, not its age.
+ * one that came through a daemon whose clock is behind was passed over for good. One dated long after now shows a clock that is ahead, not its age.
  */
 const oldEnough = (reports: readonly Report[], until: number, now: number): readonly Report[] => {
-	const young = reports.findIndex(({ arrived_at }) => arrived_at > until && arrived_at <= now);
+	const young = reports.findIndex(({ arrived_at }) => arrived_at > until && arrived_at <= now + AHEAD_MS);
 	return young === -1 ? reports : reports.slice(0, young);
 };
 
@@ -62,11 +67,9 @@ const toldBy = ({ spot, onDemand, stale }: Machine): Told => ({
 	stale,
 });
 
-/** Whether what was told last is what was known at a time: nothing was booked or said between the two. */
-const isNext = (told: Told, machine: Machine, at: number): boolean => {
-	if (told.at === null) return at >= machine.last;
-	return at >= told.at && (told.at >= machine.last || at < machine.last);
-};
+/** Whether what was told last is what was known at a time: nothing was booked or said between the two. What was booked before, the last does not say. */
+const isNext = (told: Told, machine: Machine, at: number): boolean =>
+	at >= machine.last && (told.at === null || (told.at >= machine.last && at >= told.at));
 
 /** What machines said of their own price, up to an id, where it differs from what they said before. */
 const readReports = async (tx: Db, until: number): Promise<Page> => {
@@ -82,6 +85,7 @@ const readReports = async (tx: Db, until: number): Promise<Page> => {
 		handles.filter((handle) => !known.has(handle)),
 		reports,
 	);
+	const modeAt = await modesOf(tx, reports, (handle) => known.get(handle) ?? over.get(handle));
 	const fresh: NewFact[] = [];
 	const noted = new Map<string, number>();
 	const told = new Map<string, Told>();
@@ -95,7 +99,7 @@ const readReports = async (tx: Db, until: number): Promise<Page> => {
 		// Of one that is over, the time from the report to its end counts.
 		if (isOver && at >= row.start_at) continue;
 		const prices = { spot_micros: report.current_micros, ondemand_micros: report.ondemand_micros };
-		const isBilled = bills(machine.mode, prices);
+		const isBilled = bills(modeAt(machine, at), prices);
 		const before = told.get(row.handle) ?? toldBy(machine);
 		const notedAt = noted.get(row.handle) ?? row.priced_at;
 		const lapsed = notedAt !== null && at - notedAt > FRESH_MS;
@@ -116,6 +120,21 @@ const readReports = async (tx: Db, until: number): Promise<Page> => {
 	const next: LedgerState = { ...state, reports_at: Math.max(state.reports_at, latest(reports)), reports_id: last.id };
 	await saveLedgerState.run(tx, next);
 	return { booked, more: false };
+};
+
+/** By which mode machines were billed at a time, read for those that have reports from before their newest fact. */
+const modesOf = async (tx: Db, reports: readonly Report[], rowOf: (handle: string) => LedgerHost | undefined) => {
+	const late = new Set<string>();
+	for (const { handle, observed_at } of reports) {
+		const row = rowOf(handle);
+		if (row !== undefined && observed_at < machineOf(row).last) late.add(handle);
+	}
+	const states = groups((await statesOf(tx, [...late])).filter(({ pending }) => pending === null));
+	return (machine: Machine, at: number): Machine['mode'] => {
+		if (at >= machine.last) return machine.mode;
+		const before = states.get(machine.handle)?.filter((state) => state.at <= at);
+		return before === undefined || before.length === 0 ? machine.mode : (before.at(-1)?.mode ?? null);
+	};
 };
 
 /**

@@ -1,7 +1,8 @@
-import { heardAgain, type LedgerState, ledgerState, lockLedger, notTaken, saveLedgerState, vouchedHosts } from '../store/ledger.ts';
+import { heardAgain, ledgerState, lockLedger, notTaken, saveLedgerState, vouchedHosts } from '../store/ledger.ts';
 import { dropGaps, gapAfter } from '../store/liveness.ts';
 import type { Db } from '../store/statement.ts';
 import { book, factOf, machineOf } from './ledger-book.ts';
+import { lapse } from './ledger-lapse.ts';
 import { pending } from './ledger-pending.ts';
 import { readInTime } from './ledger-reports.ts';
 import { goesOn, type Page, pages, type Run } from './ledger-run.ts';
@@ -25,6 +26,7 @@ export const noteOutages = async (context: Run, until: number): Promise<number> 
 		const at = gap.from_at + context.settings.heartbeatTimeoutMs;
 		// What was said before belongs before. A machine that nobody has booked yet would hear nothing of it, and be priced for all that time.
 		booked += await readInTime(context, Math.min(at, until));
+		booked += await lapse(context, Math.min(at, until));
 		booked += await pending(context, at);
 		if (!goesOn(context)) return booked;
 		await context.unit(null, async (tx) => {
@@ -38,37 +40,34 @@ export const noteOutages = async (context: Run, until: number): Promise<number> 
 };
 
 /** Tells every machine that was vouched for of an outage, some in each transaction. */
-const tellAll = async (context: Run, at: number): Promise<number> => {
-	let booked = 0;
-	for (let state: LedgerState | undefined; state?.outage_at !== null && goesOn(context); ) {
-		state = await context.unit(null, async (tx) => {
-			const now = await lockLedger.first(tx, {});
-			if (now === undefined || now.outage_at !== at) throw new Error('somebody else keeps the books');
-			const rows = await vouchedHosts.all(tx, { after: now.outage_after ?? '' });
-			const silent = rows.flatMap((row) => {
-				const { launched, last } = machineOf(row);
-				return launched < at ? [factOf(row, 'silent', Math.max(at, last))] : [];
-			});
-			booked += await book(tx, silent, new Map());
-			const last = rows.at(-1)?.handle ?? null;
-			const next = { ...now, ...(rows.length < 300 || last === null ? { outage_at: null, outage_after: null } : { outage_after: last }) };
-			await saveLedgerState.run(tx, next);
-			return next;
+const tellAll = (context: Run, at: number): Promise<number> =>
+	pages(context, Promise.resolve(at), async ({ pace }, tx) => {
+		const now = await ledgerState.first(tx, {});
+		if (now === undefined || now.outage_at !== at) return { booked: 0, more: false };
+		const found = await vouchedHosts.all(tx, { after: now.outage_after ?? '' });
+		const rows = found.slice(0, pace.size);
+		const silent = rows.flatMap((row) => {
+			const { launched, last } = machineOf(row);
+			return launched < at ? [factOf(row, 'silent', Math.max(at, last))] : [];
 		});
-	}
-	return booked;
-};
+		const booked = await book(tx, silent, new Map());
+		const more = rows.length < found.length || found.length === 300;
+		const place = more ? { outage_after: rows.at(-1)?.handle ?? null } : { outage_at: null, outage_after: null };
+		await saveLedgerState.run(tx, { ...now, ...place });
+		return { booked, more };
+	});
 
 /** Ends the silence of machines that have called, and the belief that AWS took back those that have. Returns how many. */
 export const noteHeard = async (context: Run): Promise<number> => {
 	let booked = 0;
 	for (const whose of [heardAgain, notTaken])
-		booked += await pages(context, whose.first(context.store.read, {}), (_, tx) => noteCalls(tx, whose));
+		booked += await pages(context, whose.first(context.store.read, {}), ({ pace }, tx) => noteCalls(tx, whose, pace.size));
 	return booked;
 };
 
-const noteCalls = async (tx: Db, whose: typeof heardAgain): Promise<Page> => {
-	const rows = await whose.all(tx, {});
+const noteCalls = async (tx: Db, whose: typeof heardAgain, size: number): Promise<Page> => {
+	const found = await whose.all(tx, {});
+	const rows = found.slice(0, size);
 	const heard = rows.map(({ seen_at, ...row }) => factOf(row, 'heard', Math.max(seen_at, machineOf(row).last)));
-	return { booked: await book(tx, heard, new Map()), more: rows.length === 300 };
+	return { booked: await book(tx, heard, new Map()), more: rows.length < found.length || found.length === 300 };
 };

@@ -18,11 +18,11 @@ export const keepLedger = async (job: Context & { readonly signal?: AbortSignal 
 	const until = keptUntil(context.clock.now());
 	const steps: ReadonlyArray<() => Promise<number>> = [
 		() => noteOutages(context, until),
-		() => noteHeard(context),
 		() => readInTime(context, until),
-		() => pending(context, until),
-		() => newAgents(context),
 		() => lapse(context, until),
+		() => pending(context, until),
+		() => noteHeard(context),
+		() => newAgents(context),
 		() => turnDays(context, until),
 	];
 	let booked = 0;

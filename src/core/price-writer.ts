@@ -40,7 +40,9 @@ export const createPriceWriter = (store: Store, clock: Clock, watch: PriceWatche
 	const save = async (reports: readonly Reported[]): Promise<void> => {
 		const rows = rowsOf(reports, known, clock.now());
 		await store.transact(async (tx) => {
-			await writeRows(tx, store.dialect.name, rows);
+			// Dated by the attempt that is committed: the books take the age of a row for how long its transaction may still have been under way.
+			const arrived_at = clock.now();
+			await writeRows(tx, store.dialect.name, { ...rows, raw: rows.raw.map((row) => ({ ...row, arrived_at })) });
 			if (rows.clean.length > 0 || rows.clientPools.length > 0)
 				await watch(tx, { pools: [...new Set(rows.clean.map(({ pool_id }) => pool_id))], clientPools: rows.clientPools });
 		});

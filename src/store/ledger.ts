@@ -291,13 +291,9 @@ export const heardAgain = statement<Record<string, never>>()((db) =>
 		.where('h.silent_at', '>', sql.lit(0))
 		.where('l.watch_at', 'is not', null)
 		.whereRef('l.seen_at', '>', 'h.silent_at')
-		.where((row) =>
-			row.not(
-				row.exists(
-					row.selectFrom('ledger_fact as f').select('f.id').whereRef('f.handle', '=', 'h.handle').where(sql<boolean>`f.pending + 0 = 1`),
-				),
-			),
-		)
+		// A call from before an outage that was told of proves nothing of the time after it.
+		.where('l.seen_at', '>=', (row) => row.selectFrom('ledger_state').select('serving_since').where('id', '=', sql.lit(1)))
+		.where('h.handle', 'not in', (row) => row.selectFrom('ledger_fact').select('handle').where('pending', '=', 1))
 		.limit(sql.lit(300)),
 );
 

@@ -11,9 +11,9 @@ import { type Db, LATER, type Rows, together } from './statement.ts';
 const ACQUIRE_MS = 5_000;
 /** A statement that takes longer has lost its server. */
 const STATEMENT_MS = 20_000;
-/** Building an index on a large table takes its time, and so may a new column, or the deletion of a client with all that is below it. */
-const LONG_MS = 3_600_000;
-const LONG = /^(create|alter|delete from `client`) /i;
+/** Building an index on a large table takes its time, and so may a new column. */
+const DDL_MS = 3_600_000;
+const DDL = /^(create|alter) /i;
 const ATTEMPTS = 4;
 /** Connections that only notices use: opened when the first comes. */
 const URGENT = 3;
@@ -81,7 +81,7 @@ const limited = (connection: PoolConnection, watch: ((sql: string) => void) | un
 		waiting = [];
 		const packet = before.length === 0 ? text : `${before.join(';')};${values.length === 0 ? text : connection.format(text, values)}`;
 		return connection.query(
-			{ sql: packet, timeout: LONG.test(text) ? LONG_MS : STATEMENT_MS, ...(before.length === 0 ? { values } : {}) },
+			{ sql: packet, timeout: DDL.test(text) ? DDL_MS : STATEMENT_MS, ...(before.length === 0 ? { values } : {}) },
 			(error, result) => {
 				// mysql2 leaves a timed-out connection as it is; what it answers later would belong to somebody else's question.
 				if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') connection.destroy();

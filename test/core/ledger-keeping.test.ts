@@ -304,6 +304,21 @@ describeEachDatabase('runs of the ledger, looked at one by one', ({ freshUrl }) 
 			expect(await minutesOf('unknown')).toBeLessThan(6);
 		});
 
+		it('is unknown also where another one had ended just before, and nobody booked in between that the machine called', async () => {
+			await fact(begun);
+			await reports(everyFiveMinutes(begun, begun + HOUR));
+			await servedUntil(begun + HOUR);
+			await run();
+			await serves(begun + 2 * HOUR);
+			await servedUntil(begun + 2 * HOUR + 20 * SECOND);
+			await serves(begun + 5 * HOUR);
+			await run();
+			await reports(everyFiveMinutes(begun + 5 * HOUR, begun + 6 * HOUR));
+			await servedUntil(begun + 6 * HOUR);
+			await run();
+			expect(await minutesOf('unknown')).toBeGreaterThanOrEqual(58 + 178);
+		});
+
 		it('is unknown each time, also where two lie in what the books have not come to', async () => {
 			await fact(begun);
 			await reports(everyFiveMinutes(begun - 5 * MINUTE, begun + 10 * HOUR));
@@ -320,6 +335,84 @@ describeEachDatabase('runs of the ledger, looked at one by one', ({ freshUrl }) 
 			expect(Math.round(await minutesOf('unknown'))).toBe(116);
 			expect(await world.store.read.selectFrom('service_gap').selectAll().execute()).toEqual([]);
 		});
+	});
+
+	describe.each([
+		['as it happens', true],
+		['late, all in one run', false],
+	])('booked %s', (_, timely) => {
+		const go = async (at: number): Promise<void> => {
+			await servedUntil(at);
+			if (timely) await run();
+		};
+
+		it('a price that has lapsed before the end of its machine is an estimate from then on', async () => {
+			await fact(begun);
+			await reports([{ at: begun + MINUTE, spot: 40_000 }]);
+			await go(begun + 2 * MINUTE);
+			await go(begun + 5 * HOUR);
+			await fact(begun + 6 * HOUR, { role: 'terminated' });
+			await servedUntil(begun + 6 * HOUR + MINUTE);
+			await run();
+			expect(await minutesOf('measured')).toBe(120);
+			expect(await minutesOf('estimated')).toBe(239);
+		});
+
+		it('a price that is said again in another pool counts there, whatever comes after', async () => {
+			const other = { pool_id: 'c5.large.us-east-1b' };
+			await fact(begun);
+			await reports([{ at: begun + MINUTE, spot: 40_000 }]);
+			await go(begun + 5 * MINUTE);
+			await fact(begun + 10 * MINUTE, other);
+			await go(begun + 12 * MINUTE);
+			await reports([{ at: begun + 15 * MINUTE, spot: 40_000 }]);
+			await go(begun + 17 * MINUTE);
+			await fact(begun + 20 * MINUTE, { ...other, role: 'replica' });
+			await go(begun + 25 * MINUTE);
+			await reports([{ at: begun + 75 * MINUTE, spot: 40_000 }]);
+			await go(begun + 80 * MINUTE);
+			await fact(now, { role: 'terminated' });
+			await servedUntil(now + MINUTE);
+			await run();
+			expect(await minutesOf('unknown')).toBe(6);
+		});
+
+		it('on-demand prices keep no spot price fresh, whatever the machine is billed by later', async () => {
+			await fact(begun);
+			await reports([{ at: begun + MINUTE, spot: 40_000 }]);
+			for (let minutes = 20; minutes <= 6 * 60; minutes += 20) {
+				await reports([{ at: begun + (minutes - 1) * MINUTE, spot: null }]);
+				await go(begun + minutes * MINUTE);
+			}
+			await fact(begun + 6 * HOUR + MINUTE, { mode: 'ondemand', pool_id: null });
+			await reports([{ at: begun + 6 * HOUR + 90 * SECOND, spot: null }]);
+			await servedUntil(begun + 6 * HOUR + 2 * MINUTE);
+			await run();
+			expect(await minutesOf('measured')).toBe(120);
+		});
+	});
+
+	it('keeps no quoted spot price measured while the machine says its on-demand price, and that changes', async () => {
+		await world.store.transact(async (tx) => {
+			const clean = { pool_id: POOL, bucket: begun, spot_micros: 40_000, ondemand_micros: null, source: 'primary' as const, priority: 3 };
+			await tx
+				.insertInto('price_clean')
+				.values({ ...clean, confidence: 1, data_source: 'measured', observed_at: begun - 1 })
+				.execute();
+			const listed = { instance_type: 'c5.large', region: 'us-east-1', micros: 85_000, observed_at: begun - 1 };
+			await tx.insertInto('ondemand_price').values(listed).execute();
+		});
+		await fact(begun);
+		await servedUntil(begun + MINUTE);
+		await run();
+		expect(await open()).toMatchObject({ quality: 'measured', price_micros: 40_000 });
+		for (let minutes = 20; minutes <= 5 * 60; minutes += 20) {
+			await reports([{ at: begun + (minutes - 1) * MINUTE, spot: null, onDemand: 85_000 + Math.floor(minutes / 60) }]);
+			await servedUntil(begun + minutes * MINUTE);
+			await run();
+		}
+		expect((await open()).quality).toBe('estimated');
+		expect(await minutesOf('measured')).toBe(120);
 	});
 
 	it('looks at most five seconds away after a transaction that waited for somebody', async () => {

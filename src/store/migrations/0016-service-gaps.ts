@@ -14,7 +14,14 @@ export const serviceGaps: readonly Step[] = [
 	{ name: 'service-gap-until', ddl: () => 'create index service_gap_until on service_gap (until_at)' },
 	{
 		name: 'ledger-state-reports',
-		ddl: () => `update ledger_state set reports_id = coalesce((select r.id from price_report r where r.arrived_at <= ledger_state.reports_at
-			order by r.arrived_at desc, r.id desc limit 1), 0) where reports_id = 0`,
+		ddl: () => `update ledger_state set reports_id = coalesce(
+			(select min(r.id) - 1 from price_report r where r.arrived_at >= ledger_state.reports_at),
+			(select max(r.id) from price_report r), 0)`,
+	},
+	{
+		name: 'service-gap-untold',
+		ddl: () => `insert into service_gap (from_at, until_at) select l.alive_at, c.serving_since from ledger_state l, service_clock c
+			where c.serving_since > l.serving_since and c.serving_since > l.alive_at
+			and not exists (select 1 from service_gap g where g.from_at = l.alive_at)`,
 	},
 ];
