@@ -35,7 +35,7 @@ describe('the plan of retention', () => {
 			}),
 		);
 		const next = (size: number, ms: number): number => nextSize(size, ms, SIZES);
-		expect([next(500, 1), next(5000, 1), next(1000, 120), next(60, 500)]).toEqual([750, 5000, 100, 50]);
+		expect([next(500, 1), next(5000, 1), next(1000, 120), next(60, 500)]).toEqual([750, 5000, 67, 50]);
 	});
 });
 
