@@ -87,8 +87,8 @@ const back = (agent: Agent, kept: Kept | null): string => {
 
 /**
  * Brings a deleted agent back, offline until its primary calls, with the settings from before its deletion (where an older spotctl deleted
- * it they are not known, and the answer says so). Errors: 409 when it is not deleted, 403 where its
- * client has as many agents as it may.
+ * it they are not known, and the answer says so). Errors: 409 when it is not deleted,
+ * 403 AGENT_LIMIT where its client has as many agents as it may.
  */
 export const restoreAgent =
 	(context: Context) =>

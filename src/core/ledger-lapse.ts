@@ -1,7 +1,7 @@
 import { type LedgerHost, lapsedHosts, lapsedQuotes, ledgerHostsBefore } from '../store/ledger.ts';
 import type { Db } from '../store/statement.ts';
 import { book, factOf, machineOf, midnightOf } from './ledger-book.ts';
-import { type Page, pages, type Run } from './ledger-run.ts';
+import { type Page, pages, portion, type Run } from './ledger-run.ts';
 
 /** A price is believed for so long after the last report that was noted. */
 export const FRESH_MS = 2 * 3_600_000;
@@ -20,26 +20,24 @@ export const lapse = async (context: Run, until: number): Promise<number> => {
 	const before = until - FRESH_MS;
 	let booked = 0;
 	for (const whose of [lapsedHosts, lapsedQuotes])
-		booked += await pages(context, whose.first(context.store.read, { before }), ({ pace }, tx) => noteLapsed(tx, whose, before, pace.size));
+		booked += await pages(context, whose.first(context.store.read, { before }), (run, tx) => noteLapsed(run, tx, whose, before));
 	return booked;
 };
 
-const noteLapsed = async (tx: Db, whose: typeof lapsedHosts, before: number, size: number): Promise<Page> => {
-	const found = await whose.all(tx, { before });
-	const rows = found.slice(0, size);
+const noteLapsed = async (run: Run, tx: Db, whose: typeof lapsedHosts, before: number): Promise<Page> => {
+	const { rows, isPart } = portion(run, await whose.all(tx, { before }));
 	const stale = rows.flatMap((row) => (machineOf(row).stale ? [] : [factOf(row, 'stale', pricedAt(row) + FRESH_MS)]));
-	return { booked: await book(tx, stale, new Map()), more: (rows.length < found.length || found.length === 300) && stale.length > 0 };
+	return { booked: await book(tx, stale, new Map()), more: isPart && stale.length > 0 };
 };
 
 /** Closes the day of machines that ran over a midnight that is in the books (see {@link lapse}). Returns how many. */
 export const turnDays = (context: Run, until: number): Promise<number> => {
 	const midnight = midnightOf(until);
-	return pages(context, ledgerHostsBefore.first(context.store.read, { midnight }), ({ pace }, tx) => turn(tx, midnight, pace.size));
+	return pages(context, ledgerHostsBefore.first(context.store.read, { midnight }), (run, tx) => turn(run, tx, midnight));
 };
 
-const turn = async (tx: Db, midnight: number, size: number): Promise<Page> => {
-	const found = await ledgerHostsBefore.all(tx, { midnight });
-	const rows = found.slice(0, size);
+const turn = async (run: Run, tx: Db, midnight: number): Promise<Page> => {
+	const { rows, isPart } = portion(run, await ledgerHostsBefore.all(tx, { midnight }));
 	const lapsed = rows.flatMap((row) => {
 		const { stale, last } = machineOf(row);
 		const priced = pricedAt(row);
@@ -49,6 +47,6 @@ const turn = async (tx: Db, midnight: number, size: number): Promise<Page> => {
 	const known = new Map(rows.map((row) => [row.handle, row]));
 	return {
 		booked: await book(tx, lapsed, new Map(rows.map(({ handle }) => [handle, []])), { known, midnight }),
-		more: rows.length < found.length || found.length === 300,
+		more: isPart,
 	};
 };

@@ -1,4 +1,4 @@
-import { lockLedger, REPORTS } from '../store/ledger.ts';
+import { lockLedger, MACHINES, REPORTS } from '../store/ledger.ts';
 import type { Db } from '../store/statement.ts';
 import type { Context } from './context.ts';
 import { nextSize, rest, type Sizes } from './pace.ts';
@@ -18,6 +18,12 @@ export const goesOn = ({ signal }: Run): boolean => signal?.aborted !== true;
 
 /** How many machines a page booked, and whether there may be another. */
 export type Page = { readonly booked: number; readonly more: boolean };
+
+/** Of the machines a look found, those that this transaction takes, and whether there may be others. */
+export const portion = <R>({ pace }: Run, found: readonly R[]): { readonly rows: readonly R[]; readonly isPart: boolean } => {
+	const rows = found.slice(0, pace.size);
+	return { rows, isPart: rows.length < found.length || found.length === MACHINES };
+};
 
 /** A transaction of the books, then a rest that grows with it. */
 export const inLedger = async (context: Run, page: (context: Run, tx: Db) => Promise<Page>): Promise<Page> => {

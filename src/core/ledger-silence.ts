@@ -5,7 +5,7 @@ import { book, factOf, machineOf } from './ledger-book.ts';
 import { lapse } from './ledger-lapse.ts';
 import { pending } from './ledger-pending.ts';
 import { readInTime } from './ledger-reports.ts';
-import { goesOn, type Page, pages, type Run } from './ledger-run.ts';
+import { goesOn, type Page, pages, portion, type Run } from './ledger-run.ts';
 
 /**
  * Where no daemon listened, nobody vouches for what ran from one timeout after the last sign of one: every machine is told, outage after
@@ -41,17 +41,15 @@ export const noteOutages = async (context: Run, until: number): Promise<number> 
 
 /** Tells every machine that was vouched for of an outage, some in each transaction. */
 const tellAll = (context: Run, at: number): Promise<number> =>
-	pages(context, Promise.resolve(at), async ({ pace }, tx) => {
+	pages(context, Promise.resolve(at), async (run, tx) => {
 		const now = await ledgerState.first(tx, {});
 		if (now === undefined || now.outage_at !== at) return { booked: 0, more: false };
-		const found = await vouchedHosts.all(tx, { after: now.outage_after ?? '' });
-		const rows = found.slice(0, pace.size);
+		const { rows, isPart: more } = portion(run, await vouchedHosts.all(tx, { after: now.outage_after ?? '' }));
 		const silent = rows.flatMap((row) => {
 			const { launched, last } = machineOf(row);
 			return launched < at ? [factOf(row, 'silent', Math.max(at, last))] : [];
 		});
 		const booked = await book(tx, silent, new Map());
-		const more = rows.length < found.length || found.length === 300;
 		const place = more ? { outage_after: rows.at(-1)?.handle ?? null } : { outage_at: null, outage_after: null };
 		await saveLedgerState.run(tx, { ...now, ...place });
 		return { booked, more };
@@ -61,13 +59,12 @@ const tellAll = (context: Run, at: number): Promise<number> =>
 export const noteHeard = async (context: Run): Promise<number> => {
 	let booked = 0;
 	for (const whose of [heardAgain, notTaken])
-		booked += await pages(context, whose.first(context.store.read, {}), ({ pace }, tx) => noteCalls(tx, whose, pace.size));
+		booked += await pages(context, whose.first(context.store.read, {}), (run, tx) => noteCalls(run, tx, whose));
 	return booked;
 };
 
-const noteCalls = async (tx: Db, whose: typeof heardAgain, size: number): Promise<Page> => {
-	const found = await whose.all(tx, {});
-	const rows = found.slice(0, size);
+const noteCalls = async (run: Run, tx: Db, whose: typeof heardAgain): Promise<Page> => {
+	const { rows, isPart } = portion(run, await whose.all(tx, {}));
 	const heard = rows.map(({ seen_at, ...row }) => factOf(row, 'heard', Math.max(seen_at, machineOf(row).last)));
-	return { booked: await book(tx, heard, new Map()), more: rows.length < found.length || found.length === 300 };
+	return { booked: await book(tx, heard, new Map()), more: isPart };
 };

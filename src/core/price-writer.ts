@@ -40,9 +40,7 @@ export const createPriceWriter = (store: Store, clock: Clock, watch: PriceWatche
 	const save = async (reports: readonly Reported[]): Promise<void> => {
 		const rows = rowsOf(reports, known, clock.now());
 		await store.transact(async (tx) => {
-			// Dated by the attempt that is committed: the books take the age of a row for how long its transaction may still have been under way.
-			const arrived_at = clock.now();
-			await writeRows(tx, store.dialect.name, { ...rows, raw: rows.raw.map((row) => ({ ...row, arrived_at })) });
+			await writeRows(tx, store.dialect.name, rows, clock.now());
 			if (rows.clean.length > 0 || rows.clientPools.length > 0)
 				await watch(tx, { pools: [...new Set(rows.clean.map(({ pool_id }) => pool_id))], clientPools: rows.clientPools });
 		});
@@ -114,7 +112,7 @@ const rowsOf = (reports: readonly Reported[], known: Known, now: number) => {
 	const clean = new Map<string, PriceCleanTable>();
 	const onDemand = new Map<string, { instance_type: string; region: string; micros: number; observed_at: number }>();
 	const hosts = new Map<string, { handle: string; spot_micros: number | null; ondemand_micros: number | null; reported_at: number }>();
-	const raw: Array<Omit<PriceReportTable, 'id'>> = [];
+	const raw: Array<Omit<PriceReportTable, 'id' | 'arrived_at'>> = [];
 	for (const { prices, source, clientId, handle, own: isOwn, arrivedAt } of reports) {
 		const bucket = bucketOf(prices.observedAt);
 		const said: Record<string, number> = {};
@@ -159,7 +157,6 @@ const rowsOf = (reports: readonly Reported[], known: Known, now: number) => {
 				current_micros: prices.currentMicros,
 				points: JSON.stringify(said),
 				observed_at: prices.observedAt,
-				arrived_at: arrivedAt,
 			});
 		}
 		if (prices.onDemandMicros !== null && prices.onDemandMicros > 0 && prices.type !== null && prices.region !== null) {
@@ -195,13 +192,17 @@ const rowsOf = (reports: readonly Reported[], known: Known, now: number) => {
 	};
 };
 
-const writeRows = async (tx: Db, dialect: 'sqlite' | 'mysql', rows: ReturnType<typeof rowsOf>): Promise<void> => {
+/** `now`: of this attempt. The age of a report says how long the transaction that wrote it may still be under way. */
+const writeRows = async (tx: Db, dialect: 'sqlite' | 'mysql', rows: ReturnType<typeof rowsOf>, now: number): Promise<void> => {
 	if (rows.pools.length > 0) await addPools(tx, dialect, rows.pools);
 	if (rows.clientPools.length > 0) await addClientPools(tx, dialect, rows.clientPools);
 	await mergeCleanPrices(tx, dialect, rows.clean);
 	await mergeHostPrices(tx, dialect, rows.hosts);
 	// Late: the books read reports by their ids, and pass over one that is committed long after it was given its own.
-	await addPriceReports(tx, rows.raw);
+	await addPriceReports(
+		tx,
+		rows.raw.map((row) => ({ ...row, arrived_at: now })),
+	);
 	// Last: all reports of a type meet at one row, which is locked from here to the commit.
 	await mergeOnDemandPrices(tx, dialect, rows.onDemand);
 };

@@ -14,7 +14,7 @@ import { reconcileAgent } from './reconcile.ts';
 import { GAP_MS, isSilent, servingSince, WRITE_LAG_MS } from './silence.ts';
 import { callsInVain, takeOverIfSilent } from './takeover.ts';
 
-/** Marks that somebody serves and can write; after a gap, silence counts from now (issue: one full timeout passes first). */
+/** Makes what marks that somebody serves and can write; after a gap, silence counts from now (issue: one full timeout passes first). */
 export const servingMark = (context: Context): (() => Promise<void>) => {
 	let marked = Number.NEGATIVE_INFINITY;
 	return async () => {

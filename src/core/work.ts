@@ -47,7 +47,7 @@ export const aboutOf = ({ agent, primary }: Pick<Situation, 'agent' | 'primary'>
 export const situationOf = (context: Context, rows: SituationRows, since: number | null, now: number): Situation => {
 	const { agent, replica, emergency } = rows;
 	// As it was read, with what is known of its liveness beside its columns: without them it would be a slow object, and each copy of it.
-	const primary: Host & { seen_at: number | null; replicas_polled_at: number | null } = rows.primary;
+	const { primary } = rows;
 	const heardAt = (handle: string, stored: number | null): number | null => {
 		const pending = context.liveness.pending(handle)?.seen_at ?? null;
 		return stored === null ? pending : Math.max(stored, pending ?? 0);

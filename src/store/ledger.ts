@@ -251,6 +251,9 @@ export const enterHosts = async (tx: Db, now: number): Promise<number> => {
 	return Number(result.numInsertedOrUpdatedRows ?? 0);
 };
 
+/** How many machines are looked at at once. */
+export const MACHINES = 300;
+
 const byHandle = (rows: readonly LedgerHost[]): Map<string, LedgerHost> => new Map(rows.map((row) => [row.handle, row]));
 
 /** Where these machines stand in the books. */
@@ -259,7 +262,7 @@ export const ledgerHosts = async (db: Db, handles: readonly string[]): Promise<M
 
 /** Machines whose open segment began before a midnight, at most 300. */
 export const ledgerHostsBefore = statement<{ midnight: number }>()((db, v) =>
-	db.selectFrom('ledger_host').selectAll().where('start_at', '<', v('midnight')).limit(sql.lit(300)),
+	db.selectFrom('ledger_host').selectAll().where('start_at', '<', v('midnight')).limit(sql.lit(MACHINES)),
 );
 
 /** Machines after a handle that somebody vouched for, at most 300. */
@@ -271,7 +274,7 @@ export const vouchedHosts = statement<{ after: string }>()((db, v) =>
 		.where('line', '<>', 'zombie')
 		.where('silent_at', 'is', null)
 		.orderBy('handle')
-		.limit(sql.lit(300)),
+		.limit(sql.lit(MACHINES)),
 );
 
 /**
@@ -294,7 +297,7 @@ export const heardAgain = statement<Record<string, never>>()((db) =>
 		// A call from before an outage that was told of proves nothing of the time after it.
 		.where('l.seen_at', '>=', (row) => row.selectFrom('ledger_state').select('serving_since').where('id', '=', sql.lit(1)))
 		.where('h.handle', 'not in', (row) => row.selectFrom('ledger_fact').select('handle').where('pending', '=', 1))
-		.limit(sql.lit(300)),
+		.limit(sql.lit(MACHINES)),
 );
 
 /** Machines that count as taken back by AWS and have called after that, with when they last called, at most 300. */
@@ -306,7 +309,7 @@ export const notTaken = statement<Record<string, never>>()((db) =>
 		.select('l.seen_at')
 		.where('h.freed_at', '>', sql.lit(0))
 		.whereRef('l.seen_at', '>', 'h.freed_at')
-		.limit(sql.lit(300)),
+		.limit(sql.lit(MACHINES)),
 );
 
 /** Machines whose time counts as measured, and not for nothing, and whose last noted report is from before a time, at most 300. */
@@ -318,7 +321,7 @@ export const lapsedHosts = statement<{ before: number }>()((db, v) =>
 		.where('quality', '=', 'measured')
 		.where('freed_at', 'is', null)
 		.orderBy('priced_at', 'desc')
-		.limit(sql.lit(300)),
+		.limit(sql.lit(MACHINES)),
 );
 
 /** Machines that never said what they cost, counted by others' word since before a time, and not for nothing, at most 300. */
@@ -330,7 +333,7 @@ export const lapsedQuotes = statement<{ before: number }>()((db, v) =>
 		.where('quality', '=', 'measured')
 		.where('start_at', '<', v('before'))
 		.where('freed_at', 'is', null)
-		.limit(sql.lit(300)),
+		.limit(sql.lit(MACHINES)),
 );
 
 /** How many reports are read at once. */

@@ -85,7 +85,10 @@ export const createCheckpoints = (
 			worker = null;
 			isBusy = false;
 			notBefore = clock.elapsed() + AGAIN_MS;
-			if (!isClosed) tell?.(`the thread that shortens the write-ahead log is gone (${why}); it begins anew in a minute`);
+			if (!isClosed)
+				tell?.(
+					`the thread that shortens SQLite’s write-ahead log ended (${why}); another begins a minute later, until then some commits take longer`,
+				);
 		});
 		return begun;
 	};

@@ -146,6 +146,24 @@ describeEachDatabase('the schema', ({ kind, freshUrl }) => {
 		expect(['cleanup_log.agent_id', 'change_log.at'].filter((head) => !heads.has(head))).toEqual([]);
 	});
 
+	it('takes over where the books of before stood: the first report that they had not read, and an outage that they had not come to', async () => {
+		const left = steps.filter((step) => step.startsWith('0016-'));
+		await sql`drop table service_gap`.execute(store.ddl);
+		await forget(left);
+		await sql`insert into client (id, name, status, test_client, created_at) values ('c', 'c', 'active', 0, 1)`.execute(store.ddl);
+		// In the order of arrival the books of before had read up to 200: the second of these rows, not the first.
+		for (const arrived of [300, 200, 400])
+			await sql`insert into price_report (client_id, handle, source, points, observed_at, arrived_at)
+				values ('c', 'h', 'primary', '{}', ${arrived}, ${arrived})`.execute(store.ddl);
+		await sql`insert into ledger_state (id, reports_at, reports_id, serving_since, alive_at) values (1, 201, 2, 100, 150)`.execute(
+			store.ddl,
+		);
+		await sql`insert into service_clock (id, serving_since, alive_at) values (1, 180, 190)`.execute(store.ddl);
+		expect(await migrate(store)).toEqual(left);
+		expect(await store.read.selectFrom('ledger_state').select('reports_id').execute()).toEqual([{ reports_id: 0 }]);
+		expect(await store.read.selectFrom('service_gap').select(['from_at', 'until_at']).execute()).toEqual([{ from_at: 150, until_at: 180 }]);
+	});
+
 	if (kind === 'mariadb')
 		it('is made once by five that start together, each with as few connections as may be', async () => {
 			const url = await freshUrl();
