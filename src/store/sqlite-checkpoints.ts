@@ -25,7 +25,7 @@ const AGAIN_MS = 60_000;
 const THREAD = `
 const { fdatasyncSync } = require('node:fs');
 const { parentPort, workerData } = require('node:worker_threads');
-const database = new (require(workerData.library))(workerData.file, { fileMustExist: true, timeout: 0 });
+const database = new (require(workerData.library))(workerData.file, { fileMustExist: true, timeout: 5_000 });
 database.pragma('synchronous = FULL');
 parentPort.on('message', () => {
 	try {
