@@ -4,6 +4,7 @@ import type { Directory } from './directory.ts';
 import type { Feed } from './feed.ts';
 import type { Liveness } from './liveness.ts';
 import type { NoticeLoad } from './notice-lane.ts';
+import type { PoolSignals } from './pool-signals.ts';
 import type { Unit, Units } from './unit.ts';
 import type { AnyWebhook } from './webhook-wanted.ts';
 
@@ -17,6 +18,7 @@ export type Context = CoreDeps & {
 	readonly directory: Directory;
 	readonly liveness: Liveness;
 	readonly notices: NoticeLoad;
+	readonly signals: PoolSignals;
 	/** Aborted when the product stops: what waits for somebody outside waits no longer. */
 	readonly closing: AbortSignal;
 	/** What /metrics counts outside a transaction; inside one, the journal counts. */

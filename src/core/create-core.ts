@@ -40,6 +40,7 @@ import * as notices from './notices.ts';
 import * as notifications from './notifications.ts';
 import * as overview from './overview.ts';
 import * as poolAnalytics from './pool-analytics.ts';
+import { createPoolSignals } from './pool-signals.ts';
 import * as priceAlerts from './price-alerts.ts';
 import * as priceHistory from './price-history.ts';
 import { watchPrices } from './price-watch.ts';
@@ -95,6 +96,7 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 		directory,
 		liveness,
 		notices: { underWay: 0 },
+		signals: createPoolSignals(clock),
 		counters,
 		closing: closing.signal,
 	};

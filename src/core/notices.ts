@@ -2,7 +2,7 @@ import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
 import { agentById } from '../store/agents.ts';
 import { clientById } from '../store/clients.ts';
-import { addReport, type Emergency, saveEmergency, signalsByPool } from '../store/emergencies.ts';
+import { addReport, type Emergency, saveEmergency } from '../store/emergencies.ts';
 import { type Host, primaryOf } from '../store/hosts.ts';
 import { sameEvent } from '../store/journal.ts';
 import type { Replica } from '../store/replicas.ts';
@@ -25,7 +25,7 @@ import {
 	simulated,
 } from './notice.ts';
 import type { NoticeLane } from './notice-lane.ts';
-import { NO_WISHES, RISK_MS, riskOf } from './pool-choice.ts';
+import { NO_WISHES, riskOf } from './pool-choice.ts';
 import { leftToAws } from './promotion.ts';
 import { reconcile } from './reconcile.ts';
 import { endReplica } from './replica-end.ts';
@@ -247,7 +247,7 @@ export const rebalanceRecommendation =
 
 const signalsOf = async (context: Context, pool: string): Promise<number> => {
 	try {
-		return (await signalsByPool(context.store.read, [pool], context.clock.now() - RISK_MS)).get(pool) ?? 0;
+		return (await context.signals.of(context.store.read, [pool])).get(pool) ?? 0;
 	} catch {
 		return 0;
 	}

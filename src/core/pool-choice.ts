@@ -1,16 +1,14 @@
 import { dialectOf } from '../store/dialect.ts';
-import { signalsByPool } from '../store/emergencies.ts';
 import type { Host } from '../store/hosts.ts';
 import { anyPoolsOfRegion, newestPrices, poolsOfRegion } from '../store/prices.ts';
 import type { Mode, PoolTable } from '../store/schema.ts';
 import { type Db, together } from '../store/statement.ts';
+import type { PoolSignals } from './pool-signals.ts';
 
 const DAY = 86_400_000;
 
 /** Signals of AWS in a pool within 30 days, as a share of one a day: 0 to 1 (contract/endpoints.md #53). */
 export const riskOf = (signals: number): number => Math.min(1, signals / 30);
-/** How far back signals of AWS count. */
-export const RISK_MS = 30 * DAY;
 
 /** Where a replica shall run. `pool` is what the launch order names; a price of null is not known. */
 export type Choice = {
@@ -158,7 +156,12 @@ const comparison = (other: Compared, best: Compared): string => {
  * Reads the pools of a region that the client's own agents know, with their newest prices and signals: a fixed number of statements. What
  * cannot be read is not known, and stops nothing.
  */
-export const readMarket = async (db: Db, host: Pick<Host, 'client_id' | 'instance_type' | 'region'>, now: number): Promise<Market> => {
+export const readMarket = async (
+	db: Db,
+	signals: PoolSignals,
+	host: Pick<Host, 'client_id' | 'instance_type' | 'region'>,
+	now: number,
+): Promise<Market> => {
 	const [instance_type, region] = [host.instance_type ?? '', host.region ?? ''];
 	const { client_id } = host;
 	try {
@@ -172,7 +175,7 @@ export const readMarket = async (db: Db, host: Pick<Host, 'client_id' | 'instanc
 		return {
 			pools,
 			prices: new Map(prices.map((price) => [price.pool_id, price.spot_micros])),
-			signals: await signalsByPool(db, ofType, now - RISK_MS),
+			signals: await signals.of(db, ofType),
 		};
 	} catch (error) {
 		if (dialectOf(db).isBusy(error) || dialectOf(db).isUnavailable(error)) throw error;

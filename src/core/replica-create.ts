@@ -80,7 +80,7 @@ const ordered = async (work: Work, input: Valid<'createReplica'>, caller: Caller
 			},
 		);
 	const wanted = poolWanted(input);
-	const market = await readMarket(tx, primary, now);
+	const market = await readMarket(tx, work.context.signals, primary, now);
 	const type = wanted === null ? null : wanted.slice(0, Math.max(0, wanted.lastIndexOf('.')));
 	if (wanted !== null && primary.instance_type !== null && type !== primary.instance_type)
 		throw bad(
@@ -154,7 +154,7 @@ const reported = async (
 				pool_id: poolId,
 				az,
 				tags: keptTags(input.tags),
-				hourly_micros: (await readMarket(tx, work.primary, now)).prices.get(poolId ?? '') ?? null,
+				hourly_micros: (await readMarket(tx, context.signals, work.primary, now)).prices.get(poolId ?? '') ?? null,
 			};
 			await addReplica.later(tx, row);
 			work.replica = row;

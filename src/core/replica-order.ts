@@ -44,7 +44,7 @@ const FAILED_MS = 15 * 60_000;
 /** The pool of the next replica: without those that just failed while others are left, then again with them, and no wish stops an emergency. */
 const choose = async (work: Work, latest: readonly Replica[]) => {
 	const { primary, now } = work;
-	const market = await readMarket(work.tx, primary, now);
+	const market = await readMarket(work.tx, work.context.signals, primary, now);
 	const tried = latest.filter(
 		({ status, ended_at, void: isVoid }) => status === 'failed' && isVoid === 0 && (ended_at ?? 0) >= now - FAILED_MS,
 	);
