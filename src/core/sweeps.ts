@@ -39,8 +39,8 @@ const SIDE_BY_SIDE = 5;
  * Works through what `find` finds, a transaction for each, until it finds nothing new: what stays due although it was tried is not tried
  * twice in one run, so that no run is endless. Returns how many `work` says it has changed.
  */
-const sweep = async <R>(
-	context: Context,
+export const sweep = async <R>(
+	context: Pick<Context, 'store' | 'log' | 'unit'>,
 	find: () => Promise<readonly R[]>,
 	idsOf: (row: R) => { readonly key: string; readonly agentId: string },
 	work: (tx: Db, journal: Journal, row: R) => Promise<boolean>,
