@@ -30,7 +30,26 @@ export type OpenLog = {
 
 const FLUSH_MS = 500;
 
-const SECRET_KEYS = ['authorization', 'token', 'client_token', 'adminToken', 'password', 'tokenRevealKey'];
+const SECRET_KEYS: ReadonlySet<string> = new Set(['authorization', 'token', 'client_token', 'adminToken', 'password', 'tokenRevealKey']);
+/** How deep an object of a line is looked through; what we log is flat. */
+const DEPTH = 6;
+
+/**
+ * A copy in which the values of secret keys are blanked, or the value itself where there are none: nearly every line. Pino's own `redact`
+ * took 20 µs a line with its wildcards, a thirtieth of a storm of notices.
+ */
+const blankSecrets = (value: object, depth = 0): object => {
+	if (depth > DEPTH || value instanceof Error) return value;
+	let copy: Record<string, unknown> | null = null;
+	for (const [key, each] of Object.entries(value)) {
+		const isSecret = SECRET_KEYS.has(key) && each !== undefined;
+		const shown = isSecret ? '***' : typeof each === 'object' && each !== null ? blankSecrets(each, depth + 1) : each;
+		if (shown === each) continue;
+		copy ??= (Array.isArray(value) ? [...value] : { ...value }) as Record<string, unknown>;
+		copy[key] = shown;
+	}
+	return copy ?? value;
+};
 
 /** Blanks tokens in free text: our own wherever they stand, URLs with `?token=`, authorization headers, passwords in database URLs. */
 export const scrub = (text: string): string =>
@@ -133,9 +152,8 @@ export const openLog = async (options: LogOptions): Promise<OpenLog> => {
 			level: options.level,
 			base: null,
 			timestamp: () => `,"time":"${new Date(options.now()).toISOString()}"`,
-			formatters: { level: (level) => ({ level }) },
+			formatters: { level: (level) => ({ level }), log: (line) => blankSecrets(line) as Record<string, unknown> },
 			serializers: { err: describeError, error: describeError, path: scrubAddress, url: scrubAddress },
-			redact: { paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]), censor: '***' },
 		},
 		files.length === 0 ? screen : pino.multistream(streams),
 	);

@@ -49,6 +49,26 @@ describe('the log', () => {
 		expect(lines(text())).toHaveLength(3);
 	});
 
+	it('blanks secret keys in lists and deep down, leaves the object itself as it is, and gets over one that holds itself', async () => {
+		const { stream, text } = collector();
+		const { log } = await openLog({ level: 'info', format: 'json', stream, now });
+		const said = {
+			tried: [{ password: 'p', user: 'u' }],
+			a: { b: { c: { tokenRevealKey: { value: 'p' }, d: 1 } } },
+			adminToken: undefined,
+		};
+		const round: Record<string, unknown> = { token: 'p' };
+		round['round'] = round;
+		log.info(said, 'a');
+		log.info(round, 'b');
+		expect(lines(text())).toMatchObject([
+			{ tried: [{ password: '***', user: 'u' }], a: { b: { c: { tokenRevealKey: '***', d: 1 } } }, msg: 'a' },
+			{ token: '***', msg: 'b' },
+		]);
+		expect(text()).not.toContain('"p"');
+		expect([said.tried[0]?.password, said.a.b.c.tokenRevealKey.value, round['token']]).toEqual(['p', 'p', 'p']);
+	});
+
 	it('says of an error what, where and why, and nothing a driver put beside it', async () => {
 		const { stream, text } = collector();
 		const { log } = await openLog({ level: 'info', format: 'json', stream, now });
