@@ -31,23 +31,27 @@ export type OpenLog = {
 const FLUSH_MS = 500;
 
 const SECRET_KEYS: ReadonlySet<string> = new Set(['authorization', 'token', 'client_token', 'adminToken', 'password', 'tokenRevealKey']);
-/** How deep an object of a line is looked through; what we log is flat. */
+/** How deep an object of a line is looked through: deeper than pino prints. */
 const DEPTH = 6;
 
 /**
- * A copy in which the values of secret keys are blanked, or the value itself where there are none: nearly every line. Pino's own `redact`
- * took 20 µs a line with its wildcards, a thirtieth of a storm of notices.
+ * A copy in which the values of secret keys are blanked, or the value itself where there are none: nearly every line. Looks at each object
+ * once, however often others refer to it. Pino's own `redact` took 20 µs a line with its wildcards, a thirtieth of a storm of notices.
  */
-const blankSecrets = (value: object, depth = 0): object => {
-	if (depth > DEPTH || value instanceof Error) return value;
+const blankSecrets = (value: object, depth = 0, seen = new Map<object, unknown>()): unknown => {
+	if (value instanceof Error) return value;
+	if (depth > DEPTH) return '[deeper]';
+	if (seen.has(value)) return seen.get(value);
+	seen.set(value, '[circular]');
 	let copy: Record<string, unknown> | null = null;
 	for (const [key, each] of Object.entries(value)) {
 		const isSecret = SECRET_KEYS.has(key) && each !== undefined;
-		const shown = isSecret ? '***' : typeof each === 'object' && each !== null ? blankSecrets(each, depth + 1) : each;
+		const shown = isSecret ? '***' : typeof each === 'object' && each !== null ? blankSecrets(each, depth + 1, seen) : each;
 		if (shown === each) continue;
 		copy ??= (Array.isArray(value) ? [...value] : { ...value }) as Record<string, unknown>;
 		copy[key] = shown;
 	}
+	seen.set(value, copy ?? value);
 	return copy ?? value;
 };
 

@@ -59,11 +59,18 @@ describe('the log', () => {
 		};
 		const round: Record<string, unknown> = { token: 'p' };
 		round['round'] = round;
+		const shared = { password: 'p' };
+		const woven: Record<string, unknown>[] = Array.from({ length: 400 }, () => ({}));
+		for (const each of woven) each['all'] = woven;
 		log.info(said, 'a');
 		log.info(round, 'b');
+		log.info({ one: shared, two: [shared] }, 'c');
+		log.info({ woven }, 'd');
 		expect(lines(text())).toMatchObject([
 			{ tried: [{ password: '***', user: 'u' }], a: { b: { c: { tokenRevealKey: '***', d: 1 } } }, msg: 'a' },
 			{ token: '***', msg: 'b' },
+			{ one: { password: '***' }, two: [{ password: '***' }], msg: 'c' },
+			{ msg: 'd' },
 		]);
 		expect(text()).not.toContain('"p"');
 		expect([said.tried[0]?.password, said.a.b.c.tokenRevealKey.value, round['token']]).toEqual(['p', 'p', 'p']);
