@@ -125,7 +125,8 @@ const connect = (file: string, readonly: boolean): Database.Database => {
 			database.pragma(`wal_autocheckpoint = ${OWN_PAGES}`);
 		}
 		database.pragma('foreign_keys = ON');
-		database.pragma('cache_size = -16000');
+		// Beside it the system keeps the file. 16 MB for each connection were 20 MB more of the daemon's memory at full load, and no faster.
+		database.pragma('cache_size = -4000');
 		return database;
 	} catch (error) {
 		database.close();
