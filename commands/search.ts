@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { Api } from '../src/contract/index.ts';
+import { SpotError } from '../src/errors.ts';
 import type { Context } from './context.ts';
 import type { Column } from './render.ts';
 
@@ -25,6 +26,7 @@ export const searchCommand = (context: Context, run = runSearch): Command =>
 		.action(async (text: string) => run(context, text));
 
 const runSearch = async (context: Context, q: string): Promise<void> => {
+	if (q.trim().length < 2) throw new SpotError('invalid', 'USAGE', 'the text to search for needs at least two characters');
 	const api = await context.api();
 	const output = await api.search({ q });
 	const of = (kind: string, hits: readonly Omit<Hit, 'kind'>[]): Hit[] => hits.map((hit) => ({ ...hit, kind }));

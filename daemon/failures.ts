@@ -37,12 +37,13 @@ export const sendProblem = (reply: FastifyReply, problem: SpotError, requestId: 
 /** Where the log says what went wrong. */
 export type FailureLog = (problem: SpotError, fields: Readonly<Record<string, unknown>>) => void;
 
-/** Logs failures of the server: bugs always with their cause, an outage at most once a second with how many lines were left out. */
+/** Logs failures of the server: bugs always with their cause, an outage at most once a second with how many lines were left out. What is not built (501) failed nowhere. */
 export const createFailureLog = (log: Log, clock: Clock): FailureLog => {
 	const outages = new Map<string, { at: number; silent: number }>();
 	return (problem, fields) => {
 		const { code, status, cause, message } = problem;
 		const err = cause ?? problem;
+		if (status === 501) return;
 		if (status !== 503) {
 			log.error({ ...fields, status, code, err }, 'request failed');
 			return;

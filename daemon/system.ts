@@ -85,6 +85,7 @@ export const createSystemHandlers = ({ store, core, clock, metrics, version, env
 			name: 'spotctl',
 			version,
 			environment,
+			status: 'running',
 			uptime_seconds: uptime(),
 			endpoints: { health: '/health', admin: '/api/admin', client: '/api/client', agents: '/api/agents', openapi: '/openapi.json' },
 		}),

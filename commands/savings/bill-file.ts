@@ -50,9 +50,13 @@ export const rowsOf = async function* (context: Context, file: string): AsyncGen
 	const source = file === '-' ? context.host.stdin : createReadStream(resolve(context.host.cwd, file));
 	// Whoever reads the parser hears of every error.
 	pipeline(source, textOf(file), parser, () => undefined);
+	let width: number | null = null;
 	try {
 		for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
 			context.signal.throwIfAborted();
+			width ??= record.length;
+			if (record.length !== width)
+				throw bad(`line ${info.lines} of ${file} has ${record.length} cells, its header ${width}`, 'quote every cell that holds a comma');
 			yield { cells: record, line: info.lines };
 		}
 	} catch (error) {

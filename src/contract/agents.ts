@@ -44,6 +44,7 @@ export const listAgents = operation({
 		agents: z.array(AgentRow),
 		total: z.number().int(),
 		filters: z.object({ status: textOrNull, client_id: textOrNull }),
+		count: z.number().int(),
 		next_cursor: textOrNull,
 	}),
 });
@@ -55,7 +56,7 @@ export const listClientAgents = operation({
 	path: '/api/client/{client_id}/agents',
 	access: 'client',
 	summary: 'Agents of a client except deleted ones, last heartbeat first',
-	input: z.object({ client_id: id, ...paging, limit: fullPage }),
+	input: z.object({ client_id: id, ...paging }),
 	output: z.object({
 		id: z.string(),
 		logicalAgentId: z.string(),
@@ -86,7 +87,7 @@ export const listAgentHistory = operation({
 	path: '/api/client/{client_id}/agents/history',
 	access: 'client',
 	summary: 'All agents of a client, deleted included: online, offline, deleted, others',
-	input: z.object({ client_id: id, ...paging, limit: fullPage }),
+	input: z.object({ client_id: id, ...paging }),
 	output: z.object({
 		id: z.string(),
 		logicalAgentId: z.string(),

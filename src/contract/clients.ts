@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { fullPage, id, isoOrNull, isoTime, paging, success, text, textOrNull } from './fields.ts';
+import { id, isoOrNull, isoTime, paging, success, text, textOrNull } from './fields.ts';
 import { operation } from './operation.ts';
 import { Shares } from './savings.ts';
 
@@ -33,7 +33,7 @@ export const listClients = operation({
 	path: '/api/admin/clients',
 	access: 'read',
 	summary: 'All clients, newest first',
-	input: z.object({ ...paging, limit: fullPage, name: z.string().max(255).optional() }),
+	input: z.object({ ...paging, name: z.string().max(255).optional() }),
 	output: ClientRow,
 	rendering: 'list',
 	legacyBare: true,

@@ -99,7 +99,7 @@ export const paging = {
 	cursor: z.string().max(512).optional(),
 };
 
-/** The `limit` of lists whose readers know no pages: the 500 rows of the original (endpoints.md #6, #7). */
+/** The `limit` of the two lists that the original stopped at 500 rows (endpoints.md #6, #7). */
 export const fullPage = rows(500);
 
 /** A switch in a query string or body: true/false, 1/0, yes/no, on/off. */

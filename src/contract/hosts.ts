@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { fullPage, givenText, id, optionalText, plainText, sideInstant, sideText, success, textOrNull, words } from './fields.ts';
+import { givenText, id, optionalText, paging, plainText, sideInstant, sideText, success, textOrNull, words } from './fields.ts';
 import { operation } from './operation.ts';
 import { NOT_PLAIN, quick } from './quick.ts';
 
@@ -182,8 +182,7 @@ export const listOwnAgents = operation({
 	summary: 'Agents of the token owner',
 	input: z.object({
 		client_id: z.string().optional(),
-		limit: fullPage,
-		cursor: z.string().max(512).optional(),
+		...paging,
 	}),
 	output: z.object({
 		agents: z.array(
@@ -199,6 +198,7 @@ export const listOwnAgents = operation({
 			}),
 		),
 		total: z.number().int(),
+		count: z.number().int(),
 		next_cursor: textOrNull,
 	}),
 });

@@ -63,6 +63,7 @@ export const listInstances = operation({
 			agent_id: textOrNull,
 			search: textOrNull,
 		}),
+		count: z.number().int(),
 		next_cursor: textOrNull,
 	}),
 });
@@ -74,7 +75,7 @@ export const listClientInstances = operation({
 	path: '/api/client/{client_id}/instances',
 	access: 'client',
 	summary: 'Machines of a client, newest first',
-	input: z.object({ client_id: id, ...paging, limit: fullPage, ...filters }),
+	input: z.object({ client_id: id, ...paging, ...filters }),
 	output: z.object({
 		id: z.string(),
 		type: textOrNull,

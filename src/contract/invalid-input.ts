@@ -70,7 +70,14 @@ const wording = (issue: Raw): string => {
 	}
 };
 
+/** What somebody hears whose cursor is not of the list. */
+export const invalidCursor = (): SpotError =>
+	new SpotError('invalid', 'INVALID_CURSOR', 'the cursor is not one that this list has answered', {
+		hint: 'leave it out to begin at the first page',
+	});
+
 const invalid = (issues: readonly z.core.$ZodIssue[]): SpotError => {
+	if (issues.every(({ path }) => path.length === 1 && path[0] === 'cursor')) return invalidCursor();
 	const details: Record<string, string[]> = {};
 	let fields = 0;
 	for (const issue of issues) {
@@ -89,7 +96,7 @@ const invalid = (issues: readonly z.core.$ZodIssue[]): SpotError => {
 
 const WORDS = { error: wording };
 
-/** An input as its operation declares it. Errors: 400 VALIDATION_ERROR with the messages by field, the same over HTTP and with `--local`. */
+/** An input as its operation declares it. Errors: 400 VALIDATION_ERROR with the messages by field, INVALID_CURSOR where the cursor alone has no form of one; the same over HTTP and with `--local`. */
 export const checkInput = <T extends z.ZodType>(input: T, value: unknown): z.output<T> => {
 	const checked = input.safeParse(value, WORDS);
 	if (!checked.success) throw invalid(checked.error.issues);

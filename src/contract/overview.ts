@@ -156,6 +156,8 @@ const healthSummaryDeclared = {
 		),
 		/** By the last heartbeat of the primary: below 5 minutes ago, below 15, longer ago or never. */
 		heartbeat_distribution: z.object({ healthy: count, degraded: count, critical: count }),
+		/** Of the clients in `by_client`. */
+		count,
 		next_cursor: textOrNull,
 	}),
 } as const;

@@ -2,7 +2,6 @@ import { z } from 'zod';
 import {
 	flag,
 	forgiving,
-	fullPage,
 	id,
 	isoOrNull,
 	isoTime,
@@ -60,7 +59,7 @@ export const replicaConfig = operation({
  * #58. `status=launching` is the one way launch orders travel: to the primary only, under a lease, and only without a machine.
  * `status=terminated` names what must still be killed until its end is confirmed (D-20).
  * Those two are polls of agents and have one page: at most one order, and the oldest 200 machines, which others follow as they end. Any other
- * list of replicas grows for years: it goes on at `next_cursor`, which is there only where there is more.
+ * list of replicas grows for years: it goes on at `next_cursor`.
  */
 export const listHostReplicas = operation({
 	id: 'replicas.list_for_host',
@@ -82,7 +81,8 @@ export const listHostReplicas = operation({
 			}),
 		),
 		total: z.number().int(),
-		next_cursor: z.string().optional(),
+		count: z.number().int(),
+		next_cursor: textOrNull,
 	}),
 	routine: true,
 });
@@ -233,7 +233,7 @@ export const listClientReplicas = operation({
 	path: '/api/client/{client_id}/replicas',
 	access: 'client',
 	summary: 'Live replicas of a client with their primaries',
-	input: z.object({ client_id: id, limit: fullPage, cursor: z.string().max(512).optional() }),
+	input: z.object({ client_id: id, ...paging }),
 	output: z.object({
 		agentId: z.string(),
 		primary: z.object({ instanceId: textOrNull, instanceType: textOrNull, region: textOrNull, az: textOrNull, mode: textOrNull }),

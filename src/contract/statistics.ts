@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { fullPage, id, isoOrNull, isoTime, paging, rows, textOrNull, usdOrNull } from './fields.ts';
+import { id, isoOrNull, isoTime, paging, rows, textOrNull, usdOrNull } from './fields.ts';
 import { operation } from './operation.ts';
 import { Shares } from './savings.ts';
 
@@ -20,7 +20,7 @@ export const agentDecisions = operation({
 	path: '/api/client/{client_id}/agents/decisions',
 	access: 'client',
 	summary: 'Decisions and health of the agents of a client, online ones first',
-	input: z.object({ client_id: id, ...paging, limit: fullPage }),
+	input: z.object({ client_id: id, ...paging }),
 	output: z.object({
 		agentId: z.string(),
 		agentName: z.string(),

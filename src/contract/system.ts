@@ -14,6 +14,7 @@ export const apiRoot = operation({
 		name: z.string(),
 		version: z.string(),
 		environment: z.string(),
+		status: z.literal('running'),
 		uptime_seconds: z.number().int(),
 		endpoints: z.object({ health: z.string(), admin: z.string(), client: z.string(), agents: z.string(), openapi: z.string() }),
 	}),

@@ -67,6 +67,7 @@ export const listAgents =
 			agents: page.items,
 			total: page.items.length,
 			filters: { status: input.status ?? null, client_id: input.client_id ?? null },
+			count: page.items.length,
 			next_cursor: page.nextCursor,
 		};
 	};
@@ -177,7 +178,7 @@ export const listOwnAgents =
 			}),
 			key,
 		);
-		return { agents: page.items, total: page.items.length, next_cursor: page.nextCursor };
+		return { agents: page.items, total: page.items.length, count: page.items.length, next_cursor: page.nextCursor };
 	};
 
 /** One agent by any of its handles, with the handles themselves. */

@@ -30,11 +30,13 @@ export type Compared = {
 	readonly cause: Cause;
 };
 
-/** AWS bills whole seconds, and rounds each hour's line: a difference within this part, or within a tenth of a cent, is none. */
+/**
+ * What is no difference: a part of the line's cost, a second at either end (AWS bills whole ones), and half of the last of four decimals. A
+ * fixed sum of more would hide the cheapest machines, which cost a tenth of a cent in half an hour.
+ */
 const PART = 0.005;
-const LEAST_MICROS = 1_000;
-/** Less than this part of a line's time in another state does not explain it. */
-const MUCH = 0.02;
+const ROUNDED_MS = 2_000;
+const LEAST_MICROS = 50;
 
 /** What was booked of some time. */
 type Total = { micros: number; measured: number; estimated: number; unknown: number; free: number };
@@ -108,13 +110,18 @@ export const compareMachine = (lines: readonly BillLine[]): Comparison => {
 	};
 };
 
+/** A cause is named only where its time, at the dearer of both prices, makes at least half of the difference. */
 const causeOf = (line: BillLine, { micros, estimated, unknown, free }: Total, bookedMs: number, firstKnownAt: number | null): Cause => {
-	const length = line.end - line.start;
-	const difference = Math.abs(line.costMicros - micros);
-	if (difference <= Math.max(LEAST_MICROS, line.costMicros * PART)) return 'agrees';
 	if (bookedMs === 0 && firstKnownAt === null) return 'not-booked';
-	if (free > 0) return 'first-hour';
-	if (unknown > length * MUCH) return 'unknown-time';
-	if (bookedMs < length * (1 - MUCH)) return firstKnownAt !== null && line.start < firstKnownAt ? 'before-books' : 'after-books';
-	return estimated > length * MUCH ? 'estimated' : 'price';
+	const length = line.end - line.start;
+	const difference = line.costMicros - micros;
+	const booked = bookedMs === 0 ? 0 : micros / bookedMs;
+	if (Math.abs(difference) <= Math.max(LEAST_MICROS, line.costMicros * PART, ROUNDED_MS * booked)) return 'agrees';
+	const explains = (ms: number): boolean => ms * Math.max(line.costMicros / length, booked) >= Math.abs(difference) / 2;
+	if (difference > 0) {
+		if (explains(free)) return 'first-hour';
+		if (explains(unknown)) return 'unknown-time';
+		if (explains(length - bookedMs)) return firstKnownAt !== null && line.start < firstKnownAt ? 'before-books' : 'after-books';
+	}
+	return explains(estimated) ? 'estimated' : 'price';
 };

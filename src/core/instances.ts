@@ -73,7 +73,7 @@ export const listInstances =
 			after: instancePages.after(input.cursor),
 		});
 		const page = instancePages.page(rows, input.limit, row, key);
-		return { instances: page.items, total: page.items.length, filters, next_cursor: page.nextCursor };
+		return { instances: page.items, total: page.items.length, filters, count: page.items.length, next_cursor: page.nextCursor };
 	};
 
 /** #27 */

@@ -192,6 +192,7 @@ export const healthSummary =
 				offline_duration_minutes: agent.heartbeat_at === null ? null : Math.max(0, Math.floor((now - agent.heartbeat_at) / MINUTE)),
 			})),
 			heartbeat_distribution: { healthy, degraded, critical: total - healthy - degraded },
+			count: page.items.length,
 			next_cursor: page.nextCursor,
 		};
 	};

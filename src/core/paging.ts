@@ -1,4 +1,5 @@
-import { SpotError } from '../errors.ts';
+import { invalidCursor } from '../contract/invalid-input.ts';
+import type { SpotError } from '../errors.ts';
 
 /** A part of a list as its operation answers it. */
 type Part<T> = { readonly items: T[]; readonly nextCursor: string | null };
@@ -24,34 +25,30 @@ export type Pages = {
 
 /** How the pages of a list are asked for, by a name that no other list has: its operation's id. */
 export const pagesOf = (list: string): Pages => {
-	const invalid = (): SpotError =>
-		new SpotError('invalid', 'INVALID_CURSOR', 'the cursor is not one that this list has answered', {
-			hint: 'leave it out to begin at the first page',
-		});
 	const cursorAfter = (id: string): string => Buffer.from(`${list} ${id}`, 'utf8').toString('base64url');
 
 	const after = (cursor: string | null | undefined): string | null => {
 		if (cursor === undefined || cursor === null || cursor === '') return null;
 		const [name, id = ''] = Buffer.from(cursor, 'base64url').toString('utf8').split(' ', 2);
-		if (name !== list || !/^[\x21-\x7e]{1,160}$/.test(id) || cursorAfter(id) !== cursor) throw invalid();
+		if (name !== list || !/^[\x21-\x7e]{1,160}$/.test(id) || cursorAfter(id) !== cursor) throw invalidCursor();
 		return id;
 	};
 
 	return {
 		cursor: cursorAfter,
-		invalid,
+		invalid: invalidCursor,
 		after,
 		afterNumber: (cursor) => {
 			const id = after(cursor);
 			if (id === null) return null;
-			if (!/^\d{1,15}$/.test(id)) throw invalid();
+			if (!/^\d{1,15}$/.test(id)) throw invalidCursor();
 			return Number(id);
 		},
 		afterPair: (cursor) => {
 			const given = after(cursor);
 			if (given === null) return null;
 			const [, first, id] = /^(\d{1,15}):(.+)$/.exec(given) ?? [];
-			if (first === undefined || id === undefined) throw invalid();
+			if (first === undefined || id === undefined) throw invalidCursor();
 			return { first: Number(first), id };
 		},
 		page: (rows, limit, show, id, order) => {

@@ -1,7 +1,7 @@
 import type { Valid } from '../contract/index.ts';
 import type { Mode, PriceSource } from '../store/schema.ts';
 import { regionOf, typeOf, zoneOf } from './orders.ts';
-import { micros } from './report.ts';
+import { priceMicros } from './report.ts';
 
 const BUCKET_MS = 5 * 60_000;
 /** collected_at is believed within this distance of the arrival (spec section 9 "Ours"). */
@@ -66,8 +66,8 @@ const pointOf = (listed: Listed, where: Where): Point | string => {
 	if (!POOL_ID.test(poolId) || poolId.length > 128) return 'its type or zone has no form of one';
 	const region = regionOf(az) ?? where.region;
 	if (region === null) return 'no region is known';
-	const spotMicros = micros(listed.price) ?? 0;
-	return spotMicros > 0 ? { poolId, type, region, az, spotMicros } : 'the price is below a micro-dollar';
+	const spotMicros = priceMicros(listed.price);
+	return spotMicros !== null ? { poolId, type, region, az, spotMicros } : 'the price is below a micro-dollar';
 };
 
 /** Points of a list, each pool once: the first counts. */
@@ -87,9 +87,6 @@ export const pointsOf = (listed: readonly Listed[], where: Where): Unkept & { re
 /** When the prices were seen: the agent's word when its clock is within 15 minutes of ours, else the arrival. */
 export const observedAt = (collectedAt: number | null | undefined, now: number): number =>
 	collectedAt !== null && collectedAt !== undefined && Math.abs(collectedAt - now) <= COLLECTED_MS ? Math.min(collectedAt, now) : now;
-
-/** What is below half a micro-dollar is no price: as 0 it would make the machine free (D-37). */
-const priceOf = (usd: number | null | undefined): number | null => micros(usd) || null;
 
 /** Reads a pricing report in any of its three shapes (endpoints.md #48). */
 export const readPrices = (input: Valid<'pricingReport'>, where: Where, now: number): Prices & Unkept => {
@@ -111,9 +108,9 @@ export const readPrices = (input: Valid<'pricingReport'>, where: Where, now: num
 		points,
 		duplicates,
 		ignored,
-		onDemandMicros: priceOf(onDemand),
+		onDemandMicros: priceMicros(onDemand),
 		currentMicros:
-			priceOf(pricing?.current_spot_price ?? input.current_spot_price) ??
+			priceMicros(pricing?.current_spot_price ?? input.current_spot_price) ??
 			points.find((point) => point.poolId === currentPoolId)?.spotMicros ??
 			null,
 		mode: mode ?? null,

@@ -11,7 +11,7 @@ import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';
 import { bucketOf, observedAt, type Prices, pointsOf, readPrices, type Unkept } from './price-points.ts';
 import type { PriceWriter } from './price-writer.ts';
-import { micros, usd } from './report.ts';
+import { priceMicros, usd } from './report.ts';
 import { note, withHost } from './routine.ts';
 
 const HOUR = 3_600_000;
@@ -108,8 +108,8 @@ export const decide =
 					null;
 				const prices: Prices = {
 					points,
-					onDemandMicros: micros(input.ondemand_price ?? input.pricing?.ondemand_price),
-					currentMicros: host.host_mode === 'ondemand' ? null : micros(current),
+					onDemandMicros: priceMicros(input.ondemand_price ?? input.pricing?.ondemand_price),
+					currentMicros: host.host_mode === 'ondemand' ? null : priceMicros(current),
 					mode: null,
 					currentPoolId: null,
 					type: host.instance_type ?? input.instance?.instance_type ?? null,

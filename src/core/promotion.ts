@@ -2,12 +2,13 @@ import type { Agent } from '../store/agents.ts';
 import type { Command } from '../store/commands.ts';
 import { type Emergency, openEmergencyOf } from '../store/emergencies.ts';
 import type { Host } from '../store/hosts.ts';
-import { type PromotionRows, writePromotions } from '../store/promotions.ts';
+import type { PromotionRows } from '../store/promotions.ts';
 import type { Db } from '../store/statement.ts';
 import type { SwitchRecord } from '../store/switches.ts';
 import type { Context } from './context.ts';
 import type { PromotionType } from './counters.ts';
 import type { Journal } from './journal.ts';
+import { writePriced } from './promotion-prices.ts';
 import { endOf } from './report.ts';
 import { NAMED_PATIENCE_MS } from './silence.ts';
 
@@ -117,7 +118,7 @@ export const promote = async (
 		record,
 		now,
 	};
-	if (promotion.gather === undefined) await writePromotions(tx, [rows]);
+	if (promotion.gather === undefined) await writePriced(tx, [rows]);
 	else promotion.gather.push(rows);
 	const deleted = agent.status === 'deleted';
 	if (from !== null)

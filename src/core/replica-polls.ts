@@ -28,7 +28,7 @@ export const replicaConfig =
 		});
 
 type List = Output<'listHostReplicas'>;
-const EMPTY: List = { replicas: [], total: 0 };
+const EMPTY: List = { replicas: [], total: 0, count: 0, next_cursor: null };
 
 type Asked = { readonly status: string | undefined; readonly all: boolean; readonly limit: number; readonly after: string | null };
 const LAUNCHING: Asked = { status: 'launching', all: false, limit: 1, after: null };
@@ -85,7 +85,7 @@ const serve = async (context: Context, host: View, caller: Caller, now: number):
 	if (context.directory.cache.get(host.handle) === host)
 		context.directory.cache.put(host.handle, host.agent_id, { ...host, replica_lease_until: now + SERVE_MS }, since);
 	if (replica === undefined) return EMPTY;
-	if (!caller.gone()) return { replicas: [hostReplica(replica, now)], total: 1 };
+	if (!caller.gone()) return { replicas: [hostReplica(replica, now)], total: 1, count: 1, next_cursor: null };
 	await context.unit(caller, async (tx, journal) => {
 		await undoServe.later(tx, { id: replica.id, serve_id: serveId });
 		journal.changed('agent', host.agent_id);
@@ -99,7 +99,12 @@ const ended = async (context: Context, host: View): Promise<List> => {
 	const due = rows.filter(
 		(row) => /^i-/.test(row.instance_id ?? '') && row.hold === 0 && (row.hold_until ?? 0) <= now && !isHidden(row, now),
 	);
-	return { replicas: due.map((row) => hostReplica({ ...row, status: 'terminated' }, now)), total: due.length };
+	return {
+		replicas: due.map((row) => hostReplica({ ...row, status: 'terminated' }, now)),
+		total: due.length,
+		count: due.length,
+		next_cursor: null,
+	};
 };
 
 const everything = async (context: Context, host: View, { status, all, limit, after }: Asked): Promise<List> => {
@@ -119,5 +124,5 @@ const everything = async (context: Context, host: View, { status, all, limit, af
 		(row) => hostReplica(row, now),
 		({ id }) => id,
 	);
-	return { replicas: items, total: items.length, ...(nextCursor === null ? {} : { next_cursor: nextCursor }) };
+	return { replicas: items, total: items.length, count: items.length, next_cursor: nextCursor };
 };

@@ -9,6 +9,9 @@ import type { SwitchRecord } from '../store/switches.ts';
 export const micros = (usd: number | null | undefined): number | null =>
 	usd === null || usd === undefined ? null : Math.round(usd * 1_000_000);
 
+/** A price as micro-dollars. What is below half a micro-dollar is no price: as 0 it would make the machine free (D-37). */
+export const priceMicros = (usd: number | null | undefined): number | null => micros(usd) || null;
+
 /** Micro-dollars as USD. */
 export const dollars = (value: number): number => value / 1_000_000;
 
@@ -117,9 +120,9 @@ export const readReport = (input: Valid<'switchReport'>, now: number): Report =>
 			},
 		);
 	}
-	const onDemand = micros(prices?.on_demand ?? input.ondemand_price);
-	const oldSpot = oldSide.mode === 'ondemand' ? null : micros(prices?.old_spot ?? input.old_price);
-	const newSpot = newSide.mode === 'ondemand' ? null : micros(prices?.new_spot ?? input.new_price);
+	const onDemand = priceMicros(prices?.on_demand ?? input.ondemand_price);
+	const oldSpot = oldSide.mode === 'ondemand' ? null : priceMicros(prices?.old_spot ?? input.old_price);
+	const newSpot = newSide.mode === 'ondemand' ? null : priceMicros(prices?.new_spot ?? input.new_price);
 	const initiated = at(timing?.switch_initiated_at, timing?.initiated_at);
 	const ready = at(timing?.new_instance_ready_at, timing?.instance_ready_at);
 	const traffic = at(timing?.traffic_switched_at);

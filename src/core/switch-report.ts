@@ -15,6 +15,7 @@ import type { Journal } from './journal.ts';
 import { machineOfAgent, type Named } from './machines.ts';
 import { failureOf, orderState } from './orders.ts';
 import { noteDowntime, promote } from './promotion.ts';
+import { freshPrice } from './promotion-prices.ts';
 import { reconcile } from './reconcile.ts';
 import { endReplica } from './replica-end.ts';
 import { commandOf, endOf, impactOf, known, type Report, readReport, usd } from './report.ts';
@@ -23,9 +24,6 @@ import { takeOverIfSilent } from './takeover.ts';
 import { lockedWork } from './work.ts';
 
 type Answer = Output<'switchReport'>;
-
-/** For so long the price that a host reported of itself is what it pays (spec section 8 looks back as far). */
-const OWN_PRICE_MS = 3_600_000;
 
 /** One report in its transaction. */
 type Work = {
@@ -102,8 +100,7 @@ const carryOut = async (given: Work, claims: readonly Command[], named: Host | u
 const ownSpotOf = async ({ tx, report, host, now }: Work): Promise<number | null> => {
 	const isOwn = report.oldId === null || report.oldId === host.instance_id;
 	if (!isOwn || (report.old.mode ?? host.mode) !== 'spot' || (report.record.old_spot_micros ?? null) !== null) return null;
-	const own = await hostPrice.first(tx, { handle: host.handle });
-	return own === undefined || now - own.reported_at > OWN_PRICE_MS ? null : own.spot_micros;
+	return freshPrice(await hostPrice.first(tx, { handle: host.handle }), now)?.spot_micros ?? null;
 };
 
 /** The cause as the report says it where no command does. */

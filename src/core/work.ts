@@ -1,6 +1,6 @@
 import { addEmergencies, type Emergency } from '../store/emergencies.ts';
 import type { Host } from '../store/hosts.ts';
-import { type PromotionRows, writePromotions } from '../store/promotions.ts';
+import type { PromotionRows } from '../store/promotions.ts';
 import { lockSituations, type SituationRows } from '../store/situations.ts';
 import type { Db } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
@@ -8,6 +8,7 @@ import type { Context } from './context.ts';
 import type { Situation } from './failover-plan.ts';
 import type { Journal } from './journal.ts';
 import { NO_WISHES, type Wishes } from './pool-choice.ts';
+import { writePriced } from './promotion-prices.ts';
 import { isSilent, patienceWith, servingSince, WRITE_LAG_MS } from './silence.ts';
 
 /** A host that fetches launch orders has done so by then: classic asks every 30 s from its start. */
@@ -32,7 +33,7 @@ export type Sets = { readonly promotions: PromotionRows[]; readonly emergencies:
 
 /** Writes what a set of decisions has gathered. */
 export const writeSets = async (tx: Db, { promotions, emergencies }: Sets): Promise<void> => {
-	await writePromotions(tx, promotions);
+	await writePriced(tx, promotions);
 	await addEmergencies(tx, emergencies);
 };
 

@@ -4,7 +4,7 @@ import type { Command } from './commands.ts';
 import { dialectOf } from './dialect.ts';
 import type { Host } from './hosts.ts';
 import type { Tables } from './schema.ts';
-import type { Db } from './statement.ts';
+import { type Db, holding } from './statement.ts';
 import type { SwitchRecord } from './switches.ts';
 
 /** Where a page begins: after the row with this id. Ids sort by time (deps.ts), so the newest come first. */
@@ -126,10 +126,11 @@ export const listInstanceRows = (db: Db, filter: InstanceFilter): Promise<Instan
 	if (filter.status === 'active') query = query.where('h.role', 'in', ['primary', 'replica', 'candidate', 'named']);
 	else if (filter.status === 'terminated') query = query.where('h.role', 'in', ['zombie', 'ended', 'terminated']);
 	if (filter.mode === 'spot' || filter.mode === 'ondemand') query = query.where('h.mode', '=', filter.mode);
-	else if (filter.mode !== null && filter.mode !== 'all') query = query.where('h.mode', 'is', null);
+	else if (filter.mode === 'unknown') query = query.where('h.mode', 'is', null);
+	else if (filter.mode !== null && filter.mode !== 'all') query = query.where(sql<boolean>`1 = 0`);
 	if (filter.region !== null) query = query.where('h.region', '=', filter.region);
 	if (filter.search !== null) {
-		const pattern = `%${filter.search.replace(/[!%_]/g, (sign) => `!${sign}`)}%`;
+		const pattern = holding(filter.search);
 		query = query.where(sql<boolean>`(h.instance_id like ${pattern} escape '!' or h.instance_type like ${pattern} escape '!')`);
 	}
 	if (filter.agentId != null) query = query.where('h.agent_id', '=', filter.agentId);
@@ -139,9 +140,18 @@ export const listInstanceRows = (db: Db, filter: InstanceFilter): Promise<Instan
 		.innerJoin('client as c', 'c.id', 'h.client_id')
 		.innerJoin('agent as a', 'a.id', 'h.agent_id')
 		.leftJoin('host_price as p', 'p.handle', 'h.handle')
+		.leftJoin('ledger_host as b', 'b.handle', 'h.handle')
 		.leftJoin('host_liveness as l', 'l.handle', 'h.handle')
 		.selectAll('h')
-		.select(['c.name as client_name', 'a.logical_agent_id', 'a.status as agent_status', 'p.spot_micros', 'p.ondemand_micros', 'l.seen_at'])
+		.select((eb) => [
+			'c.name as client_name',
+			'a.logical_agent_id',
+			'a.status as agent_status',
+			// A machine that has not reported yet has the prices that its books go by: the report of its switch, or its pool.
+			eb.fn.coalesce('p.spot_micros', sql<number | null>`case when h.mode = 'spot' then b.price_micros end`).as('spot_micros'),
+			eb.fn.coalesce('p.ondemand_micros', 'b.baseline_micros').as('ondemand_micros'),
+			'l.seen_at',
+		])
 		.orderBy('h.handle', 'desc')
 		.execute();
 };

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { multiRow } from './multi-row.ts';
 import type { ClientPoolTable, HostPriceTable, OnDemandPriceTable, PoolTable, PriceCleanTable, PriceReportTable } from './schema.ts';
-import { type Db, statement } from './statement.ts';
+import { type Db, inList, statement } from './statement.ts';
 
 type DialectName = 'sqlite' | 'mysql';
 
@@ -187,6 +187,14 @@ export const onDemandPrice = statement<{ instance_type: string; region: string }
 
 export const hostPrice = statement<{ handle: string }>()((db, v) =>
 	db.selectFrom('host_price').selectAll().where('handle', '=', v('handle')),
+);
+
+/** What these machines last said they cost. */
+export const hostPricesOf = statement<{ handles: readonly string[] }>()((db, v, dialect) =>
+	db
+		.selectFrom('host_price')
+		.selectAll()
+		.where(inList(dialect, 'handle', v('handles'))),
 );
 
 /** Types of the same family (`c5.large` → `c5.*`) for which a region has a pool. */

@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { AgentStatus, ClientTable, Role } from './schema.ts';
-import type { Db } from './statement.ts';
+import { type Db, holding } from './statement.ts';
 
 /** How many hits a kind has at most, and how many of the newest rows are searched for a text within. */
 export const HITS = 10;
@@ -39,7 +39,7 @@ const beginning = ({ table, id, column }: Column, text: string): RawBuilder<{ id
 const all = (parts: readonly RawBuilder<unknown>[]): RawBuilder<unknown> => sql.join([...parts], sql` union `);
 
 const within = (columns: readonly string[], text: string): RawBuilder<boolean> => {
-	const pattern = `%${text.toLowerCase().replace(/[!%_]/g, (sign) => `!${sign}`)}%`;
+	const pattern = holding(text.toLowerCase());
 	return sql<boolean>`(${sql.join(
 		columns.map((column) => sql`lower(${sql.ref(column)}) like ${pattern} escape '!'`),
 		sql` or `,

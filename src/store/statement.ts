@@ -107,6 +107,11 @@ export const statement =
 /** A limit as part of the text: bound as a value it would make SQLite plan the statement anew at every run (measured: 57 µs instead of 12). */
 export const atMost = (count: number) => sql.lit(count);
 
+/**
+ * The pattern of a text that holds another, to stand before `escape '!'`. SQLite would take a NUL for the pattern's end; no stored text has one.
+ */
+export const holding = (text: string): string => `%${text.replaceAll('\0', '\uFFFD').replace(/[!%_]/g, (sign) => `!${sign}`)}%`;
+
 /** `column in (…)` for a list bound at each run: `where(inList(dialect, 'id', v('ids')))`. */
 export const inList = (dialect: Dialect, column: string, ids: readonly string[]) => {
 	const slot: unknown = ids;

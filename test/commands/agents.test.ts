@@ -9,7 +9,7 @@ const filters = { status: null, client_id: null };
 describe('agents', () => {
 	test('list', async ({ expect }) => {
 		const agents = [agent(), agent({ id: 'a-2', status: 'offline', instanceId: null, lastHeartbeatAt: null })];
-		const script = { listAgents: () => ({ agents, total: 2, filters, next_cursor: null }) };
+		const script = { listAgents: () => ({ agents, total: 2, filters, count: 2, next_cursor: null }) };
 		const { tty, piped } = await both('agents list', { script });
 		expect(tty).toMatchInlineSnapshot(`
 			"exit 0
@@ -35,7 +35,7 @@ describe('agents', () => {
 	});
 
 	test('list filters by client, by its name or id, and by state', async ({ expect }) => {
-		const script = { ...found, listAgents: () => ({ agents: [], total: 0, filters, next_cursor: null }) };
+		const script = { ...found, listAgents: () => ({ agents: [], total: 0, filters, count: 0, next_cursor: null }) };
 		const { calls, code } = await cli('agents list --client acme --status offline', { script });
 		expect([code, calls.at(-1)]).toEqual([0, { name: 'listAgents', input: { limit: 500, client_id: 'c-1', status: 'offline' } }]);
 		expect((await cli('agents list --status asleep', { script })).code).toBe(2);

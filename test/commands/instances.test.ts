@@ -8,7 +8,13 @@ const filters = { status: null, mode: null, region: null, client_id: null, agent
 describe('instances', () => {
 	test('list', async ({ expect }) => {
 		const script = {
-			listInstances: () => ({ instances: [instance(), instance({ id: 'i-0old', role: 'zombie' })], total: 2, filters, next_cursor: null }),
+			listInstances: () => ({
+				instances: [instance(), instance({ id: 'i-0old', role: 'zombie' })],
+				total: 2,
+				filters,
+				count: 2,
+				next_cursor: null,
+			}),
 		};
 		const { tty, piped } = await both('instances list', { script });
 		expect(tty).toMatchInlineSnapshot(`
@@ -27,7 +33,7 @@ describe('instances', () => {
 	});
 
 	test('list passes every filter on', async ({ expect }) => {
-		const script = { ...found, listInstances: () => ({ instances: [], total: 0, filters, next_cursor: null }) };
+		const script = { ...found, listInstances: () => ({ instances: [], total: 0, filters, count: 0, next_cursor: null }) };
 		const { calls } = await cli(
 			'instances list --client acme --agent a-1 --status active --mode spot --region us-east-1 --search c5 --limit 3',
 			{

@@ -1,4 +1,4 @@
-import { describe, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Api } from '../../src/contract/index.ts';
 import { both, cli } from './cli.ts';
 import { client, NOW } from './fixtures.ts';
@@ -132,6 +132,11 @@ describe('search', () => {
 		agents: [],
 	};
 	const answer: Answer<'search'> = { query: 'ac', results, total_results: 2, ...results, substring_rows: 2000 };
+
+	test.each(['', 'a', ' a '])('is not begun for %j, which finds nothing whatever there is', async (text) => {
+		const { code, err, calls } = await cli(['search', text], { script: { search: () => answer } });
+		expect([code, err, calls]).toEqual([2, expect.stringContaining('at least two characters'), []]);
+	});
 
 	test('at a terminal and piped', async ({ expect }) => {
 		const { tty, piped } = await both('search ac', { script: { search: () => answer } });

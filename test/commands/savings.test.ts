@@ -105,6 +105,9 @@ describe('savings reconcile', () => {
 	test.each([
 		['no columns', 'a,b\n1,2\n', 'no column for: instance_id, start, end, cost'],
 		['an empty file', '', 'the bill is empty'],
+		['a sum with a comma', 'instance_id,start,end,cost\ni-1,2026-11-01,2026-11-02,1,234.50\n', 'has 5 cells, its header 4'],
+		['a line cut short', 'instance_id,start,end,cost\ni-1,2026-11-01,2026-11-02\n', 'has 3 cells, its header 4'],
+		['a column twice', 'instance_id,start,end,cost,Cost\ni-1,2026-11-01,2026-11-02,1,2\n', 'two columns cost'],
 		[
 			'a line that ends before it begins',
 			'instance_id,start,end,cost\ni-1,2026-11-02,2026-11-01,1\n',

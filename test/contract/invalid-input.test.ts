@@ -48,7 +48,7 @@ describe('what is said of an input that cannot be', () => {
 						expect(error).toBeInstanceOf(SpotError);
 						const { message, extras } = error as SpotError;
 						said.add(message);
-						for (const each of Object.values(extras['details'] as Record<string, string[]>).flat()) said.add(each);
+						for (const each of Object.values((extras['details'] ?? {}) as Record<string, string[]>).flat()) said.add(each);
 					}
 				}
 			}

@@ -50,7 +50,6 @@ export const NOT_DECLARED: readonly string[] = [
 	'#53 target_mode',
 	'#53 target_pool_id',
 	'#53 target_pool_name',
-	'#X14 status',
 	'#X20 status',
 ];
 

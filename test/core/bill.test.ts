@@ -49,6 +49,42 @@ describe('lines of a bill about one machine', () => {
 			}),
 		);
 	});
+
+	const MINUTE = 60 * SECOND;
+	const booked = (start: number, end: number, more: Partial<Booked> = {}): Booked => ({
+		start: start * MINUTE,
+		end: end * MINUTE,
+		priceMicros: 60_000,
+		quality: 'measured',
+		source: 'own',
+		...more,
+	});
+	const UNKNOWN = { quality: 'unknown', priceMicros: null } as const;
+	const causes: Array<[string, number, Booked[], number | null]> = [
+		['not-booked', 900, [], null],
+		['not-booked', 60_000, [], null],
+		['agrees', 60_000, [booked(0, 60)], 0],
+		['agrees', 60_040, [booked(0, 60)], 0],
+		['agrees', 59_970, [booked(0, 60, { priceMicros: 60_001 })], 0],
+		['price', 1_200, [booked(0, 60, { priceMicros: 300 })], 0],
+		['price', 1_000_000, [booked(1, 60)], MINUTE],
+		['price', 50_000, [booked(0, 60)], 0],
+		['price', 30_000, [booked(0, 30), booked(30, 32, UNKNOWN), booked(32, 60)], 0],
+		['before-books', 60_000, [booked(30, 60)], 30 * MINUTE],
+		['after-books', 60_000, [booked(0, 30)], 0],
+		['unknown-time', 60_000, [booked(0, 30), booked(30, 60, UNKNOWN)], 0],
+		['first-hour', 60_000, [booked(0, 60, { priceMicros: 0, source: 'aws-first-hour' })], 0],
+		['estimated', 30_000, [booked(0, 30), booked(30, 60, { quality: 'estimated' })], 0],
+	];
+
+	it.each(causes)(
+		'are said to differ by %s only where that makes the difference: %d micro-dollars',
+		(cause, costMicros, books, firstKnownAt) => {
+			const comparison = compareMachine([{ instanceId: 'i-1', start: 0, end: HOUR, costMicros }]);
+			for (const each of books) comparison.take(each);
+			expect(comparison.compared(firstKnownAt)[0]?.cause).toBe(cause);
+		},
+	);
 });
 
 describeEachDatabase('a bill against books of many segments', ({ freshUrl }) => {

@@ -99,6 +99,46 @@ describeEachDatabase('what an operator sees', ({ freshUrl }) => {
 			expect(narrowed.body.instances.map(({ id }) => id)).toEqual([agent.instanceId]);
 		});
 
+		it('is those of a mode, of a text, and none where no machine has it', async () => {
+			const spot = await makeAgent(world);
+			const { id: client_id } = spot.client;
+			await makeAgent(world, spot.client, { mode: null });
+			const ofMode = async (mode: string) => (await world.admin.call('listInstances', { client_id, mode })).body.count;
+			const counts: Array<[string, number]> = [];
+			for (const mode of ['all', 'spot', 'ondemand', 'unknown', 'SPOT', 'bogus']) counts.push([mode, await ofMode(mode)]);
+			expect(counts).toEqual([
+				['all', 2],
+				['spot', 1],
+				['ondemand', 0],
+				['unknown', 1],
+				['SPOT', 0],
+				['bogus', 0],
+			]);
+			for (const search of ['\0', '\0zzz', `${spot.instanceId}\0`])
+				expect([search, (await world.admin.call('listInstances', { client_id, search })).body.count]).toEqual([search, 0]);
+		});
+
+		it('has the prices its books go by until it reports its own', async () => {
+			const agent = await makeAgent(world);
+			await agent.client.call('pricingReport', {
+				agent_id: agent.id,
+				instance: { instance_type: 'c5.large', region: 'us-east-1', mode: 'spot' },
+				pricing: { on_demand_price: 0.085, spot_pools: [{ pool_id: 'c5.large.us-east-1b', az: 'us-east-1b', price: 0.025 }] },
+			});
+			const next = newMachine();
+			await agent.client.report(agent.id, next);
+			const joined = await agent.client.register(next, { logical_agent_id: agent.logicalId, az: 'us-east-1b' });
+			await world.advance(20_000, 10_000);
+			await agent.client.heartbeat(joined.body.agent_id);
+			await world.advance(20_000, 10_000);
+			const { body } = await world.admin.call('listClientInstances', { client_id: agent.client.id });
+			expect((body.data as unknown as ReadonlyArray<{ id: string }>).find(({ id }) => id === next)).toMatchObject({
+				spotPrice: 0.025,
+				onDemandPrice: 0.085,
+				pricesKnown: { spot: true, onDemand: true },
+			});
+		});
+
 		it('is 404 for an agent nobody has', async () => {
 			expect((await world.admin.call('listInstances', { agent_id: newMachine() })).status).toBe(404);
 		});

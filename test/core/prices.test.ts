@@ -6,6 +6,7 @@ import { parseInstant } from '../../src/contract/instant.ts';
 import type { Principal } from '../../src/core/caller.ts';
 import { bucketOf, CONFIDENCE, observedAt, PRIORITY, pointsOf, readPrices } from '../../src/core/price-points.ts';
 import { createPriceWriter } from '../../src/core/price-writer.ts';
+import { readReport } from '../../src/core/report.ts';
 import type { PriceSource } from '../../src/store/schema.ts';
 import { startCore, type TestCore } from '../helpers/core.ts';
 import { machine } from '../helpers/daemon.ts';
@@ -405,6 +406,28 @@ describeEachDatabase('reported prices', ({ kind, freshUrl }) => {
 		}
 		expect(new Set(counts).size).toBe(1);
 		expect(counts[0]).toBeLessThanOrEqual(10);
+	});
+
+	it('below half a micro-dollar are none: neither a decide call nor a switch report makes a machine free (D-37)', async () => {
+		const tiny = { pricing: { ondemand_price: 1e-9, spot_price: 1e-9 }, ondemand_price: 1e-9 };
+		await test.call('decide', { agent_id: agentId, ...tiny } as never, acme);
+		expect(await own()).toBe(undefined);
+		const { record } = readReport(
+			{
+				...operations.switchReport.input.parse({
+					agent_id: agentId,
+					new_instance_id: 'i-0abc',
+					prices: { on_demand: 1e-9, old_spot: 0, new_spot: 4e-7 },
+				}),
+			},
+			test.clock.now(),
+		);
+		expect([record.ondemand_micros, record.old_spot_micros, record.new_spot_micros, record.impact_micros]).toEqual([
+			null,
+			null,
+			null,
+			null,
+		]);
 	});
 
 	it('of a deleted agent are not kept', async () => {

@@ -13,6 +13,41 @@ describeEachDatabase('replicas', ({ freshUrl }) => {
 	const world = shareWorld(freshUrl, { must: [brokenInvariants, brokenStandbys] });
 	const rows = rowsOf(world);
 
+	describe('what it saves', () => {
+		const costs = (client: { call: typeof world.admin.call }, agent_id: string, price: number) =>
+			client.call('pricingReport', {
+				agent_id,
+				instance: { instance_type: 'c5.large', region: 'us-east-1', mode: 'spot' },
+				pricing: { on_demand_price: 0.085, current_spot_price: price },
+			});
+
+		it.each(['notice', 'operator'])('is known of a promotion by %s from what both machines said, as nobody reports it', async (by) => {
+			const { agent, replica } = await readyReplica(world);
+			await costs(agent.client, agent.id, 0.041);
+			await costs(agent.client, replica.handle, 0.031);
+			if (by === 'notice') await imminent(world, agent, agent.id);
+			else await promote(agent.client, agent.id, replica.id);
+			const [record] = await rows.switches(agent.id);
+			expect(record).toMatchObject({
+				evidence: by,
+				old_spot_micros: 41_000,
+				new_spot_micros: 31_000,
+				ondemand_micros: 85_000,
+				impact_micros: 10_000,
+			});
+		});
+
+		it('is not known where a machine never said what it costs, or not within the hour', async () => {
+			const { agent, replica } = await readyReplica(world);
+			await costs(agent.client, agent.id, 0.041);
+			await heartbeatsFor(world, 61 * MINUTE, agent.client, [agent.id, replica.handle]);
+			await costs(agent.client, replica.handle, 0.031);
+			await imminent(world, agent, agent.id);
+			const [record] = await rows.switches(agent.id);
+			expect(record).toMatchObject({ old_spot_micros: null, new_spot_micros: 31_000, impact_micros: null });
+		});
+	});
+
 	describe('promote (#62)', () => {
 		it('makes the ready replica the primary and the old primary a zombie (T6)', async () => {
 			const { agent, replica } = await readyReplica(world);

@@ -335,6 +335,18 @@ describeEachDatabase('bad input', ({ kind, freshUrl }) => {
 		}
 	});
 
+	it('as a cursor that no list can have answered', async () => {
+		for (const query of [`cursor=${'A'.repeat(600)}`, 'cursor=x&cursor=y', 'cursor=%00']) {
+			const { status, body } = await test.send({ method: 'GET', path: `/api/admin/clients?${query}`, token: test.admin });
+			expect([query, status, body['code'], body['hint']]).toEqual([
+				query,
+				400,
+				'INVALID_CURSOR',
+				'leave it out to begin at the first page',
+			]);
+		}
+	});
+
 	once.each(coreOperations)('is not what keys nobody knows, nulls, a trailing slash or a stale X-Request-ID are: $name', async (each) => {
 		const about = await makeScene(test);
 		await ready(each, about);
