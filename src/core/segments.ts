@@ -85,7 +85,7 @@ export const valuation = (machine: Machine): Valuation => {
 	}
 	const guessed = !VOUCHED.has(machine.role) || machine.stale || !machine.registered;
 	const source = machine.free ? 'aws-first-hour' : guessed ? 'last' : said?.own === true ? 'own' : 'quote';
-	const quality = guessed && !machine.free ? 'estimated' : 'measured';
+	const quality = guessed ? 'estimated' : 'measured';
 	return { line, quality, price, source, pricedAt: said?.at ?? null, onDemand, baseline: line === 'primary' ? onDemand : 0 };
 };
 

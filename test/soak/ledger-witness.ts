@@ -301,7 +301,7 @@ export const createLedgerWitness = (timeoutMs: number, lookMs: number): LedgerWi
 			const price = free ? 0 : (said?.micros ?? null);
 			const isUnknown = isSilent || price === null || (line === 'primary' && onDemand === null);
 			const isGuess = !isWatched(state) || within(stale, start) || state.registered_at === null;
-			const quality: Quality = isUnknown ? 'unknown' : isGuess && !free ? 'estimated' : 'measured';
+			const quality: Quality = isUnknown ? 'unknown' : isGuess ? 'estimated' : 'measured';
 			const source = isSilent
 				? 'silent'
 				: isUnknown
