@@ -195,7 +195,14 @@ const countdown = (s: Situation, emergency: Emergency, now: number, settings: Fa
 			return { do: 'fail', replica, why: `no machine ${seconds(settings.launchMs)} s after the order was fetched`, machine: 'ended' };
 		const leaseEnd = replica.lease_until ?? overrunAt;
 		if (isGone && now >= leaseEnd) return { do: 'fail', replica, why: 'no machine came before its lease ended', machine: 'ended' };
-		return wait(isGone ? leaseEnd : Math.min(overrunAt, deadline), 'launch', 'promotes when launched and ready');
+		if (isGone && now >= overrunAt && emergency.told === 0)
+			return {
+				do: 'tell',
+				title: 'A launch is overdue, and nobody is left to repeat it',
+				why: `no machine ${seconds(settings.launchMs)} s after ${s.primary.instance_id} fetched the order, and AWS has taken it back: launch one by hand; it takes over when it calls`,
+			};
+		const next = isGone ? (emergency.told === 0 ? Math.min(overrunAt, leaseEnd) : leaseEnd) : Math.min(overrunAt, deadline);
+		return wait(next, 'launch', 'promotes when launched and ready');
 	}
 	if (isGone) return { do: 'fail', replica, why: 'the old machine is gone before it fetched the order', machine: 'ended' };
 	const late = Math.max(replica.created_at, emergency.received_at) + settings.launchMs;

@@ -212,6 +212,22 @@ describe('the next move of an agent', () => {
 		});
 	});
 
+	it('tells a person where a launch that was fetched is overdue and nobody is left to fetch another', () => {
+		let seen = 0;
+		always((s, move, { override, launchMs }) => {
+			const { agent, emergency, replica, primary } = s;
+			const may = override || agent.auto_switch_enabled === 1 || agent.manual_replica_enabled === 1;
+			if (!may || agent.status === 'deleted' || emergency?.kind !== 'termination' || emergency.told === 1) return;
+			if (emergency.promoted_at !== null || emergency.handle !== primary.handle) return;
+			if (replica === null || replica.handle !== null || replica.served_at === null) return;
+			const gone = NOW >= deadlineOf(emergency) || s.primarySilent || agent.terminated_at !== null;
+			if (!gone || NOW < Math.max(replica.served_at, emergency.received_at) + launchMs) return;
+			seen += 1;
+			expect(['tell', 'fail']).toContain(move.do);
+		});
+		expect(seen).toBeGreaterThan(0);
+	});
+
 	it('does nothing for a signal of AWS where no setting lets it', () => {
 		always((s, move, { override }) => {
 			const off = !override && s.agent.auto_switch_enabled === 0 && s.agent.manual_replica_enabled === 0;

@@ -151,7 +151,20 @@ export const runShow = async (options: ShowOptions): Promise<ShowResult> => {
 			const diedWithIt = killed !== null && sent !== undefined && killed[0] <= sent && sent <= killed[1];
 			return diedWithIt && !world.books.emergencies.some(({ agent_id }) => agent_id === agentId);
 		};
-		world.repeat(1_000, async () => replaceTheDead(world, isLost));
+		// Its order was fetched from the killed daemon, or is of a launch whose refusal that one was told: at this speed the machine is gone before
+		// the order overruns (45 s are five, where two minutes are four), so nobody is left to fetch another.
+		const isStranded = (agentId: string): boolean =>
+			killed !== null &&
+			world.books.emergencies.some(
+				({ agent_id, open_of, step, kind }) => agent_id === agentId && open_of !== null && step === 'launch' && kind === 'termination',
+			);
+		const replaced = new Set<string>();
+		const needsMachine = (agentId: string): boolean => {
+			if (!isLost(agentId) && !isStranded(agentId)) return false;
+			replaced.add(agentId);
+			return true;
+		};
+		world.repeat(1_000, async () => replaceTheDead(world, needsMachine));
 		const isToldOfAll = (): boolean => world.books.emergencies.length + [...machineOf.keys()].filter(isLost).length >= total;
 		const settleMs = real(600) + (size.rebalance > 0 ? clearSeconds * 1_000 : 0) + 30_000;
 		await settle(world, { seed, ms: settleMs, after: 'the signals', isOver: isToldOfAll });
@@ -171,7 +184,8 @@ export const runShow = async (options: ShowOptions): Promise<ShowResult> => {
 			const key = `${labelled(emergency)}: ${emergency.state}`;
 			outcomes[key] = (outcomes[key] ?? 0) + 1;
 			const wanted = groupOf(size, indexOf(emergency.logical_agent_id)) === 'rebalance' ? 'stood-by' : 'failed-over';
-			if (emergency.state !== wanted)
+			const byAnother = emergency.state === 'overtaken' && replaced.has(emergency.agent_id);
+			if (emergency.state !== wanted && !byAnother)
 				violations.push(`${emergency.logical_agent_id} (${labelled(emergency)}) ended as ${emergency.state}: ${emergency.message}`);
 		}
 		for (const daemon of world.daemons) violations.push(...daemon.troubles().slice(0, 5));
