@@ -26,7 +26,10 @@ export const searchCommand = (context: Context, run = runSearch): Command =>
 		.action(async (text: string) => run(context, text));
 
 const runSearch = async (context: Context, q: string): Promise<void> => {
-	if (q.trim().length < 2) throw new SpotError('invalid', 'USAGE', 'the text to search for needs at least two characters');
+	if (q.trim().length < 2)
+		throw new SpotError('invalid', 'USAGE', 'the text to search for needs at least two characters', {
+			hint: 'type more of it, or list everything: spotctl agents list',
+		});
 	const api = await context.api();
 	const output = await api.search({ q });
 	const of = (kind: string, hits: readonly Omit<Hit, 'kind'>[]): Hit[] => hits.map((hit) => ({ ...hit, kind }));

@@ -71,7 +71,7 @@ const columnsOf = (cells: readonly string[]): Columns => {
 	const missing = Object.entries(needed).flatMap(([key, place]) => (place < 0 ? [key] : []));
 	if (missing.length > 0) throw bad(`the bill has no column for: ${missing.join(', ')}`);
 	const twice = Object.values(needed).find((place) => header.indexOf(header[place] ?? '', place + 1) >= 0);
-	if (twice !== undefined) throw bad(`the bill has two columns ${header[twice]}`, 'leave the one that counts');
+	if (twice !== undefined) throw bad(`the bill has two columns ${header[twice]}`, 'take out the one that does not count');
 	return { ...needed, ...placesOf(header, KINDS) };
 };
 

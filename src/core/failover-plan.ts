@@ -199,7 +199,7 @@ const countdown = (s: Situation, emergency: Emergency, now: number, settings: Fa
 			return {
 				do: 'tell',
 				title: 'A launch is overdue, and nobody is left to repeat it',
-				why: `no machine ${seconds(settings.launchMs)} s after ${s.primary.instance_id} fetched the order, and AWS has taken it back: launch one by hand; it takes over when it calls`,
+				why: `no machine ${seconds(settings.launchMs)} s after ${s.primary.instance_id} fetched the order, and AWS has taken it back: launch a machine by hand; it takes over when it calls and the old one is silent, or at once by ${PROMOTE}`,
 			};
 		const next = isGone ? (emergency.told === 0 ? Math.min(overrunAt, leaseEnd) : leaseEnd) : Math.min(overrunAt, deadline);
 		return wait(next, 'launch', 'promotes when launched and ready');

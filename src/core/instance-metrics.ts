@@ -2,7 +2,7 @@ import type { Output, Valid } from '../contract/index.ts';
 import { isoOr } from '../contract/instant.ts';
 import { switchCounts } from '../store/analytics.ts';
 import type { Host } from '../store/hosts.ts';
-import { hostPrice, onDemandPrice } from '../store/prices.ts';
+import { onDemandPrice, shownPrice } from '../store/prices.ts';
 import type { Caller } from './caller.ts';
 import type { Context } from './context.ts';
 import { instanceOf } from './instance-of.ts';
@@ -26,7 +26,7 @@ const sharesOf = ({ measuredMs, estimatedMs, unknownMs }: SavingsFigures) => {
 	return { measured: percent(measuredMs, all), estimated: percent(estimatedMs, all), unknown: percent(unknownMs, all) };
 };
 
-/** #29: prices from the host's own reports, switches counted by row, savings from the books and from nowhere else (D-32). */
+/** #29: prices as in lists, switches counted by row, savings from the books and from nowhere else (D-32). */
 export const instanceMetrics =
 	(context: Context) =>
 	async (input: Valid<'instanceMetrics'>, caller: Caller): Promise<Output<'instanceMetrics'>> => {
@@ -35,7 +35,7 @@ export const instanceMetrics =
 		const now = context.clock.now();
 		const today = now - (now % DAY);
 		const [own, listed, switches] = await Promise.all([
-			hostPrice.first(db, { handle: host.handle }),
+			shownPrice.first(db, { handle: host.handle }),
 			onDemandPrice.first(db, { instance_type: host.instance_type ?? '', region: host.region ?? '' }),
 			switchCounts.first(db, {
 				agent_id: host.agent_id,

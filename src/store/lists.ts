@@ -3,6 +3,7 @@ import type { Agent } from './agents.ts';
 import type { Command } from './commands.ts';
 import { dialectOf } from './dialect.ts';
 import type { Host } from './hosts.ts';
+import { shownPrices } from './prices.ts';
 import type { Tables } from './schema.ts';
 import { type Db, holding } from './statement.ts';
 import type { SwitchRecord } from './switches.ts';
@@ -143,15 +144,8 @@ export const listInstanceRows = (db: Db, filter: InstanceFilter): Promise<Instan
 		.leftJoin('ledger_host as b', 'b.handle', 'h.handle')
 		.leftJoin('host_liveness as l', 'l.handle', 'h.handle')
 		.selectAll('h')
-		.select((eb) => [
-			'c.name as client_name',
-			'a.logical_agent_id',
-			'a.status as agent_status',
-			// A machine that has not reported yet has the prices that its books go by: the report of its switch, or its pool.
-			eb.fn.coalesce('p.spot_micros', sql<number | null>`case when h.mode = 'spot' then b.price_micros end`).as('spot_micros'),
-			eb.fn.coalesce('p.ondemand_micros', 'b.baseline_micros').as('ondemand_micros'),
-			'l.seen_at',
-		])
+		.select(['c.name as client_name', 'a.logical_agent_id', 'a.status as agent_status', 'l.seen_at'])
+		.select(shownPrices)
 		.orderBy('h.handle', 'desc')
 		.execute();
 };

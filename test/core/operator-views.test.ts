@@ -137,6 +137,11 @@ describeEachDatabase('what an operator sees', ({ freshUrl }) => {
 				onDemandPrice: 0.085,
 				pricesKnown: { spot: true, onDemand: true },
 			});
+			expect((await world.admin.call('instanceMetrics', { instance_id: next })).body).toMatchObject({
+				spotPrice: 0.025,
+				onDemandPrice: 0.085,
+				pricesKnown: { spot: true, onDemand: true },
+			});
 		});
 
 		it('is 404 for an agent nobody has', async () => {

@@ -69,7 +69,7 @@ describeEachDatabase('replicas', ({ freshUrl }) => {
 				{ agent_id: agent.id, status: 'launching', limit: 1000 },
 				{ principal: principal ?? null, requestId: 'lost', idempotencyKey: null, gone: () => true },
 			);
-			expect(lost).toMatchObject({ replicas: [], total: 0 });
+			expect(lost).toEqual({ replicas: [], total: 0, count: 0, next_cursor: null });
 			const [replica] = await rows.liveReplicas(agent.id);
 			expect(replica).toMatchObject({ served_count: 0, served_at: null, lease_until: null, awaits_machine: 0 });
 			expect(await orderIds(agent.client, agent.id)).toEqual([replica?.id]);

@@ -100,7 +100,7 @@ describe('the books of a machine', () => {
 			state(START + 31 * MINUTE, 'zombie'),
 			state(START + 45 * MINUTE, 'terminated'),
 		];
-		// Until AWS has ended it, the zombie is an estimate as any other.
+		// The end of a zombie is a guess until it is confirmed, also of one that costs nothing.
 		expect(booked(facts).map(({ cost_micros, price_source, quality }) => [cost_micros, price_source, quality])).toEqual([
 			[0, 'aws-first-hour', 'measured'],
 			[0, 'aws-first-hour', 'estimated'],

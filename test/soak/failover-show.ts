@@ -145,16 +145,17 @@ export const runShow = async (options: ShowOptions): Promise<ShowResult> => {
 			killed = [from, world.clock.now()];
 			world.phase = `seed ${seed}, after the kill`;
 		}
-		// The killed daemon had its notice and nobody else knows of it: an auto scaling group brings a machine back.
-		const isLost = (agentId: string): boolean => {
-			const sent = world.witness.unanswered.get(machineOf.get(agentId) ?? '');
-			const diedWithIt = killed !== null && sent !== undefined && killed[0] <= sent && sent <= killed[1];
-			return diedWithIt && !world.books.emergencies.some(({ agent_id }) => agent_id === agentId);
+		const diedWithIt = (agentId: string, calls: ReadonlyMap<string, number>): boolean => {
+			const sent = calls.get(machineOf.get(agentId) ?? '');
+			return killed !== null && sent !== undefined && killed[0] <= sent && sent <= killed[1];
 		};
-		// Its order was fetched from the killed daemon, or is of a launch whose refusal that one was told: at this speed the machine is gone before
-		// the order overruns (45 s are five, where two minutes are four), so nobody is left to fetch another.
+		// The killed daemon had its notice and nobody else knows of it: an auto scaling group brings a machine back.
+		const isLost = (agentId: string): boolean =>
+			diedWithIt(agentId, world.witness.unanswered) && !world.books.emergencies.some(({ agent_id }) => agent_id === agentId);
+		// The killed daemon was asked for its order, or told what became of the launch: at this speed the machine is gone before the order overruns
+		// (45 s are five, where two minutes are four), so nobody is left to fetch another.
 		const isStranded = (agentId: string): boolean =>
-			killed !== null &&
+			diedWithIt(agentId, world.witness.unheard) &&
 			world.books.emergencies.some(
 				({ agent_id, open_of, step, kind }) => agent_id === agentId && open_of !== null && step === 'launch' && kind === 'termination',
 			);

@@ -16,6 +16,8 @@ export type FailoverWitness = {
 	readonly orders: ReadonlyMap<string, Order>;
 	/** Machines of which a notice got no answer, and when it was sent (simulated): their agents never repeat it. */
 	readonly unanswered: ReadonlyMap<string, number>;
+	/** Machines of which the poll for a launch order, or what became of the launch, got no answer, and when it was sent (simulated). */
+	readonly unheard: ReadonlyMap<string, number>;
 	readonly counts: {
 		notices: number;
 		promoted: number;
@@ -46,6 +48,7 @@ export const createFailoverWitness = (now: () => number, slack: number): Failove
 	const spine = createWitness(now, slack);
 	const orders = new Map<string, Order>();
 	const unanswered = new Map<string, number>();
+	const unheard = new Map<string, number>();
 	const emergencies = new Set<string>();
 	const promotions = new Map<string, Told>();
 	const attached = new Map<string, string>();
@@ -100,6 +103,8 @@ export const createFailoverWitness = (now: () => number, slack: number): Failove
 		spine.hear(event);
 		if (isNotice(event)) notice(event);
 		if (event.status === 409) counts.refused++;
+		if (event.status === null && /\/replicas(\?status=launching|\/:id|\/:id\/status)$/.test(event.route))
+			unheard.set(event.instanceId, event.at);
 		if (!isAnswered(event)) return;
 		const { route, sent, path } = event;
 		if (route.endsWith('/replicas?status=launching')) launching(event);
@@ -121,6 +126,7 @@ export const createFailoverWitness = (now: () => number, slack: number): Failove
 		spine,
 		hear,
 		unanswered,
+		unheard,
 		orders,
 		counts,
 		take: () => {
