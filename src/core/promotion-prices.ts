@@ -1,7 +1,7 @@
 import { hostPricesOf } from '../store/prices.ts';
-import { type PromotionRows, writePromotions } from '../store/promotions.ts';
 import type { HostPriceTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
+import type { SwitchRecord } from '../store/switches.ts';
 import { impactOf } from './report.ts';
 
 /** For so long the price that a machine reported of itself is what it pays (spec section 8 looks back as far). */
@@ -11,38 +11,25 @@ const OWN_PRICE_MS = 3_600_000;
 export const freshPrice = (own: HostPriceTable | undefined, now: number): HostPriceTable | null =>
 	own === undefined || now - own.reported_at > OWN_PRICE_MS ? null : own;
 
-/** Nobody reports these switches: what they save is known from what both machines said themselves. */
-const UNREPORTED: ReadonlySet<string> = new Set(['operator', 'notice', 'silence', 'takeover', 'taken-back']);
+/** What machines last said they cost, by handle. */
+export type OwnPrices = ReadonlyMap<string, HostPriceTable>;
 
-const priced = (rows: PromotionRows, prices: ReadonlyMap<string, HostPriceTable>): PromotionRows => {
-	const { from, host, record, now } = rows;
-	if (!UNREPORTED.has(record.evidence)) return rows;
-	const before = from === null ? null : freshPrice(prices.get(from.role.handle), now);
-	const after = freshPrice(prices.get(host.handle), now);
-	const oldSpot = record.old_spot_micros ?? (record.old_mode === 'ondemand' ? null : (before?.spot_micros ?? null));
-	const newSpot = record.new_spot_micros ?? (record.new_mode === 'ondemand' ? null : (after?.spot_micros ?? null));
-	const onDemand = record.ondemand_micros ?? after?.ondemand_micros ?? before?.ondemand_micros ?? null;
+/** Reads them, for whoever promotes without having read a situation. */
+export const ownPricesOf = async (tx: Db, handles: readonly string[]): Promise<OwnPrices> =>
+	new Map((await hostPricesOf.all(tx, { handles })).map((price) => [price.handle, price]));
+
+/** Fills what nobody reports of a switch: what it saves an hour, from what both machines said themselves (spec section 5). */
+export const priced = (record: SwitchRecord, from: string | null, to: string, prices: OwnPrices, now: number): SwitchRecord => {
+	const before = from === null ? null : freshPrice(prices.get(from), now);
+	const after = freshPrice(prices.get(to), now);
+	const oldSpot = record.old_mode === 'ondemand' ? null : (before?.spot_micros ?? null);
+	const newSpot = record.new_mode === 'ondemand' ? null : (after?.spot_micros ?? null);
+	const onDemand = after?.ondemand_micros ?? before?.ondemand_micros ?? null;
 	return {
-		...rows,
-		record: {
-			...record,
-			old_spot_micros: oldSpot,
-			new_spot_micros: newSpot,
-			ondemand_micros: onDemand,
-			impact_micros: impactOf(oldSpot, newSpot, onDemand, record.old_mode, record.new_mode),
-		},
+		...record,
+		old_spot_micros: oldSpot,
+		new_spot_micros: newSpot,
+		ondemand_micros: onDemand,
+		impact_micros: impactOf(oldSpot, newSpot, onDemand, record.old_mode, record.new_mode),
 	};
-};
-
-/** Writes changes of primary with what they save an hour (spec section 5): one read of prices whatever their number. */
-export const writePriced = async (tx: Db, rows: readonly PromotionRows[]): Promise<void> => {
-	const handles = rows
-		.filter(({ record }) => UNREPORTED.has(record.evidence))
-		.flatMap(({ from, host }) => (from === null ? [host.handle] : [from.role.handle, host.handle]));
-	if (handles.length === 0) return writePromotions(tx, rows);
-	const prices = new Map((await hostPricesOf.all(tx, { handles })).map((price) => [price.handle, price]));
-	return writePromotions(
-		tx,
-		rows.map((each) => priced(each, prices)),
-	);
 };

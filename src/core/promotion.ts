@@ -2,13 +2,13 @@ import type { Agent } from '../store/agents.ts';
 import type { Command } from '../store/commands.ts';
 import { type Emergency, openEmergencyOf } from '../store/emergencies.ts';
 import type { Host } from '../store/hosts.ts';
-import type { PromotionRows } from '../store/promotions.ts';
+import { type PromotionRows, writePromotions } from '../store/promotions.ts';
 import type { Db } from '../store/statement.ts';
 import type { SwitchRecord } from '../store/switches.ts';
 import type { Context } from './context.ts';
 import type { PromotionType } from './counters.ts';
 import type { Journal } from './journal.ts';
-import { writePriced } from './promotion-prices.ts';
+import { type OwnPrices, ownPricesOf, priced } from './promotion-prices.ts';
 import { endOf } from './report.ts';
 import { NAMED_PATIENCE_MS } from './silence.ts';
 
@@ -52,6 +52,8 @@ export type Promotion = {
 	readonly emergency?: Emergency | null;
 	/** When it was called for, where not by the claim of the command. */
 	readonly calledAt?: number | null;
+	/** What the machines last said they cost, where whoever promotes has read it. */
+	readonly prices?: OwnPrices;
 	/** What the switch history says, as far as known. */
 	readonly record: Partial<SwitchRecord>;
 };
@@ -106,7 +108,10 @@ export const promote = async (
 		attention_at: agent.manual_replica_enabled === 1 || agent.attention_at !== null || (emergency ?? null) !== null ? now : null,
 		updated_at: now,
 	};
-	const record = recordOf(context, promotion, host, now);
+	const said = recordOf(context, promotion, host, now);
+	const record = isReported(promotion)
+		? said
+		: priced(said, from?.handle ?? null, host.handle, promotion.prices ?? (await ownPricesOf(tx, handlesOf(promotion))), now);
 	const rows: PromotionRows = {
 		from: from === null ? null : { role: left(from, old, hold, emergency ?? null, now), watchAt: old.role === 'replica' ? now : null },
 		host,
@@ -118,7 +123,7 @@ export const promote = async (
 		record,
 		now,
 	};
-	if (promotion.gather === undefined) await writePriced(tx, [rows]);
+	if (promotion.gather === undefined) await writePromotions(tx, [rows]);
 	else promotion.gather.push(rows);
 	const deleted = agent.status === 'deleted';
 	if (from !== null)
@@ -132,7 +137,7 @@ export const promote = async (
 	const [type, since] = [MEASURED[promotion.reason], promotion.calledAt ?? command?.claimed_at ?? null];
 	if (type !== null && since !== null) journal.observe('instance_promotion_duration_seconds', type, { since });
 	noteDowntime(journal, null, record);
-	if (promotion.reason === 'report' || promotion.reason === 'registration') journal.count('switch_success_total');
+	if (isReported(promotion)) journal.count('switch_success_total');
 	return { agent: promoted, host, record };
 };
 
@@ -194,6 +199,11 @@ const completed = (command: Command, host: Host, reason: Reason, now: number): C
 	completed_at: command.status === 'completed' ? command.completed_at : now,
 	due_at: null,
 });
+
+/** Whether the agent says, now or later, what the switch cost and saves. */
+const isReported = ({ reason }: Promotion): boolean => reason === 'report' || reason === 'registration';
+
+const handlesOf = ({ from, to }: Promotion): string[] => (from === null ? [to.handle] : [from.handle, to.handle]);
 
 const recordOf = (context: Context, promotion: Promotion, host: Host, now: number): SwitchRecord => {
 	const { agent, from, command, record } = promotion;

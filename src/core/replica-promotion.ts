@@ -28,6 +28,7 @@ export const promoteReplica = async (
 		},
 		command: null,
 		calledAt: how.reason === 'operator' ? how.calledAt : emergency?.promoted_at === null ? emergency.received_at : null,
+		prices: work.prices,
 		record: {},
 		emergency,
 		asStored: true,

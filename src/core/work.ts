@@ -1,6 +1,7 @@
 import { addEmergencies, type Emergency } from '../store/emergencies.ts';
 import type { Host } from '../store/hosts.ts';
-import type { PromotionRows } from '../store/promotions.ts';
+import { type PromotionRows, writePromotions } from '../store/promotions.ts';
+import type { HostPriceTable } from '../store/schema.ts';
 import { lockSituations, type SituationRows } from '../store/situations.ts';
 import type { Db } from '../store/statement.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
@@ -8,7 +9,7 @@ import type { Context } from './context.ts';
 import type { Situation } from './failover-plan.ts';
 import type { Journal } from './journal.ts';
 import { NO_WISHES, type Wishes } from './pool-choice.ts';
-import { writePriced } from './promotion-prices.ts';
+import type { OwnPrices } from './promotion-prices.ts';
 import { isSilent, patienceWith, servingSince, WRITE_LAG_MS } from './silence.ts';
 
 /** A host that fetches launch orders has done so by then: classic asks every 30 s from its start. */
@@ -20,6 +21,8 @@ export type Work = Situation & {
 	readonly tx: Db;
 	readonly journal: Journal;
 	readonly now: number;
+	/** What the primary and the replica's machine last said they cost. */
+	readonly prices: OwnPrices;
 	/** What an operator or agent asked of the next order. */
 	wishes: Wishes;
 	/** Whether the emergency differs from its row: `new` has none yet. Written once, by `store` of the emergency book. */
@@ -33,7 +36,7 @@ export type Sets = { readonly promotions: PromotionRows[]; readonly emergencies:
 
 /** Writes what a set of decisions has gathered. */
 export const writeSets = async (tx: Db, { promotions, emergencies }: Sets): Promise<void> => {
-	await writePriced(tx, promotions);
+	await writePromotions(tx, promotions);
 	await addEmergencies(tx, emergencies);
 };
 
@@ -82,6 +85,16 @@ export const situationOf = (context: Context, rows: SituationRows, since: number
 	};
 };
 
+const pricesOf = ({ primary, replicaHost }: SituationRows): OwnPrices => {
+	const prices = new Map<string, HostPriceTable>();
+	for (const host of [primary, replicaHost]) {
+		if (host === null || host.priced_at === null) continue;
+		const { handle, own_spot_micros: spot_micros, own_ondemand_micros: ondemand_micros, priced_at: reported_at } = host;
+		prices.set(handle, { handle, spot_micros, ondemand_micros, reported_at });
+	}
+	return prices;
+};
+
 /** Opens the work on an agent whose rows were locked by {@link lockSituations}. */
 export const workOn = (
 	context: Context,
@@ -94,7 +107,7 @@ export const workOn = (
 	const now = context.clock.now();
 	const wishes = rows.emergency?.wishes == null ? NO_WISHES : { ...NO_WISHES, ...(JSON.parse(rows.emergency.wishes) as Partial<Wishes>) };
 	// In this order: keys that are added to a copy make a slow object of it.
-	return { context, tx, journal, now, wishes, unsaved: null, sets, ...situationOf(context, rows, since, now) };
+	return { context, tx, journal, now, prices: pricesOf(rows), wishes, unsaved: null, sets, ...situationOf(context, rows, since, now) };
 };
 
 /** Locks an agent and reads its situation; null when it has no primary. `since`: when silence counts from, where the caller has read it. */

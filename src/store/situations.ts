@@ -10,6 +10,15 @@ export const ATTENTION = 200;
 
 type Ids = { ids: readonly string[] };
 
+/** What is read beside the columns of a host: `host_liveness as l` and `host_price as p`. */
+const HEARD = [
+	'l.seen_at',
+	'l.replicas_polled_at',
+	'p.spot_micros as own_spot_micros',
+	'p.ondemand_micros as own_ondemand_micros',
+	'p.reported_at as priced_at',
+] as const;
+
 const lockAgents = statement<Ids>()((db, v, dialect) =>
 	db
 		.selectFrom('agent')
@@ -24,7 +33,8 @@ const primaries = statement<Ids>()((db, v, dialect) =>
 		.selectFrom('host')
 		.leftJoin('host_liveness as l', 'l.handle', 'host.handle')
 		.selectAll('host')
-		.select(['l.seen_at', 'l.replicas_polled_at'])
+		.leftJoin('host_price as p', 'p.handle', 'host.handle')
+		.select(HEARD)
 		.where(inList(dialect, 'primary_of', v('ids'))),
 );
 
@@ -41,7 +51,8 @@ const replicaHosts = statement<Ids>()((db, v, dialect) =>
 		.innerJoin('host', 'host.handle', 'r.handle')
 		.leftJoin('host_liveness as l', 'l.handle', 'host.handle')
 		.selectAll('host')
-		.select(['l.seen_at', 'l.replicas_polled_at'])
+		.leftJoin('host_price as p', 'p.handle', 'host.handle')
+		.select(HEARD)
 		.where(inList(dialect, 'r.live_of', v('ids'))),
 );
 
@@ -59,8 +70,15 @@ const hostsByHandle = statement<Ids>()((db, v, dialect) =>
 		.where(inList(dialect, 'handle', v('ids'))),
 );
 
-/** A host with what was last written of its calls. */
-export type HeardHost = Host & { readonly seen_at: number | null; readonly replicas_polled_at: number | null };
+/** A host with what was last written of its calls, and what it last said it costs. */
+export type HeardHost = Host & {
+	readonly seen_at: number | null;
+	readonly replicas_polled_at: number | null;
+	readonly own_spot_micros: number | null;
+	readonly own_ondemand_micros: number | null;
+	/** Null: it never said what it costs. */
+	readonly priced_at: number | null;
+};
 
 /** The rows a decision about an agent is made from. */
 export type SituationRows = {

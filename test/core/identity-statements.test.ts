@@ -25,7 +25,7 @@ const EXPECTED = {
 	/** One more reads what the host said of its own price. */
 	reportWithoutPrice: 19,
 	/** Notices are decided in sets: the same for one and for sixty-four, but for what each writes. */
-	notice: 25,
+	notice: 24,
 	repeatedNotice: 10,
 };
 
