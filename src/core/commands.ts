@@ -136,7 +136,7 @@ const acknowledge = async (
 		const status = await confirmed(context, claim, outcome.message);
 		if (status !== null) return { success: true, command_status: status };
 	}
-	const result = await context.unit(caller, async (tx, journal) => {
+	const result = await context.sharedUnit(caller, async (tx, journal) => {
 		const { calling, also } = await callingHostWith(tx, handle, caller, [commandById.of({ id: commandId })]);
 		const { agent, host } = calling;
 		const command = also[0][0];

@@ -13,6 +13,8 @@ export type Context = CoreDeps & {
 	readonly origin: string;
 	readonly feed: Feed;
 	readonly unit: Unit;
+	/** For what agents and operators ask in masses: may share its transaction with others of its kind. */
+	readonly sharedUnit: Unit;
 	readonly units: Units;
 	readonly anyWebhook: AnyWebhook;
 	readonly directory: Directory;

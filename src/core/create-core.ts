@@ -60,6 +60,7 @@ import { exportSavings, savingsTotals } from './savings-export.ts';
 import * as savings from './savings-routes.ts';
 import { createScheduler, type Job } from './scheduler.ts';
 import { search } from './search.ts';
+import { createSharedUnit } from './shared-unit.ts';
 import * as statistics from './statistics.ts';
 import { servingMark } from './sweeps.ts';
 import { switchReport } from './switch-report.ts';
@@ -81,16 +82,18 @@ export const createCore = (deps: CoreDeps, jobs: readonly Job[] = JOBS): Core =>
 	const counters = createCounters();
 	const closing = new AbortController();
 	const feed = createFeed(store, clock, origin);
-	const directory = createDirectory(store, feed);
+	const directory = createDirectory(store, clock, feed);
 	const liveness = createLiveness(store, clock);
 	const anyWebhook = createAnyWebhook(store, feed);
-	const units = createUnits({ store, clock, ids, origin, feed, counters, anyWebhook });
+	const parts = { store, clock, ids, origin, feed, counters, anyWebhook };
+	const units = createUnits(parts);
 	const unit = createUnit(units);
 	const context: Context = {
 		...deps,
 		origin,
 		feed,
 		unit,
+		sharedUnit: createSharedUnit(parts, unit),
 		units,
 		anyWebhook,
 		directory,

@@ -1,5 +1,7 @@
+import type { Clock } from '../deps.ts';
 import { SpotError } from '../errors.ts';
-import { type View, viewOfHost } from '../store/host-view.ts';
+import { createFlights } from '../flights.ts';
+import { type View, viewOfHost, viewsOfHosts } from '../store/host-view.ts';
 import type { Store } from '../store/open.ts';
 import { type Cache, createCache } from './cache.ts';
 import type { Caller } from './caller.ts';
@@ -7,6 +9,10 @@ import type { Feed } from './feed.ts';
 
 /** At most this many hosts are remembered: about 60 MB. */
 const LIMIT = 100_000;
+
+/** How many hosts are read at once, and how many such reads may be under way. */
+const MOST = 64;
+const FLIGHTS = 2;
 
 /** Hosts by handle, remembered until something about their agent changes; routine calls are answered from here. */
 export type Directory = {
@@ -17,11 +23,27 @@ export type Directory = {
 	readonly cache: Cache<View>;
 };
 
-export const createDirectory = (store: Store, feed: Feed): Directory => {
+type Unknown = { readonly handle: string; readonly accept: (view: View | undefined) => void; readonly reject: (error: unknown) => void };
+
+export const createDirectory = (store: Store, clock: Pick<Clock, 'after' | 'elapsed'>, feed: Feed): Directory => {
 	const cache = createCache<View>(LIMIT);
 	feed.onChange((topic, key) => {
 		if (topic === null) cache.forgetAll();
 		else if (topic === 'agent') cache.forget(key);
+	});
+
+	/** What is asked for while others are being read is read together. */
+	const read = createFlights<Unknown>(clock, { most: MOST, flights: FLIGHTS }, async (batch) => {
+		try {
+			const handles = [...new Set(batch.map(({ handle }) => handle))];
+			const [only] = handles;
+			const alone = handles.length === 1 && only !== undefined;
+			const found = alone ? await viewOfHost.all(store.read, { handle: only }) : await viewsOfHosts.all(store.read, { handles });
+			const byHandle = new Map(found.map((view) => [view.handle, view]));
+			for (const { handle, accept } of batch) accept(byHandle.get(handle));
+		} catch (error) {
+			for (const { reject } of batch) reject(error);
+		}
 	});
 
 	const load = async (handle: string): Promise<View | null> => {
@@ -29,7 +51,7 @@ export const createDirectory = (store: Store, feed: Feed): Directory => {
 		const known = cache.get(handle);
 		if (known !== undefined) return known;
 		const since = cache.moment();
-		const found = await viewOfHost.first(store.read, { handle });
+		const found = await new Promise<View | undefined>((accept, reject) => read({ handle, accept, reject }));
 		if (found === undefined) return null;
 		cache.put(handle, found.agent_id, found, since);
 		return found;

@@ -168,5 +168,5 @@ export const writeJournals = (tx: Db, journals: readonly Journal[], anyWebhook =
 		notifications: journals.flatMap(({ written }) => written.notifications),
 		audits: journals.flatMap(({ written }) => written.audits),
 		changes: journals.flatMap(({ written }) => written.changes),
-		facts: new Map(journals.flatMap(({ written }) => [...written.facts])),
+		facts: new Map(journals.flatMap(({ written }, index) => [...written.facts].map(([key, fact]) => [`${index} ${key}`, fact]))),
 	});

@@ -70,7 +70,7 @@ export const registerHost =
 			clientId: caller.principal.clientId,
 			logicalId: logical_agent_id ?? rest.instance_id,
 		};
-		const { agent, host } = await context.unit(caller, (tx, journal) =>
+		const { agent, host } = await context.sharedUnit(caller, (tx, journal) =>
 			registered({ context, tx, journal, said, now: context.clock.now() }),
 		);
 		context.counters.add('agent_registrations_total', 1);

@@ -24,7 +24,7 @@ export const onReplica = async <T>(
 	ids: { readonly agent_id: string; readonly replica_id: string },
 	run: (call: ReplicaCall) => Promise<Outcome<T>>,
 ): Promise<T> => {
-	const outcome = await context.unit(caller, async (tx, journal) => {
+	const outcome = await context.sharedUnit(caller, async (tx, journal) => {
 		const { calling, also } = await callingHostWith(tx, ids.agent_id, caller, [replicaById.of({ id: ids.replica_id })]);
 		const { agent, host } = calling;
 		const replica = also[0][0];

@@ -56,7 +56,7 @@ export const switchReport =
 	(context: Context) =>
 	async (input: Valid<'switchReport'>, caller: Caller): Promise<Answer> => {
 		const report = readReport(input, context.clock.now());
-		const result = await context.unit(caller, async (tx, journal) => {
+		const result = await context.sharedUnit(caller, async (tx, journal) => {
 			const { calling, also } = await callingHostWith(tx, input.agent_id, caller, [
 				claimsOfHost.of({ handle: input.agent_id }),
 				hostNamedBy.of({ handle: input.agent_id, instance_id: report.newId ?? '' }),

@@ -1,5 +1,5 @@
 import type { AgentTable, HostTable, ReplicaTable, Role } from './schema.ts';
-import { statement } from './statement.ts';
+import { type Db, inList, statement } from './statement.ts';
 
 /** A host with what its agent is, and what waits for it: see {@link viewOfHost}. */
 export type View = {
@@ -42,8 +42,7 @@ export type View = {
 	awaited_handle: string | null;
 };
 
-/** Everything a routine call of a host needs to be answered, in one read. */
-export const viewOfHost = statement<{ handle: string }>()((db, v) =>
+const views = (db: Db) =>
 	db
 		.selectFrom('host as h')
 		.innerJoin('agent as a', 'a.id', 'h.agent_id')
@@ -107,6 +106,12 @@ export const viewOfHost = statement<{ handle: string }>()((db, v) =>
 				.else(0)
 				.end()
 				.as('ending'),
-		])
-		.where('h.handle', '=', v('handle')),
+		]);
+
+/** Everything a routine call of a host needs to be answered, in one read. */
+export const viewOfHost = statement<{ handle: string }>()((db, v) => views(db).where('h.handle', '=', v('handle')));
+
+/** The same for several hosts: of what it costs, the smaller part is for each. */
+export const viewsOfHosts = statement<{ handles: readonly string[] }>()((db, v, dialect) =>
+	views(db).where(inList(dialect, 'h.handle', v('handles'))),
 );

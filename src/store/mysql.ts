@@ -1,22 +1,27 @@
-import { CompiledQuery, Kysely, MysqlDialect, type MysqlPool, type MysqlPoolConnection, sql } from 'kysely';
+import { promisify } from 'node:util';
+import { Kysely, MysqlDialect, type MysqlPool, type MysqlPoolConnection, sql } from 'kysely';
 import { createPool, type Pool, type PoolConnection } from 'mysql2';
 import type { Clock } from '../deps.ts';
 import { SpotError } from '../errors.ts';
+import { createFlights } from '../flights.ts';
 import { mysql } from './dialect.ts';
+import { openWire, STATEMENT_MS, type Wire } from './mysql-wire.ts';
 import { asUnavailable, databaseUnavailable, isOutage, type OpenOptions, type Store } from './open.ts';
 import type { Tables } from './schema.ts';
-import { type Db, LATER, type Rows, together } from './statement.ts';
+import { type Call, type Db, type Rows, together } from './statement.ts';
 
 /** How long a request waits for a connection before it is told 503 (D-44: bounded, never for ever, never at once). */
 const ACQUIRE_MS = 5_000;
-/** A statement that takes longer has lost its server. */
-const STATEMENT_MS = 20_000;
 /** Building an index on a large table takes its time, and so may a new column. */
 const DDL_MS = 3_600_000;
 const DDL = /^(create|alter) /i;
 const ATTEMPTS = 4;
 /** Connections that only notices use: opened when the first comes. */
 const URGENT = 3;
+/** Connections that only transactions of several callers use: opened when the first comes. */
+const SHARED = 6;
+/** How many callers' statements make one packet, and how many such packets may be under way. */
+const TOGETHER = { most: 16, flights: 2 };
 /** Sent on every new connection before its first statement. */
 const SESSION = [
 	'set session transaction isolation level read committed',
@@ -43,13 +48,13 @@ const parse = (url: string): { host: string; port: number; user: string; passwor
 	}
 };
 
-/** Kysely's view of the pool: a bounded wait for a connection and a bounded time for a statement. */
-const bounded = (pool: Pool, clock: Clock, watch: ((sql: string) => void) | undefined): MysqlPool => ({
-	getConnection: (callback) => {
+/** A connection of the pool, after a bounded wait. Errors: 503, the server's. */
+const acquire = (pool: Pool, clock: Clock): Promise<PoolConnection> =>
+	new Promise((accept, reject) => {
 		let waiting = true;
 		const cancel = clock.after(ACQUIRE_MS, () => {
 			waiting = false;
-			callback(databaseUnavailable(new Error('no free connection')), undefined as never);
+			reject(databaseUnavailable(new Error('no free connection')));
 		});
 		pool.getConnection((error, connection) => {
 			if (!waiting) {
@@ -58,59 +63,39 @@ const bounded = (pool: Pool, clock: Clock, watch: ((sql: string) => void) | unde
 			}
 			waiting = false;
 			cancel();
-			if (error) callback(error, undefined as never);
-			else callback(null, limited(connection, watch));
+			if (error) reject(error);
+			else accept(connection);
 		});
+	});
+
+/** Kysely's view of the pool: a bounded wait for a connection and a bounded time for a statement. */
+const bounded = (pool: Pool, clock: Clock, watch: ((sql: string) => void) | undefined): MysqlPool => ({
+	getConnection: (callback) => {
+		acquire(pool, clock).then(
+			(connection) => callback(null, limited(connection, watch)),
+			(error: unknown) => callback(error, undefined as never),
+		);
 	},
 	end: (callback) => pool.end((error) => callback(error)),
 });
 
-const COMMIT = CompiledQuery.raw('commit');
+/** A connection for what runs outside transactions, each statement with a bounded time. */
+const limited = (connection: PoolConnection, watch: ((sql: string) => void) | undefined): MysqlPoolConnection => ({
+	query: ((text: string, values: unknown[], callback?: (error: unknown, rows: unknown) => void) => {
+		watch?.(text);
+		return connection.query({ sql: text, values, timeout: DDL.test(text) ? DDL_MS : STATEMENT_MS }, (error, result) => {
+			if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') connection.destroy();
+			callback?.(error, result);
+		});
+	}) as MysqlPoolConnection['query'],
+	release: () => connection.release(),
+});
 
-const OK = { insertId: 0, affectedRows: 0 };
-
-/**
- * A connection that keeps what can wait: `start transaction` and statements marked {@link LATER} travel with the next one that is asked
- * for its result, in one packet. A round trip costs more than a statement here (measured: 52 µs for the write alone). Values are
- * always escaped by mysql2, never spliced; the packet is the only place where two statements meet.
- */
-const limited = (connection: PoolConnection, watch: ((sql: string) => void) | undefined): MysqlPoolConnection => {
-	let waiting: string[] = [];
-	const send = (text: string, values: unknown[], callback: (error: unknown, rows: unknown) => void) => {
-		const before = waiting;
-		waiting = [];
-		const packet = before.length === 0 ? text : `${before.join(';')};${values.length === 0 ? text : connection.format(text, values)}`;
-		return connection.query(
-			{ sql: packet, timeout: DDL.test(text) ? DDL_MS : STATEMENT_MS, ...(before.length === 0 ? { values } : {}) },
-			(error, result) => {
-				// mysql2 leaves a timed-out connection as it is; what it answers later would belong to somebody else's question.
-				if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') connection.destroy();
-				if (error || before.length === 0) callback(error, result);
-				else {
-					const rest = (result as unknown as unknown[]).slice(before.length);
-					callback(null, rest.length === 1 ? rest[0] : rest);
-				}
-			},
-		);
-	};
-	return {
-		query: ((text: string, values: unknown[], callback?: (error: unknown, rows: unknown) => void) => {
-			watch?.(text);
-			const done = callback ?? (() => undefined);
-			if (text.startsWith(LATER) || text === 'start transaction') {
-				waiting.push(values.length === 0 ? text : connection.format(text.slice(text.startsWith(LATER) ? LATER.length : 0), values));
-				done(null, OK);
-				return undefined;
-			}
-			if (text === 'rollback') waiting = [];
-			return send(text, values, done);
-		}) as MysqlPoolConnection['query'],
-		release: () => {
-			// Nothing may be left: whatever ends a transaction sends it, or throws it away with a rollback.
-			if (waiting.length > 0) connection.destroy();
-			else connection.release();
-		},
-	};
+/** Statements that one caller asks for at once, and who waits for their rows. */
+type Together = {
+	readonly calls: ReadonlyArray<Call<unknown>>;
+	readonly accept: (rows: unknown[][]) => void;
+	readonly reject: (error: unknown) => void;
 };
 
 /** Opens a MySQL 8.0.19+ or MariaDB 10.6+ database through a pool, READ COMMITTED (../shared/style/guide.md section 6). */
@@ -140,45 +125,96 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 	// A migration holds one connection for its lock and works on another.
 	const pool = open(Math.max(2, options.poolSize), SESSION);
 	const db = speak(pool);
-	const urgentDb = speak(open(URGENT, [...SESSION, 'set session innodb_lock_wait_timeout = 2']));
+	const urgent = open(URGENT, [...SESSION, 'set session innodb_lock_wait_timeout = 2']);
+	const shared = open(SHARED, [...SESSION, 'set session innodb_lock_wait_timeout = 1']);
+	const { clock, watch } = options;
 
 	let failing = false;
 
-	/** One transaction from its start; `work` ends it, and whatever it throws undoes it. A busy database repeats it. */
-	const begin = async <T>(on: Db, work: (tx: Db) => Promise<T>): Promise<T> => {
+	/** One transaction of `count` members: `work` ends it, and whatever it throws undoes it. Errors: the server's. */
+	const once = async <T>(on: Pool, count: number, work: (wire: Wire) => Promise<T>): Promise<T> => {
+		const connection = await acquire(on, clock);
+		const wire = openWire(connection, count, watch);
+		try {
+			const value = await work(wire);
+			connection.release();
+			return value;
+		} catch (error) {
+			await wire.rollback().then(
+				() => connection.release(),
+				() => connection.destroy(),
+			);
+			throw error;
+		}
+	};
+
+	/** As {@link once}, of one member; a busy database repeats it. */
+	const begin = async <T>(on: Pool, work: (tx: Db, wire: Wire) => Promise<T>): Promise<T> => {
 		for (let attempt = 1; ; attempt++) {
 			try {
-				const value = await on.connection().execute(async (tx) => {
-					await sql`start transaction`.execute(tx);
-					try {
-						return await work(tx);
-					} catch (error) {
-						await sql`rollback`.execute(tx).catch(() => undefined);
-						throw error;
-					}
-				});
+				const value = await once(on, 1, (wire) => work(wire.members[0] as Db, wire));
 				failing = false;
 				return value;
 			} catch (error) {
 				if (isOutage(mysql, error)) failing = true;
 				if (!mysql.isBusy(error) || attempt >= ATTEMPTS) throw asUnavailable(mysql, error);
-				await options.clock.sleep(attempt * 5);
+				await clock.sleep(attempt * 5);
 			}
 		}
 	};
+
+	const send = async (calls: Together['calls'], tx: Db, wire: Wire): Promise<unknown[][]> => {
+		const [rows] = await Promise.all([together(tx, calls), wire.commit()]);
+		return rows;
+	};
+
+	const alone = ({ calls, accept, reject }: Together): Promise<void> =>
+		begin(pool, (tx, wire) => send(calls, tx, wire)).then(accept, reject);
+
+	/** What asks for nothing but statements goes with its like; where one of them cannot, each goes by itself. */
+	const join = createFlights<Together>(clock, TOGETHER, async (batch) => {
+		const calls = batch.flatMap((each) => each.calls);
+		try {
+			if (batch.length > 1) {
+				const answers = await once(shared, 1, (wire) => send(calls, wire.members[0] as Db, wire));
+				for (const each of batch) each.accept(answers.splice(0, each.calls.length));
+				return;
+			}
+		} catch (error) {
+			if (isOutage(mysql, error)) {
+				for (const { reject } of batch) reject(asUnavailable(mysql, error));
+				return;
+			}
+		}
+		await Promise.all(batch.map(alone));
+	});
 
 	return {
 		dialect: mysql,
 		read: db,
 		ddl: db,
 		transact: (work, lane = 'routine') =>
-			begin(lane === 'urgent' ? urgentDb : db, async (tx) => {
+			begin(lane === 'urgent' ? urgent : pool, async (tx, wire) => {
 				const value = await work(tx);
-				await tx.executeQuery(COMMIT);
+				await wire.commit();
 				return value;
 			}),
-		transactTogether: (calls) =>
-			begin(db, async (tx) => (await together(tx, [...calls, { query: () => COMMIT }])).slice(0, -1) as Rows<typeof calls>),
+		transactShared: (works, last) =>
+			once(shared, works.length + 1, async ({ members, hasWritten, commit }) => {
+				const settled = await Promise.allSettled(works.map((work, member) => work(members[member] as Db)));
+				const done = settled.map((each, member) => {
+					if (each.status === 'fulfilled') return { value: each.value };
+					if (hasWritten(member)) throw each.reason;
+					return null;
+				});
+				await last(members[works.length] as Db, done);
+				await commit();
+				return done;
+			}).catch((error: unknown) => {
+				throw isOutage(mysql, error) ? asUnavailable(mysql, error) : error;
+			}),
+		transactTogether: <const C extends ReadonlyArray<Call<unknown>>>(calls: C) =>
+			new Promise<Rows<C>>((accept, reject) => join({ calls, accept: (rows) => accept(rows as Rows<C>), reject })),
 		leaseNow: () => options.leaseClock?.now() ?? null,
 		ping: async () => {
 			try {
@@ -194,7 +230,7 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 			return { idle: inner._freeConnections?.length ?? 0, size: options.poolSize };
 		},
 		close: async () => {
-			await Promise.all([db.destroy(), urgentDb.destroy()]);
+			await Promise.all([db.destroy(), ...[urgent, shared].map((each) => promisify(each.end.bind(each))())]);
 		},
 	};
 };

@@ -23,6 +23,18 @@ export type Store = {
 	 * all without holding up anything else, then are refused with 503, and so at once is whoever comes later until it is free.
 	 */
 	transact<T>(work: (tx: Db) => Promise<T>, lane?: Lane): Promise<T>;
+	/**
+	 * One transaction of several callers, side by side, each with a view of its own, so that what they ask for travels together; `last` is the
+	 * end of it, told what each answered. Null for whoever failed before it wrote anything: the others go on without it. Rejects when the
+	 * transaction as a whole was lost, or when two members met: each can be tried again by itself. Null where transactions are gathered
+	 * anyway (SQLite).
+	 */
+	readonly transactShared:
+		| (<T>(
+				works: ReadonlyArray<(tx: Db) => Promise<T>>,
+				last: (tx: Db, done: ReadonlyArray<{ readonly value: T } | null>) => Promise<void>,
+		  ) => Promise<ReadonlyArray<{ readonly value: T } | null>>)
+		| null;
 	/** As {@link Store.transact}, for statements of which none waits for another's result: one round trip on MySQL. */
 	transactTogether<const C extends ReadonlyArray<Call<unknown>>>(calls: C): Promise<Rows<C>>;
 	/** The time that leases are compared with; null: the clock of the database itself, which all its daemons share. */

@@ -289,6 +289,7 @@ export const openSqlite = async (options: OpenOptions): Promise<Store> => {
 		read,
 		ddl: write,
 		transact,
+		transactShared: null,
 		transactTogether: (calls) => transact((tx) => together(tx, calls)),
 		leaseNow: () => (options.leaseClock ?? options.clock).now(),
 		ping: async () => {

@@ -40,19 +40,20 @@ export type Statement<P, O> = {
 /** What a statement text begins with when the connection may keep it for the next packet (see mysql.ts). */
 export const LATER = '/*later*/';
 
-type Ran<O> = { readonly rows: O[]; readonly numAffectedRows?: bigint | undefined };
+/** What a statement did. */
+export type Ran<O> = { readonly rows: O[]; readonly numAffectedRows?: bigint | undefined };
 
-/** Runs statements of a connection without Kysely's executor, where the driver is synchronous and there is nothing to wait for. */
-export type Direct = (query: CompiledQuery) => Ran<unknown>;
+/** Runs statements of a connection without Kysely's executor: at once where the driver is synchronous. */
+export type Direct = (query: CompiledQuery) => Ran<unknown> | Promise<Ran<unknown>>;
 const directs = new WeakMap<Db, Direct>();
 
-/** Makes declared statements of `db` take the short way (SQLite). */
+/** Makes declared statements of `db` take the short way. */
 export const runDirectly = (db: Db, direct: Direct): void => void directs.set(db, direct);
 
 /** Runs a compiled statement the shortest way its connection has. */
 export const execute = <O>(db: Db, query: CompiledQuery<O>): Ran<O> | Promise<Ran<O>> => {
 	const direct = directs.get(db);
-	return direct === undefined ? db.executeQuery(query) : (direct(query) as Ran<O>);
+	return direct === undefined ? db.executeQuery(query) : (direct(query) as Ran<O> | Promise<Ran<O>>);
 };
 
 /** Fails, and with it the packet before its commit, when the statement before it matched no row. Tested: `do` would only warn. */
@@ -96,9 +97,10 @@ export const statement =
 			},
 			must: async (tx, values) => {
 				const query = compile(tx);
-				const ran = await execute(tx, bind(deferred.get(dialectOf(tx)) ?? query, values, dialectOf(tx)));
-				if (dialectOf(tx).defers) await tx.executeQuery(GUARD);
-				else if (ran.numAffectedRows === 0n) throw new StaleRow();
+				const ran = execute(tx, bind(deferred.get(dialectOf(tx)) ?? query, values, dialectOf(tx)));
+				// In the same turn: nothing of another member of the transaction may come between.
+				if (dialectOf(tx).defers) await Promise.all([ran, execute(tx, GUARD)]);
+				else if ((await ran).numAffectedRows === 0n) throw new StaleRow();
 			},
 			of: (values) => ({ query: (db) => bind(compile(db), values, dialectOf(db)) }),
 		};
@@ -125,6 +127,9 @@ export type Rows<C extends ReadonlyArray<Call<unknown>>> = { -readonly [I in key
 /** Sends several statements in their order, in one packet where the database takes that; answers the rows of each. */
 export const together = async <const C extends ReadonlyArray<Call<unknown>>>(db: Db, calls: C): Promise<Rows<C>> => {
 	const queries = calls.map((call) => call.query(db));
+	if (dialectOf(db).defers && directs.has(db)) {
+		return (await Promise.all(queries.map((query) => execute(db, query)))).map(({ rows }) => rows) as Rows<C>;
+	}
 	if (dialectOf(db).defers && queries.length > 1) {
 		const joined = CompiledQuery.raw(
 			queries.map((query) => query.sql).join(';'),

@@ -167,11 +167,12 @@ const watchWork = (store: Store): { store: Store; idle(): boolean } => {
 		const original = executor.provideConnection.bind(executor);
 		executor.provideConnection = (consumer) => counted(() => original(consumer));
 	}
-	const { transact, transactTogether } = store;
+	const { transact, transactShared, transactTogether } = store;
 	return {
 		store: {
 			...store,
 			transact: (work, lane) => counted(() => transact(work, lane)),
+			transactShared: transactShared === null ? null : (works, last) => counted(() => transactShared(works, last)),
 			transactTogether: (calls) => counted(() => transactTogether(calls)),
 		},
 		idle: () => running === 0,

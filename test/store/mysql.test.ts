@@ -194,8 +194,15 @@ describe.skipIf('missing' in shared)('MariaDB', () => {
 		const held = new Promise<void>((done) => {
 			letGo = done;
 		});
-		const holders = [1, 2].map(() => store.transact(async (tx) => sql`select 1`.execute(tx).then(() => held)));
-		await expect.poll(() => store.connections().idle).toBe(0);
+		let holding = 0;
+		const holders = [1, 2].map(() =>
+			store.transact(async (tx) => {
+				await sql`select 1`.execute(tx);
+				holding++;
+				await held;
+			}),
+		);
+		await expect.poll(() => holding).toBe(2);
 		const late = sql`select 1`.execute(store.read).catch((error: unknown) => error);
 		const patient = sql<{ one: number }>`select 1 as one`.execute(store.read);
 		await expect.poll(() => waits.length).toBe(2);
