@@ -7,6 +7,8 @@ import type { For, Unit, UnitParts } from './unit.ts';
 /** How many callers may share a transaction, and how many such transactions may be under way. */
 const MOST = 16;
 const FLIGHTS = 3;
+/** How often they are begun, together, where a row of one was locked: it waits for none, and most are held for a moment. */
+const ATTEMPTS = 3;
 
 type Waiting = {
 	readonly caller: For;
@@ -25,7 +27,7 @@ export const createSharedUnit = ({ store, clock, ids, origin, feed, counters, an
 	const alone = ({ caller, work, accept, reject }: Waiting): Promise<void> => unit(caller, work).then(accept as never, reject);
 
 	/** Answers whoever was served, and returns the others. */
-	const shared = async (batch: readonly Waiting[]): Promise<readonly Waiting[]> => {
+	const shared = async (batch: readonly Waiting[], attempt = 1): Promise<readonly Waiting[]> => {
 		const journals = batch.map(({ caller }) => openJournal(clock, ids, origin, caller));
 		try {
 			const any = await anyWebhook();
@@ -53,6 +55,7 @@ export const createSharedUnit = ({ store, clock, ids, origin, feed, counters, an
 		} catch (error) {
 			// The commit may have arrived although its answer did not: what it would have changed must not be believed.
 			for (const { changes } of journals) feed.changedHere(changes);
+			if (store.dialect.isBusy(error) && attempt < ATTEMPTS) return shared(batch, attempt + 1);
 			if (!(error instanceof SpotError && error.kind === 'unavailable')) return batch;
 			for (const journal of journals) journal.report(counters, 'lost');
 			for (const { reject } of batch) reject(error);
