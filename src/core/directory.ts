@@ -2,7 +2,7 @@ import type { Clock } from '../deps.ts';
 import { SpotError } from '../errors.ts';
 import { createFlights } from '../flights.ts';
 import { type View, viewOfHost, viewsOfHosts } from '../store/host-view.ts';
-import type { Store } from '../store/open.ts';
+import { databaseUnavailable, type Store } from '../store/open.ts';
 import { type Cache, createCache } from './cache.ts';
 import type { Caller } from './caller.ts';
 import type { Feed } from './feed.ts';
@@ -33,18 +33,22 @@ export const createDirectory = (store: Store, clock: Pick<Clock, 'after' | 'elap
 	});
 
 	/** What is asked for while others are being read is read together. */
-	const read = createFlights<Unknown>(clock, { most: MOST, flights: FLIGHTS }, async (batch) => {
-		try {
-			const handles = [...new Set(batch.map(({ handle }) => handle))];
-			const [only] = handles;
-			const alone = handles.length === 1 && only !== undefined;
-			const found = alone ? await viewOfHost.all(store.read, { handle: only }) : await viewsOfHosts.all(store.read, { handles });
-			const byHandle = new Map(found.map((view) => [view.handle, view]));
-			for (const { handle, accept } of batch) accept(byHandle.get(handle));
-		} catch (error) {
-			for (const { reject } of batch) reject(error);
-		}
-	});
+	const read = createFlights<Unknown>(
+		clock,
+		{ most: MOST, flights: FLIGHTS, late: ({ reject }) => reject(databaseUnavailable()) },
+		async (batch) => {
+			try {
+				const handles = [...new Set(batch.map(({ handle }) => handle))];
+				const [only] = handles;
+				const alone = handles.length === 1 && only !== undefined;
+				const found = alone ? await viewOfHost.all(store.read, { handle: only }) : await viewsOfHosts.all(store.read, { handles });
+				const byHandle = new Map(found.map((view) => [view.handle, view]));
+				for (const { handle, accept } of batch) accept(byHandle.get(handle));
+			} catch (error) {
+				for (const { reject } of batch) reject(error);
+			}
+		},
+	);
 
 	const load = async (handle: string): Promise<View | null> => {
 		if (!feed.fresh()) await feed.refresh();

@@ -40,5 +40,6 @@ export const fence = (store: Store, lease: Lease, lapsed: () => boolean): Store 
 export const underLease = (context: Context, lease: Lease, lapsed: () => boolean, signal: AbortSignal): JobContext => {
 	const store = fence(context.store, lease, lapsed);
 	const units = createUnits({ ...context, store });
-	return { ...context, store, units, unit: createUnit(units), lease, signal };
+	const unit = createUnit(units);
+	return { ...context, store: { ...store, transactShared: null }, units, unit, sharedUnit: unit, lease, signal };
 };

@@ -2,7 +2,7 @@ import { dialectOf } from '../store/dialect.ts';
 import type { Host } from '../store/hosts.ts';
 import { anyPoolsOfRegion, newestPrices, poolsOfRegion } from '../store/prices.ts';
 import type { Mode, PoolTable } from '../store/schema.ts';
-import { type Db, together } from '../store/statement.ts';
+import { type Db, mayFail, together } from '../store/statement.ts';
 import type { PoolSignals } from './pool-signals.ts';
 
 const DAY = 86_400_000;
@@ -164,8 +164,9 @@ export const readMarket = async (
 ): Promise<Market> => {
 	const [instance_type, region] = [host.instance_type ?? '', host.region ?? ''];
 	const { client_id } = host;
+	const reads = mayFail(db);
 	try {
-		const [own, any, prices] = await together(db, [
+		const [own, any, prices] = await together(reads, [
 			poolsOfRegion.of({ client_id, region, instance_type }),
 			anyPoolsOfRegion.of({ region, instance_type }),
 			newestPrices.of({ instance_type, region, since: now - DAY }),
@@ -175,7 +176,7 @@ export const readMarket = async (
 		return {
 			pools,
 			prices: new Map(prices.map((price) => [price.pool_id, price.spot_micros])),
-			signals: await signals.of(db, ofType),
+			signals: await signals.of(reads, ofType),
 		};
 	} catch (error) {
 		if (dialectOf(db).isBusy(error) || dialectOf(db).isUnavailable(error)) throw error;

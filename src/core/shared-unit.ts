@@ -1,5 +1,6 @@
 import { SpotError } from '../errors.ts';
 import { createFlights } from '../flights.ts';
+import { databaseUnavailable } from '../store/open.ts';
 import type { Db } from '../store/statement.ts';
 import { type Journal, openJournal, writeJournals } from './journal.ts';
 import type { For, Unit, UnitParts } from './unit.ts';
@@ -29,9 +30,10 @@ export const createSharedUnit = ({ store, clock, ids, origin, feed, counters, an
 	/** Answers whoever was served, and returns the others. */
 	const shared = async (batch: readonly Waiting[], attempt = 1): Promise<readonly Waiting[]> => {
 		const journals = batch.map(({ caller }) => openJournal(clock, ids, origin, caller));
+		let done: Awaited<ReturnType<typeof transactShared<unknown>>>;
 		try {
 			const any = await anyWebhook();
-			const done = await transactShared(
+			done = await transactShared(
 				batch.map(({ caller, work }, index) => async (tx: Db): Promise<unknown> => {
 					const value = await work(tx, journals[index] as Journal);
 					await caller?.remember?.(tx, value);
@@ -44,14 +46,6 @@ export const createSharedUnit = ({ store, clock, ids, origin, feed, counters, an
 						any,
 					),
 			);
-			for (const [index, outcome] of done.entries()) {
-				const journal = journals[index] as Journal;
-				if (outcome === null) continue;
-				feed.changedHere(journal.changes);
-				journal.report(counters, 'committed');
-				batch[index]?.accept(outcome.value as never);
-			}
-			return batch.filter((_, index) => done[index] === null);
 		} catch (error) {
 			// The commit may have arrived although its answer did not: what it would have changed must not be believed.
 			for (const { changes } of journals) feed.changedHere(changes);
@@ -61,11 +55,23 @@ export const createSharedUnit = ({ store, clock, ids, origin, feed, counters, an
 			for (const { reject } of batch) reject(error);
 			return [];
 		}
+		for (const [index, outcome] of done.entries()) {
+			const journal = journals[index] as Journal;
+			if (outcome === null) continue;
+			feed.changedHere(journal.changes);
+			journal.report(counters, 'committed');
+			batch[index]?.accept(outcome.value as never);
+		}
+		return batch.filter((_, index) => done[index] === null);
 	};
 
-	const join = createFlights<Waiting>(clock, { most: MOST, flights: FLIGHTS }, async (batch) => {
-		const rest = batch.length === 1 ? batch : await shared(batch);
-		await Promise.all(rest.map(alone));
-	});
+	const join = createFlights<Waiting>(
+		clock,
+		{ most: MOST, flights: FLIGHTS, late: ({ reject }) => reject(databaseUnavailable()) },
+		async (batch) => {
+			const rest = batch.length === 1 ? batch : await shared(batch);
+			await Promise.all(rest.map(alone));
+		},
+	);
 	return (caller, work) => new Promise((accept, reject) => join({ caller, work, accept, reject }));
 };

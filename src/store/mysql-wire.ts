@@ -1,9 +1,9 @@
 import { Kysely, MysqlDialect, type MysqlPoolConnection } from 'kysely';
 import type { PoolConnection } from 'mysql2';
-import { StaleRow } from './dialect.ts';
+import { mysql, StaleRow } from './dialect.ts';
 import type { StatementWatch } from './open.ts';
 import type { Tables } from './schema.ts';
-import { type Db, LATER, type Ran, runDirectly } from './statement.ts';
+import { type Db, forgive, LATER, type Ran, runDirectly } from './statement.ts';
 
 /** A statement that takes longer has lost its server. */
 export const STATEMENT_MS = 20_000;
@@ -41,7 +41,12 @@ export const openWire = (connection: PoolConnection, count: number, watch: State
 	let isScheduled = false;
 	let isSending = false;
 	let wasSent = false;
+	/** Whether all that waits may fail. */
+	let isForgiving = false;
 	let failure: unknown = null;
+	/** Whatever is asked from now on would be outside the transaction. */
+	let isOver = false;
+	const refusal = (): unknown => failure ?? (isOver ? new Error('the transaction has ended') : null);
 	const wrote = new Set<number>();
 	const holders = new Map<unknown, number>();
 	watch?.('start transaction');
@@ -55,9 +60,10 @@ export const openWire = (connection: PoolConnection, count: number, watch: State
 	const flush = (): void => {
 		isScheduled = false;
 		if (isSending || asked.length === 0) return;
-		const [sent, waiting] = [texts, asked];
+		const [sent, waiting, forgiven] = [texts, asked, isForgiving];
 		texts = [];
 		asked = [];
+		isForgiving = false;
 		isSending = true;
 		wasSent = true;
 		connection.query({ sql: sent.join(';'), timeout: STATEMENT_MS }, (error, result) => {
@@ -65,6 +71,11 @@ export const openWire = (connection: PoolConnection, count: number, watch: State
 			if (error !== null) {
 				// mysql2 leaves a timed-out connection as it is; what it answers later would belong to somebody else's question.
 				if (error.code === 'PROTOCOL_SEQUENCE_TIMEOUT') connection.destroy();
+				if (forgiven && !mysql.isBusy(error) && !mysql.isUnavailable(error)) {
+					for (const { done } of waiting) done(error, undefined);
+					schedule();
+					return;
+				}
 				asked.unshift(...waiting);
 				fail(error);
 				return;
@@ -82,13 +93,29 @@ export const openWire = (connection: PoolConnection, count: number, watch: State
 	};
 
 	const ask = (text: string, values: readonly unknown[], done: Done): void => {
-		if (failure !== null) {
-			done(failure, undefined);
+		const refused = refusal();
+		if (refused !== null) {
+			done(refused, undefined);
 			return;
 		}
 		asked.push({ index: texts.length, done });
 		texts.push(values.length === 0 ? text : connection.format(text, values as unknown[]));
 		schedule();
+	};
+
+	/** Asks for what may fail, in a packet of its own. */
+	const askForgiving = (text: string, values: readonly unknown[], done: Done): void => {
+		const send = (): void => {
+			const isFirst = texts.length === 0;
+			ask(text, values, done);
+			isForgiving ||= isFirst;
+		};
+		if (texts.length === 0 || isForgiving) send();
+		else
+			ask('do 0', [], (error) => {
+				if (error === null) send();
+				else done(error, undefined);
+			});
 	};
 
 	/** Refuses rows that another member holds. */
@@ -101,14 +128,19 @@ export const openWire = (connection: PoolConnection, count: number, watch: State
 		return null;
 	};
 
-	const run = (member: number, text: string, values: readonly unknown[], done: Done): void => {
+	const run = (member: number, text: string, values: readonly unknown[], done: Done, isForgiven = false): void => {
 		watch?.(text);
+		if (isForgiven) {
+			askForgiving(text, values, done);
+			return;
+		}
+		isForgiving = false;
 		const isLater = text.startsWith(LATER);
 		if (isLater || !text.startsWith('select ')) wrote.add(member);
 		if (isLater) {
-			if (failure === null)
+			if (refusal() === null)
 				texts.push(values.length === 0 ? text.slice(LATER.length) : connection.format(text.slice(LATER.length), values as unknown[]));
-			done(failure, { affectedRows: 0 });
+			done(refusal(), { affectedRows: 0 });
 		} else if (count > 1 && LOCKS.test(text)) {
 			ask(text, values, (error, rows) => {
 				const refused = error ?? claimed(member, rows);
@@ -117,8 +149,9 @@ export const openWire = (connection: PoolConnection, count: number, watch: State
 		} else ask(text, values, done);
 	};
 
-	const view = (member: number): Db => {
-		const query = ((text: string, values: unknown[], done: Done) => run(member, text, values, done)) as MysqlPoolConnection['query'];
+	const view = (member: number, isForgiven: boolean): Db => {
+		const query = ((text: string, values: unknown[], done: Done) =>
+			run(member, text, values, done, isForgiven)) as MysqlPoolConnection['query'];
 		const facade: MysqlPoolConnection = { query, release: () => undefined };
 		const pool = {
 			getConnection: (give: (error: unknown, given: MysqlPoolConnection) => void) => give(null, facade),
@@ -135,13 +168,25 @@ export const openWire = (connection: PoolConnection, count: number, watch: State
 				return { rows: [] };
 			}
 			return new Promise<Ran<unknown>>((accept, reject) =>
-				run(member, sql, parameters, (error, result) => {
-					if (error !== null) reject(error);
-					else if (Array.isArray(result)) accept({ rows: result });
-					else accept({ rows: [], numAffectedRows: BigInt((result as Header).affectedRows ?? 0) });
-				}),
+				run(
+					member,
+					sql,
+					parameters,
+					(error, result) => {
+						if (error !== null) reject(error);
+						else if (Array.isArray(result)) accept({ rows: result });
+						else accept({ rows: [], numAffectedRows: BigInt((result as Header).affectedRows ?? 0) });
+					},
+					isForgiven,
+				),
 			);
 		});
+		return db;
+	};
+
+	const viewOf = (member: number): Db => {
+		const db = view(member, false);
+		if (count === 1) forgive(db, view(member, true));
 		return db;
 	};
 
@@ -155,9 +200,13 @@ export const openWire = (connection: PoolConnection, count: number, watch: State
 		});
 
 	return {
-		members: Array.from({ length: count }, (_, member) => view(member)),
+		members: Array.from({ length: count }, (_, member) => viewOf(member)),
 		hasWritten: (member) => wrote.has(member),
-		commit: () => end('commit'),
+		commit: () => {
+			const committed = end('commit');
+			isOver = true;
+			return committed;
+		},
 		rollback: async () => {
 			fail(failure ?? new Error('the transaction was undone'));
 			if (!wasSent) return;

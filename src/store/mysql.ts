@@ -143,8 +143,10 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 		try {
 			const value = await work(wire);
 			connection.release();
+			failing = false;
 			return value;
 		} catch (error) {
+			if (isOutage(mysql, error)) failing = true;
 			await wire.rollback().then(
 				() => connection.release(),
 				() => connection.destroy(),
@@ -157,9 +159,7 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 	const begin = async <T>(on: Pool, work: (tx: Db, wire: Wire) => Promise<T>): Promise<T> => {
 		for (let attempt = 1; ; attempt++) {
 			try {
-				const value = await once(on, 1, (wire) => work(wire.members[0] as Db, wire));
-				failing = false;
-				return value;
+				return await once(on, 1, (wire) => work(wire.members[0] as Db, wire));
 			} catch (error) {
 				if (isOutage(mysql, error)) failing = true;
 				if (!mysql.isBusy(error) || attempt >= ATTEMPTS) throw asUnavailable(mysql, error);
@@ -177,7 +177,7 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 		begin(pool, (tx, wire) => send(calls, tx, wire)).then(accept, reject);
 
 	/** What asks for nothing but statements goes with its like; where one of them cannot, each goes by itself. */
-	const join = createFlights<Together>(clock, TOGETHER, async (batch) => {
+	const join = createFlights<Together>(clock, { ...TOGETHER, late: ({ reject }) => reject(databaseUnavailable()) }, async (batch) => {
 		const calls = batch.flatMap((each) => each.calls);
 		try {
 			if (batch.length > 1) {

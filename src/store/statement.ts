@@ -50,6 +50,18 @@ const directs = new WeakMap<Db, Direct>();
 /** Makes declared statements of `db` take the short way. */
 export const runDirectly = (db: Db, direct: Direct): void => void directs.set(db, direct);
 
+const forgiving = new WeakMap<Db, Db>();
+
+/** Gives `db` a view whose reads may fail: see {@link mayFail}. */
+export const forgive = (db: Db, view: Db): void => void forgiving.set(db, view);
+
+/**
+ * The view of a transaction for reads that may fail and be done without: what it goes on to write is kept. On MySQL they travel by themselves,
+ * since of a packet that fails it is not known which of its statements did. Where several share the transaction it is lost all the same, and
+ * each is tried again alone.
+ */
+export const mayFail = (db: Db): Db => forgiving.get(db) ?? db;
+
 /** Runs a compiled statement the shortest way its connection has. */
 export const execute = <O>(db: Db, query: CompiledQuery<O>): Ran<O> | Promise<Ran<O>> => {
 	const direct = directs.get(db);

@@ -10,9 +10,11 @@ const settle = async (): Promise<void> => {
 
 /** Flights whose batches are landed by the test, on a clock whose timers run when it says. */
 const held = (limits: { most: number; flights: number }) => {
+	let passed = 0;
+	const late: number[] = [];
 	const timers = new Set<() => void>();
 	const clock = {
-		elapsed: () => systemClock.elapsed(),
+		elapsed: () => systemClock.elapsed() + passed,
 		after: (_ms: number, run: () => void) => {
 			timers.add(run);
 			return () => void timers.delete(run);
@@ -20,7 +22,7 @@ const held = (limits: { most: number; flights: number }) => {
 	};
 	const under = new Map<readonly number[], () => void>();
 	const seen: Array<readonly number[]> = [];
-	const add = createFlights<number>(clock, limits, (batch) => {
+	const add = createFlights<number>(clock, { ...limits, late: (item) => void late.push(item) }, (batch) => {
 		seen.push(batch);
 		return new Promise((done) => under.set(batch, done));
 	});
@@ -28,6 +30,10 @@ const held = (limits: { most: number; flights: number }) => {
 		add,
 		seen,
 		under,
+		late,
+		pass: (ms: number) => {
+			passed += ms;
+		},
 		land: (batch: readonly number[] | undefined) => {
 			if (batch === undefined) return;
 			under.get(batch)?.();
@@ -82,5 +88,23 @@ describe('flights', () => {
 		await settle();
 		expect(seen).toEqual([[1], [2], [3]]);
 		expect(under.size).toBe(1);
+	});
+
+	it('tell whoever has waited for five seconds that it is late, and carry the others', async () => {
+		const { add, seen, late, pass, land } = held({ most: 2, flights: 1 });
+		for (const item of [1, 2, 3]) add(item);
+		await settle();
+		pass(4_000);
+		for (const item of [4, 5]) add(item);
+		pass(1_500);
+		land(seen[0]);
+		await settle();
+		expect([seen, late]).toEqual([
+			[
+				[1, 2],
+				[4, 5],
+			],
+			[3],
+		]);
 	});
 });

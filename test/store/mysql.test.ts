@@ -5,7 +5,7 @@ import { addLogicalId, agentOfLogicalId } from '../../src/store/agents.ts';
 import { addClient, type Client, clientById } from '../../src/store/clients.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { openStore, type Store } from '../../src/store/open.ts';
-import { type Db, statement, together } from '../../src/store/statement.ts';
+import { type Db, mayFail, statement, together } from '../../src/store/statement.ts';
 import { createDatabase, sharedMariadb, type TestDatabase } from '../helpers/mariadb.ts';
 
 const shared = sharedMariadb();
@@ -131,6 +131,37 @@ describe.skipIf('missing' in shared)('MariaDB', () => {
 		).rejects.toThrow('own');
 		await store.transact((tx) => clientById.first(tx, { id: 'c' }));
 		expect(await agentOfLogicalId.first(store.read, { client_id: 'c', logical_id: 'y' })).toBeUndefined();
+	});
+
+	it('keeps what a transaction writes when a read may fail and does, and what waited before it is there', async () => {
+		const store = await table();
+		const missing = statement<{ id: number }>()((db, v) =>
+			db
+				.selectFrom('nowhere' as never)
+				.selectAll()
+				.where('id' as never, '=', v('id') as never),
+		);
+		const raiseLater = statement<{ id: number }>()((db, v) =>
+			db
+				.updateTable('t' as never)
+				.set({ n: sql`n + 1` } as never)
+				.where('id' as never, '=', v('id') as never),
+		);
+		const found = await store.transact(async (tx) => {
+			await raiseLater.later(tx, { id: 1 });
+			const error = await together(mayFail(tx), [missing.of({ id: 1 }), missing.of({ id: 2 })]).catch((caught: unknown) => caught);
+			await raiseLater.later(tx, { id: 2 });
+			return error;
+		});
+		expect(found).toMatchObject({ errno: 1146 });
+		expect(await counted(store)).toEqual([1, 1]);
+		// A read that must not fail takes the transaction with it, whoever swallows its error.
+		const swallowed = store.transact(async (tx) => {
+			await raiseLater.later(tx, { id: 1 });
+			await missing.all(tx, { id: 1 }).catch(() => undefined);
+		});
+		await expect(swallowed).rejects.toMatchObject({ errno: 1146 });
+		expect(await counted(store)).toEqual([1, 1]);
 	});
 
 	it('gets every text as it is, alone and in a packet with others', async () => {
