@@ -9,9 +9,8 @@ const LATE_MS = 5_000;
 
 /**
  * Hands what arrives to `carry`, together with whatever else has arrived by then: at most `most` in a batch, and at most `flights` batches at
- * once that are not held up by something of their own. What is alone goes alone, at once; what has waited for 5 s
- * goes to `late` instead. `carry` answers each of its batch itself and
- * never throws.
+ * once that are not held up by something of their own. What is alone goes alone, at once; what has waited for 5 s goes to `late` instead.
+ * `carry` answers each of its batch itself and never throws.
  */
 export const createFlights = <T>(
 	clock: Pick<Clock, 'after' | 'elapsed'>,

@@ -60,7 +60,9 @@ const database = z.object({
 	url: databaseUrl()
 		.describe('where the data lives: sqlite:/path/file.db or mysql://user:password@host:port/name (reserved characters percent-encoded)')
 		.meta({ computed: 'sqlite:<stateDir>/spotctl.db' }),
-	poolSize: integer(1, 100).prefault(10).describe('connections to MySQL of one daemon; SQLite has one'),
+	poolSize: integer(1, 100)
+		.prefault(10)
+		.describe('connections to MySQL of one daemon, beside up to 9 for notices and shared transactions; SQLite has one'),
 	migrate: flag().prefault(false).describe('brings the schema up to date when the daemon starts; otherwise: spotctl db migrate'),
 });
 

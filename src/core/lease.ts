@@ -33,7 +33,7 @@ export const fence = (store: Store, lease: Lease, lapsed: () => boolean): Store 
 			throw error;
 		}
 	};
-	return { ...store, transact, transactTogether: (calls) => transact((tx) => together(tx, calls)) };
+	return { ...store, transact, transactShared: null, transactTogether: (calls) => transact((tx) => together(tx, calls)) };
 };
 
 /** The context for a run of a job. `lapsed` says when its lease can be believed no longer without asking the database. */
@@ -41,5 +41,5 @@ export const underLease = (context: Context, lease: Lease, lapsed: () => boolean
 	const store = fence(context.store, lease, lapsed);
 	const units = createUnits({ ...context, store });
 	const unit = createUnit(units);
-	return { ...context, store: { ...store, transactShared: null }, units, unit, sharedUnit: unit, lease, signal };
+	return { ...context, store, units, unit, sharedUnit: unit, lease, signal };
 };

@@ -96,6 +96,21 @@ const limited = (connection: PoolConnection, watch: ((sql: string) => void) | un
 	release: () => connection.release(),
 });
 
+/** What `work` does with the transaction of a connection, which then goes back to its pool; whatever it throws undoes it. */
+const carriedOut = async <T>(connection: PoolConnection, wire: Wire, work: (wire: Wire) => Promise<T>): Promise<T> => {
+	try {
+		const value = await work(wire);
+		connection.release();
+		return value;
+	} catch (error) {
+		await wire.rollback().then(
+			() => connection.release(),
+			() => connection.destroy(),
+		);
+		throw error;
+	}
+};
+
 /** Statements that one caller asks for at once, and who waits for their rows. */
 type Together = {
 	readonly calls: ReadonlyArray<Call<unknown>>;
@@ -138,19 +153,13 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 
 	/** One transaction of `count` members: `work` ends it, and whatever it throws undoes it. Errors: the server's. */
 	const once = async <T>(on: Pool, count: number, work: (wire: Wire) => Promise<T>): Promise<T> => {
-		const connection = await acquire(on, clock);
-		const wire = openWire(connection, count, watch);
 		try {
-			const value = await work(wire);
-			connection.release();
+			const connection = await acquire(on, clock);
+			const value = await carriedOut(connection, openWire(connection, count, watch), work);
 			failing = false;
 			return value;
 		} catch (error) {
 			if (isOutage(mysql, error)) failing = true;
-			await wire.rollback().then(
-				() => connection.release(),
-				() => connection.destroy(),
-			);
 			throw error;
 		}
 	};
@@ -161,7 +170,6 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 			try {
 				return await once(on, 1, (wire) => work(wire.members[0] as Db, wire));
 			} catch (error) {
-				if (isOutage(mysql, error)) failing = true;
 				if (!mysql.isBusy(error) || attempt >= ATTEMPTS) throw asUnavailable(mysql, error);
 				await clock.sleep(attempt * 5);
 			}

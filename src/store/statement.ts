@@ -37,7 +37,7 @@ export type Statement<P, O> = {
 	of(values: P): Call<O>;
 };
 
-/** What a statement text begins with when the connection may keep it for the next packet (see mysql.ts). */
+/** What a statement text begins with when the connection may keep it for the next packet (see mysql-wire.ts). */
 export const LATER = '/*later*/';
 
 /** What a statement did. */
