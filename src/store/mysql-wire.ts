@@ -20,6 +20,8 @@ export type Wire = {
 	readonly members: readonly Db[];
 	/** Whether a member has written, or may have: what it did cannot be told from what the others did. */
 	hasWritten(member: number): boolean;
+	/** What ended it before its commit; null while it stands. */
+	failure(): unknown;
 	commit(): Promise<void>;
 	/** Takes back what was sent; what was not is forgotten, and whoever asks from now on is refused. Errors: the server's; the connection is of no use then. */
 	rollback(): Promise<void>;
@@ -202,6 +204,7 @@ export const openWire = (connection: PoolConnection, count: number, watch: State
 	return {
 		members: Array.from({ length: count }, (_, member) => viewOf(member)),
 		hasWritten: (member) => wrote.has(member),
+		failure: () => failure,
 		commit: () => {
 			const committed = end('commit');
 			isOver = true;

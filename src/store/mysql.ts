@@ -111,6 +111,10 @@ const carriedOut = async <T>(connection: PoolConnection, wire: Wire, work: (wire
 	}
 };
 
+/** Whether a connection that stood was cut off: killed, or closed on the way. */
+const isCut = (error: unknown): boolean =>
+	/^(PROTOCOL_CONNECTION_LOST|ECONNRESET|EPIPE|ER_CONNECTION_KILLED)$/.test(String((error as { code?: unknown }).code));
+
 /** Statements that one caller asks for at once, and who waits for their rows. */
 type Together = {
 	readonly calls: ReadonlyArray<Call<unknown>>;
@@ -212,20 +216,27 @@ export const openMysql = async (options: OpenOptions): Promise<Store> => {
 				await wire.commit();
 				return value;
 			}),
-		transactShared: (works, last) =>
-			once(shared, works.length + 1, async ({ members, hasWritten, commit }) => {
-				const settled = await Promise.allSettled(works.map((work, member) => work(members[member] as Db)));
-				const done = settled.map((each, member) => {
-					if (each.status === 'fulfilled') return { value: each.value };
-					if (hasWritten(member)) throw each.reason;
-					return null;
+		transactShared: async (works, last) => {
+			let mayBeCommitted = false;
+			try {
+				return await once(shared, works.length + 1, async ({ members, hasWritten, failure, commit }) => {
+					const settled = await Promise.allSettled(works.map((work, member) => work(members[member] as Db)));
+					const done = settled.map((each, member) => {
+						if (each.status === 'fulfilled') return { value: each.value };
+						if (hasWritten(member)) throw each.reason;
+						return null;
+					});
+					await last(members[works.length] as Db, done);
+					if (failure() !== null) throw failure();
+					mayBeCommitted = true;
+					await commit();
+					return done;
 				});
-				await last(members[works.length] as Db, done);
-				await commit();
-				return done;
-			}).catch((error: unknown) => {
-				throw isOutage(mysql, error) ? asUnavailable(mysql, error) : error;
-			}),
+			} catch (error) {
+				// Cut off before its end, it was undone, and each can go alone: an agent never repeats what was answered with 503.
+				throw isOutage(mysql, error) && (mayBeCommitted || !isCut(error)) ? asUnavailable(mysql, error) : error;
+			}
+		},
 		transactTogether: <const C extends ReadonlyArray<Call<unknown>>>(calls: C) =>
 			new Promise<Rows<C>>((accept, reject) => join({ calls, accept: (rows) => accept(rows as Rows<C>), reject })),
 		leaseNow: () => options.leaseClock?.now() ?? null,

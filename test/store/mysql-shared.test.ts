@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/deps.ts';
+import { SpotError } from '../../src/errors.ts';
 import { StaleRow } from '../../src/store/dialect.ts';
 import { openStore, type Store } from '../../src/store/open.ts';
 import { type Db, statement, together } from '../../src/store/statement.ts';
@@ -171,16 +172,40 @@ describe.skipIf('missing' in sharedMariadb())('a transaction of several callers 
 		expect(await counted()).toEqual([2, 3, 0]);
 	});
 
-	it('answers 503 to all who wait when its connection is cut, and the next works', async () => {
+	it('says that all of it was undone when its connection is cut before the commit, and the next works', async () => {
 		const cut = async (tx: Db): Promise<number> => {
 			const { rows } = await sql<{ id: number }>`select connection_id() as id`.execute(tx);
 			await sql.raw(`kill ${rows[0]?.id}`).execute(store.read);
 			await raise.run(tx, { id: 2 });
 			return 0;
 		};
-		await expect(share([raised(1), cut])).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE', status: 503 });
+		const error = await share([raised(1), cut]).catch((found: unknown) => found);
+		expect([store.dialect.isUnavailable(error), error instanceof SpotError]).toEqual([true, false]);
+		expect(await counted()).toEqual([0, 0, 0]);
 		expect(await share([raised(1), raised(2)])).toEqual([{ value: 1 }, { value: 2 }]);
 		expect(await counted()).toEqual([1, 1, 0]);
+	});
+
+	it('says so also where nobody had written yet', async () => {
+		const cut = async (tx: Db): Promise<number> => {
+			const { rows } = await sql<{ id: number }>`select connection_id() as id`.execute(tx);
+			await sql.raw(`kill ${rows[0]?.id}`).execute(store.read);
+			return (await lock.all(tx, { id: 2 })).length;
+		};
+		const error = await share([cut, cut]).catch((found: unknown) => found);
+		expect([store.dialect.isUnavailable(error), error instanceof SpotError]).toEqual([true, false]);
+	});
+
+	it('answers 503 when it is cut at its commit, which may have arrived', async () => {
+		let id = 0;
+		const named = async (tx: Db): Promise<number> => {
+			id = (await sql<{ id: number }>`select connection_id() as id`.execute(tx)).rows[0]?.id ?? 0;
+			return raised(2)(tx);
+		};
+		const last = async (): Promise<void> => {
+			await sql.raw(`kill ${id}`).execute(store.read);
+		};
+		await expect(share([raised(1), named], last)).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE', status: 503 });
 	});
 
 	it('reads several things of each member in one packet with those of the others', async () => {
