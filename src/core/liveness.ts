@@ -129,19 +129,21 @@ export const createLiveness = (store: Store, clock: Clock): Liveness => {
 	};
 };
 
-/** The last write of each host, for {@link KNOWN_MS}. */
+/** The last write of each host, for {@link KNOWN_MS}: one row a host, however often it calls. */
 const createWritten = (clock: Clock) => {
-	const last = new Map<string, Seen>();
-	const writes: Array<{ readonly at: number; readonly rows: ReadonlyMap<string, Seen> }> = [];
+	/** In the order of the writes, the oldest first. */
+	const last = new Map<string, { readonly at: number; readonly row: Seen }>();
 	return {
-		get: (handle: string): Seen | undefined => last.get(handle),
+		get: (handle: string): Seen | undefined => last.get(handle)?.row,
 		add: (rows: ReadonlyMap<string, Seen>): void => {
 			const now = clock.elapsed();
-			for (const [handle, row] of rows) last.set(handle, row);
-			writes.push({ at: now, rows });
-			for (let [first] = writes; first !== undefined && first.at <= now - KNOWN_MS; [first] = writes) {
-				for (const [handle, row] of first.rows) if (last.get(handle) === row) last.delete(handle);
-				writes.shift();
+			for (const [handle, row] of rows) {
+				last.delete(handle);
+				last.set(handle, { at: now, row });
+			}
+			for (const [handle, { at }] of last) {
+				if (at > now - KNOWN_MS) break;
+				last.delete(handle);
 			}
 		},
 	};

@@ -48,6 +48,25 @@ describe('a call of a host', () => {
 		expect(liveness.pending('b')?.seen_at).toBe(1_012_000);
 	});
 
+	it('is forgotten by the time of its last write, however often it called before', async () => {
+		const { liveness, call, pass, write } = setUp();
+		call('b');
+		call('a');
+		await write();
+		pass(11_000);
+		call('a');
+		await write();
+		pass(11_999);
+		call('c');
+		await write();
+		expect(liveness.pending('a')?.seen_at).toBe(1_011_000);
+		expect(liveness.pending('b')).toBeUndefined();
+		pass(1);
+		call('c');
+		await write();
+		expect(liveness.pending('a')).toBeUndefined();
+	});
+
 	it('is known by its newest, and what an older one told beside it', async () => {
 		const { liveness, call, pass, write } = setUp();
 		liveness.seen('a', 'client', 'replicas');
