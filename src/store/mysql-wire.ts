@@ -1,18 +1,16 @@
-import { Kysely, MysqlDialect, type MysqlPoolConnection } from 'kysely';
 import type { PoolConnection } from 'mysql2';
 import { mysql, StaleRow } from './dialect.ts';
+import { withValues } from './mysql-text.ts';
+import { type Done, viewThrough } from './mysql-view.ts';
 import type { StatementWatch } from './open.ts';
-import type { Tables } from './schema.ts';
-import { type Db, forgive, LATER, type Ran, runDirectly } from './statement.ts';
+import { type Db, forgive, LATER } from './statement.ts';
 
 /** A statement that takes longer has lost its server. */
 export const STATEMENT_MS = 20_000;
 
 const LOCKS = / for update$/;
 
-type Done = (error: unknown, result: unknown) => void;
 type Asked = { readonly index: number; readonly done: Done };
-type Header = { readonly affectedRows?: number };
 
 /** The statements of one transaction on their way to the server; see {@link openWire}. */
 export type Wire = {
@@ -101,7 +99,7 @@ export const openWire = (connection: PoolConnection, count: number, watch: State
 			return;
 		}
 		asked.push({ index: texts.length, done });
-		texts.push(values.length === 0 ? text : connection.format(text, values as unknown[]));
+		texts.push(withValues(connection, text, values));
 		schedule();
 	};
 
@@ -140,8 +138,7 @@ export const openWire = (connection: PoolConnection, count: number, watch: State
 		const isLater = text.startsWith(LATER);
 		if (isLater || !text.startsWith('select ')) wrote.add(member);
 		if (isLater) {
-			if (refusal() === null)
-				texts.push(values.length === 0 ? text.slice(LATER.length) : connection.format(text.slice(LATER.length), values as unknown[]));
+			if (refusal() === null) texts.push(withValues(connection, text, values));
 			done(refusal(), { affectedRows: 0 });
 		} else if (count > 1 && LOCKS.test(text)) {
 			ask(text, values, (error, rows) => {
@@ -151,43 +148,10 @@ export const openWire = (connection: PoolConnection, count: number, watch: State
 		} else ask(text, values, done);
 	};
 
-	const view = (member: number, isForgiven: boolean): Db => {
-		const query = ((text: string, values: unknown[], done: Done) =>
-			run(member, text, values, done, isForgiven)) as MysqlPoolConnection['query'];
-		const facade: MysqlPoolConnection = { query, release: () => undefined };
-		const pool = {
-			getConnection: (give: (error: unknown, given: MysqlPoolConnection) => void) => give(null, facade),
-			end: () => undefined,
-		};
-		const db: Db = new Kysely<Tables>({ dialect: new MysqlDialect({ pool }) });
-		runDirectly(db, ({ sql, parameters }) => {
-			if (sql.startsWith(LATER)) {
-				let refused: unknown = null;
-				run(member, sql, parameters, (error) => {
-					refused = error;
-				});
-				if (refused !== null) throw refused;
-				return { rows: [] };
-			}
-			return new Promise<Ran<unknown>>((accept, reject) =>
-				run(
-					member,
-					sql,
-					parameters,
-					(error, result) => {
-						if (error !== null) reject(error);
-						else if (Array.isArray(result)) accept({ rows: result });
-						else accept({ rows: [], numAffectedRows: BigInt((result as Header).affectedRows ?? 0) });
-					},
-					isForgiven,
-				),
-			);
-		});
-		return db;
-	};
+	const view = (member: number, isForgiven = false): Db => viewThrough((text, values, done) => run(member, text, values, done, isForgiven));
 
 	const viewOf = (member: number): Db => {
-		const db = view(member, false);
+		const db = view(member);
 		if (count === 1) forgive(db, view(member, true));
 		return db;
 	};
