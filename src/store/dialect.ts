@@ -34,7 +34,7 @@ export type Dialect = {
 	quote(name: string): string;
 	/** What stands around one parameter that holds a list, and how the list is bound to it. */
 	readonly list: readonly [string, string];
-	bindList(values: readonly string[]): unknown;
+	bindList(values: ReadonlyArray<string | number>): unknown;
 	/** The database's own clock, UTC milliseconds as `Store.leaseNow` counts them; null where it has none and the time is always bound. */
 	readonly databaseNow: RawBuilder<number | null>;
 	/** Whether statements can wait for the next packet, and several travel in one. */

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { multiRow } from './multi-row.ts';
 import type { EmergencyTable } from './schema.ts';
-import { type Db, inList, statement } from './statement.ts';
+import { among, type Db, inList, statement } from './statement.ts';
 
 export type Emergency = EmergencyTable;
 
@@ -174,7 +174,7 @@ export const signalsByPool = async (db: Db, pools: readonly string[], since: num
 	const rows = await db
 		.selectFrom('emergency')
 		.select((eb) => ['pool_id', eb.fn.countAll<number>().as('count')])
-		.where('pool_id', 'in', pools)
+		.where(among(db, 'pool_id', pools))
 		.where('received_at', '>=', since)
 		.where('kind', '<>', 'silent-primary')
 		.groupBy('pool_id')

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { updates } from './changed-columns.ts';
 import type { HostTable, Role } from './schema.ts';
-import { type Db, statement } from './statement.ts';
+import { among, type Db, statement } from './statement.ts';
 
 export type Host = HostTable;
 
@@ -185,7 +185,7 @@ export const existingHandles = async (db: Db, handles: readonly string[]): Promi
 		const rows = await db
 			.selectFrom('host')
 			.select('handle')
-			.where('handle', 'in', handles.slice(start, start + 500))
+			.where(among(db, 'handle', handles.slice(start, start + 500)))
 			.execute();
 		for (const row of rows) found.add(row.handle);
 	}

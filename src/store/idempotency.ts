@@ -1,5 +1,5 @@
 import type { IdempotencyTable } from './schema.ts';
-import { type Db, statement } from './statement.ts';
+import { among, type Db, statement } from './statement.ts';
 
 /** The answer a request got, by the hash of its key. */
 export const answerByKey = statement<{ key_hash: string }>()((db, v) =>
@@ -28,5 +28,12 @@ export const removeAnswers = async (tx: Db, before: number, limit: number): Prom
 		.execute();
 	if (old.length === 0) return 0;
 	const keys = old.map((row) => row.key_hash);
-	return Number((await tx.deleteFrom('idempotency').where('key_hash', 'in', keys).executeTakeFirst()).numDeletedRows);
+	return Number(
+		(
+			await tx
+				.deleteFrom('idempotency')
+				.where(among(tx, 'key_hash', keys))
+				.executeTakeFirst()
+		).numDeletedRows,
+	);
 };

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { addFacts, type NewFact } from './ledger.ts';
 import { multiRow } from './multi-row.ts';
 import type { AuditTable, ChangeLogTable, EventTable, NotificationTable } from './schema.ts';
-import { type Db, inList, statement } from './statement.ts';
+import { among, type Db, inList, statement } from './statement.ts';
 import { queueDeliveries, queueDelivery } from './webhook-queue.ts';
 
 /** Repeats of a notification within this time raise its counter instead (spec section 13 "Ours"). */
@@ -218,7 +218,11 @@ export const changesAfter = async (
 ): Promise<Array<Omit<ChangeLogTable, 'id'> & { id: number }>> => {
 	const fresh = await newChanges.all(db, { after });
 	if (ids.length === 0) return fresh;
-	const late = await db.selectFrom('change_log').selectAll().where('id', 'in', ids).execute();
+	const late = await db
+		.selectFrom('change_log')
+		.selectAll()
+		.where(among(db, 'id', ids))
+		.execute();
 	return [...late, ...fresh];
 };
 

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { dialectOf } from './dialect.ts';
 import { multiRow } from './multi-row.ts';
 import { SUMS, type Sums } from './savings.ts';
-import { type Db, inList, statement } from './statement.ts';
+import { among, type Db, inList, statement } from './statement.ts';
 import type { CostSegmentTable, LedgerFactTable, LedgerHostTable, LedgerStateTable } from './tables/ledger.ts';
 
 export type NewFact = Omit<LedgerFactTable, 'id'>;
@@ -70,14 +70,19 @@ export const firstPending = async (tx: Db, handles: readonly string[]): Promise<
 	const first = await tx
 		.selectFrom('ledger_fact')
 		.select((eb) => eb.fn.min<number>('id').as('id'))
-		.where('handle', 'in', handles)
+		.where(among(tx, 'handle', handles))
 		// Not by the index of what is pending, which holds everybody's.
 		.where(sql<boolean>`pending + 0 = 1`)
 		.groupBy('handle')
 		.execute();
 	if (first.length === 0) return [];
 	const ids = first.map(({ id }) => Number(id));
-	return tx.selectFrom('ledger_fact').selectAll().where('id', 'in', ids).orderBy('id').execute();
+	return tx
+		.selectFrom('ledger_fact')
+		.selectAll()
+		.where(among(tx, 'id', ids))
+		.orderBy('id')
+		.execute();
 };
 
 /** How many facts each of some machines has. */
@@ -86,7 +91,7 @@ export const factCounts = async (db: Db, handles: readonly string[]): Promise<Ma
 	const rows = await db
 		.selectFrom('ledger_fact')
 		.select((eb) => ['handle', eb.fn.countAll<number>().as('count')])
-		.where('handle', 'in', handles)
+		.where(among(db, 'handle', handles))
 		.groupBy('handle')
 		.execute();
 	return new Map(rows.map(({ handle, count }) => [handle, Number(count)]));
@@ -99,7 +104,7 @@ export const statesOf = async (db: Db, handles: readonly string[]): Promise<Stor
 		: db
 				.selectFrom('ledger_fact')
 				.selectAll()
-				.where('handle', 'in', handles)
+				.where(among(db, 'handle', handles))
 				.where('kind', 'in', ['state', 'entered'])
 				.orderBy('at')
 				.orderBy('id')
@@ -112,7 +117,7 @@ export const factsOf = async (db: Db, handles: readonly string[]): Promise<Map<s
 	const rows = await db
 		.selectFrom('ledger_fact')
 		.selectAll()
-		.where('handle', 'in', handles)
+		.where(among(db, 'handle', handles))
 		.orderBy('handle')
 		.orderBy('at')
 		.orderBy('id')
@@ -131,7 +136,7 @@ export const lastStates = async (db: Db, handles: readonly string[]): Promise<Ma
 	const rows = await db
 		.selectFrom('ledger_fact')
 		.select((eb) => ['handle', eb.fn.max('at').as('at')])
-		.where('handle', 'in', handles)
+		.where(among(db, 'handle', handles))
 		.where('kind', 'in', ['state', 'entered'])
 		.groupBy('handle')
 		.execute();
@@ -139,7 +144,12 @@ export const lastStates = async (db: Db, handles: readonly string[]): Promise<Ma
 };
 
 export const markBooked = async (tx: Db, ids: readonly number[]): Promise<void> => {
-	if (ids.length > 0) await tx.updateTable('ledger_fact').set({ pending: null }).where('id', 'in', ids).execute();
+	if (ids.length > 0)
+		await tx
+			.updateTable('ledger_fact')
+			.set({ pending: null })
+			.where(among(tx, 'id', ids))
+			.execute();
 };
 
 export const ledgerState = statement<Record<string, never>>()((db) => db.selectFrom('ledger_state').selectAll().where('id', '=', 1));
@@ -258,7 +268,15 @@ const byHandle = (rows: readonly LedgerHost[]): Map<string, LedgerHost> => new M
 
 /** Where these machines stand in the books. */
 export const ledgerHosts = async (db: Db, handles: readonly string[]): Promise<Map<string, LedgerHost>> =>
-	handles.length === 0 ? new Map() : byHandle(await db.selectFrom('ledger_host').selectAll().where('handle', 'in', handles).execute());
+	handles.length === 0
+		? new Map()
+		: byHandle(
+				await db
+					.selectFrom('ledger_host')
+					.selectAll()
+					.where(among(db, 'handle', handles))
+					.execute(),
+			);
 
 /** Machines whose open segment began before a midnight, at most 300. */
 export const ledgerHostsBefore = statement<{ midnight: number }>()((db, v) =>
@@ -367,7 +385,7 @@ export const cleanSince = async (db: Db, pools: readonly string[], since: number
 		: db
 				.selectFrom('price_clean')
 				.select(['pool_id', 'bucket', 'spot_micros', 'observed_at'])
-				.where('pool_id', 'in', pools)
+				.where(among(db, 'pool_id', pools))
 				.where('bucket', '>=', since)
 				.where('data_source', '=', 'measured')
 				.orderBy('bucket', 'desc')
@@ -379,7 +397,13 @@ export const onDemandOf = async (
 	db: Db,
 	types: readonly string[],
 ): Promise<{ instance_type: string; region: string; micros: number; observed_at: number }[]> =>
-	types.length === 0 ? [] : db.selectFrom('ondemand_price').selectAll().where('instance_type', 'in', types).execute();
+	types.length === 0
+		? []
+		: db
+				.selectFrom('ondemand_price')
+				.selectAll()
+				.where(among(db, 'instance_type', types))
+				.execute();
 
 /** Every column of a segment but its number. */
 export const SEGMENT = [
@@ -430,7 +454,7 @@ export const dropSegments = async (tx: Db, ids: readonly number[]): Promise<void
 	for (let from = 0; from < ids.length; from += 1000)
 		await tx
 			.deleteFrom('cost_segment')
-			.where('id', 'in', ids.slice(from, from + 1000))
+			.where(among(tx, 'id', ids.slice(from, from + 1000)))
 			.execute();
 };
 
@@ -470,7 +494,11 @@ export const saveLedgerHosts = async (tx: Db, rows: readonly LedgerHost[]): Prom
 };
 
 export const dropLedgerHosts = async (tx: Db, handles: readonly string[]): Promise<void> => {
-	if (handles.length > 0) await tx.deleteFrom('ledger_host').where('handle', 'in', handles).execute();
+	if (handles.length > 0)
+		await tx
+			.deleteFrom('ledger_host')
+			.where(among(tx, 'handle', handles))
+			.execute();
 };
 
 const TOTAL = ['client_id', 'period', ...SUMS] as const;

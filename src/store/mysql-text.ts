@@ -7,7 +7,7 @@ export type Writer = Pick<Connection, 'escape' | 'format'>;
 /** Stands where a value goes while a text is taken apart; no text of ours holds one. */
 const MARK = '\0';
 /** How many texts are kept in pieces, and how long they may be: those of many rows come in every length, and seldom twice. */
-const KEPT = 500;
+const KEPT = 1_000;
 const LONGEST = 4_000;
 
 const kept = new Map<string, readonly string[]>();

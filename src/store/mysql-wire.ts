@@ -130,7 +130,8 @@ export const openWire = (connection: PoolConnection, count: number, watch: State
 
 	const run = (member: number, text: string, values: readonly unknown[], done: Done, isForgiven = false): void => {
 		watch?.(text);
-		if (isForgiven) {
+		// What is only sent later has no failure of its own to forgive.
+		if (isForgiven && !text.startsWith(LATER)) {
 			askForgiving(text, values, done);
 			return;
 		}

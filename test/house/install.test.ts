@@ -160,6 +160,10 @@ describe('bin/spotctl', () => {
 		expect(execFileSync(join(folder, 'bin/spotctl'), ['a b', ''], { encoding: 'utf8' }).trim()).toBe(
 			'--max-semi-space-size=4,--heap-growing-percent=30,--no-memory-reducer,--no-allocation-site-pretenuring a b,',
 		);
+		write('dist/bin/spotctl.js', 'console.log(process.env.MALLOC_ARENA_MAX);');
+		const { MALLOC_ARENA_MAX: _, ...without } = process.env;
+		const arenas = (env: NodeJS.ProcessEnv) => execFileSync(join(folder, 'bin/spotctl'), { encoding: 'utf8', env }).trim();
+		expect([arenas(without), arenas({ ...without, MALLOC_ARENA_MAX: '7' })]).toEqual(['2', '7']);
 	});
 
 	it('says what to type when nothing is installed', () => {

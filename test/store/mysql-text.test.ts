@@ -1,13 +1,13 @@
 import fc from 'fast-check';
-import { format } from 'mysql2';
+import { escape, format } from 'mysql2';
 import { describe, expect, it } from 'vitest';
 import { withValues } from '../../src/store/mysql-text.ts';
 import { LATER } from '../../src/store/statement.ts';
 
-/** As a connection of ours writes: objects are never spread over columns. */
+/** As a connection of ours writes: `escape` would spread an object over columns, `format` makes a text of it. */
 const writer = {
-	escape: (value: unknown) => format('?', [value as never]),
-	format: (text: string, values: unknown) => format(text, values as never[], true),
+	escape: (value: unknown) => escape(value as never, false, 'Z'),
+	format: (text: string, values: unknown) => format(text, values as never[], true, 'Z'),
 };
 
 const value = fc.oneof(
@@ -18,6 +18,11 @@ const value = fc.oneof(
 	fc.bigInt(),
 	fc.constant(null),
 	fc.boolean(),
+	fc.date(),
+	fc.constant(undefined),
+	fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+	fc.array(fc.oneof(fc.string(), fc.integer()), { minLength: 1 }),
+	fc.array(fc.array(fc.oneof(fc.string(), fc.integer()), { minLength: 1 }), { minLength: 1 }),
 	fc.record({ id: fc.string() }, { noNullPrototype: true }),
 );
 
