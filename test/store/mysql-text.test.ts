@@ -1,12 +1,12 @@
 import fc from 'fast-check';
-import { escape, format } from 'mysql2';
+import { escape as escapeValue, format } from 'mysql2';
 import { describe, expect, it } from 'vitest';
 import { withValues } from '../../src/store/mysql-text.ts';
 import { LATER } from '../../src/store/statement.ts';
 
 /** As a connection of ours writes: `escape` would spread an object over columns, `format` makes a text of it. */
 const writer = {
-	escape: (value: unknown) => escape(value as never, false, 'Z'),
+	escape: (value: unknown) => escapeValue(value as never, false, 'Z'),
 	format: (text: string, values: unknown) => format(text, values as never[], true, 'Z'),
 };
 
