@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { EventTable, Severity } from './schema.ts';
-import { atMost, type Db } from './statement.ts';
+import { among, atMost, type Db } from './statement.ts';
 
 export type ActivityRow = Omit<EventTable, 'id'> & { id: number; client_name: string | null };
 
@@ -71,9 +71,11 @@ export const listActivityRows = async (db: Db, filter: ActivityFilter): Promise<
 		.selectAll('event')
 		.select('client.name as client_name')
 		.where(
-			'event.id',
-			'in',
-			ids.map(({ id }) => Number(id)),
+			among(
+				db,
+				'event.id',
+				ids.map(({ id }) => Number(id)),
+			),
 		)
 		.orderBy('event.id', 'desc')
 		.execute();

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Db } from './statement.ts';
+import { among, type Db } from './statement.ts';
 import type { CostSegmentTable, LedgerHostTable } from './tables/ledger.ts';
 
 /** Where a page of segments of a machine ended. */
@@ -45,7 +45,7 @@ export const firstFacts = async (db: Db, clientId: string | null, instanceIds: r
 				.whereRef('f.handle', '=', 'h.handle')
 				.as('first'),
 		])
-		.where('h.instance_id', 'in', instanceIds);
+		.where(among(db, 'h.instance_id', instanceIds));
 	if (clientId !== null) query = query.where('h.client_id', '=', clientId);
 	const found = new Map<string, number>();
 	for (const { instance_id, first } of await query.execute()) {
@@ -58,7 +58,10 @@ export const firstFacts = async (db: Db, clientId: string | null, instanceIds: r
 /** Machines among these whose books are open. */
 export const openOfInstances = async (db: Db, clientId: string | null, instanceIds: readonly string[]): Promise<LedgerHostTable[]> => {
 	if (instanceIds.length === 0) return [];
-	let query = db.selectFrom('ledger_host').selectAll().where('instance_id', 'in', instanceIds);
+	let query = db
+		.selectFrom('ledger_host')
+		.selectAll()
+		.where(among(db, 'instance_id', instanceIds));
 	if (clientId !== null) query = query.where('client_id', '=', clientId);
 	return query.orderBy('start_at').execute();
 };

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { dialectOf } from './dialect.ts';
 import type { ClientTable } from './schema.ts';
-import { type Db, statement } from './statement.ts';
+import { among, type Db, statement } from './statement.ts';
 
 export type Client = ClientTable;
 
@@ -103,7 +103,7 @@ export const clientCounts = async (db: Db, ids: readonly string[]): Promise<Map<
 	const agents = await db
 		.selectFrom('agent')
 		.select((eb) => ['client_id', 'status', eb.fn.countAll<number>().as('count')])
-		.where('client_id', 'in', ids)
+		.where(among(db, 'client_id', ids))
 		.where('status', '<>', 'deleted')
 		.groupBy(['client_id', 'status'])
 		.execute();
@@ -117,7 +117,7 @@ export const clientCounts = async (db: Db, ids: readonly string[]): Promise<Map<
 	const hosts = await db
 		.selectFrom('host')
 		.select((eb) => ['client_id', 'role', eb.fn.countAll<number>().as('count')])
-		.where('client_id', 'in', ids)
+		.where(among(db, 'client_id', ids))
 		.where('role', 'in', LIVE)
 		.groupBy(['client_id', 'role'])
 		.execute();

@@ -5,7 +5,7 @@ import { dialectOf } from './dialect.ts';
 import type { Host } from './hosts.ts';
 import { shownPrices } from './prices.ts';
 import type { Tables } from './schema.ts';
-import { type Db, holding } from './statement.ts';
+import { among, type Db, holding } from './statement.ts';
 import type { SwitchRecord } from './switches.ts';
 
 /** Where a page begins: after the row with this id. Ids sort by time (deps.ts), so the newest come first. */
@@ -90,7 +90,7 @@ export const instanceCounts = async (db: Db, agentIds: readonly string[]): Promi
 	const rows = await db
 		.selectFrom('host')
 		.select((eb) => ['agent_id', eb.fn.countAll<number>().as('count')])
-		.where('agent_id', 'in', agentIds)
+		.where(among(db, 'agent_id', agentIds))
 		.where('role', '<>', 'terminated')
 		.groupBy('agent_id')
 		.execute();

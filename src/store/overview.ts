@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { dialectOf } from './dialect.ts';
 import type { AgentStatus, EmergencyKind, EmergencyTable } from './schema.ts';
-import { type Db, statement } from './statement.ts';
+import { among, type Db, statement } from './statement.ts';
 import type { FleetDayTable } from './tables/overview.ts';
 
 export const DAY_MS = 86_400_000;
@@ -195,7 +195,7 @@ export const agentsOfClients = async (
 	const rows = await db
 		.selectFrom('agent')
 		.select((eb) => ['client_id', 'status', eb.fn.countAll<number>().as('count')])
-		.where('client_id', 'in', clientIds)
+		.where(among(db, 'client_id', clientIds))
 		.where('status', '<>', 'deleted')
 		.groupBy(['client_id', 'status'])
 		.execute();

@@ -1,7 +1,7 @@
 import { type SelectQueryBuilder, sql } from 'kysely';
 import { dialectOf } from './dialect.ts';
 import type { Tables } from './schema.ts';
-import type { Db } from './statement.ts';
+import { among, type Db } from './statement.ts';
 import type { CostSegmentTable, LedgerHostTable, Line, Quality } from './tables/ledger.ts';
 
 /** Sums of the books, as they are stored: integers of micro-dollars and milliseconds. */
@@ -198,9 +198,9 @@ export const booksByClient = async (db: Db, clientIds: readonly string[], period
 	const closed = db
 		.selectFrom('ledger_total')
 		.select(['client_id', 'period', CLOSED, ...plainColumns])
-		.where('client_id', 'in', clientIds)
+		.where(among(db, 'client_id', clientIds))
 		.where('period', '=', period) as Scoped;
-	const books = await readBooks(db, closed, (query) => query.where('client_id', 'in', clientIds), true, now);
+	const books = await readBooks(db, closed, (query) => query.where(among(db, 'client_id', clientIds)), true, now);
 	const open = books.open.filter(({ day }) => period === 'all' || dayOf(day).startsWith(period));
 	const found = new Map<string, Sums>();
 	for (const row of [...books.closed, ...open]) found.set(row.client_id, addSums(found.get(row.client_id) ?? NO_SUMS, row));

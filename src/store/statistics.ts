@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { AgentListRow } from './lists.ts';
 import { newestBucketOf } from './prices.ts';
 import type { EventTable } from './schema.ts';
-import { type Db, inList, statement } from './statement.ts';
+import { among, type Db, inList, statement } from './statement.ts';
 
 /** Agents of a client with their primary, newest first; `after` is the last of the page before. Deleted ones are left out. */
 export const agentsAndPrimaries = (
@@ -70,7 +70,7 @@ export const newestEventsOf = async (db: Db, agentIds: readonly string[]): Promi
 	const rows = await db
 		.selectFrom('event')
 		.select(['id', 'type', 'severity', 'agent_id', 'message', 'created_at'])
-		.where('id', 'in', ids)
+		.where(among(db, 'id', ids))
 		.orderBy('id', 'desc')
 		.execute();
 	for (const row of rows) {
