@@ -58,10 +58,12 @@ export const firstFacts = async (db: Db, clientId: string | null, instanceIds: r
 /** Machines among these whose books are open. */
 export const openOfInstances = async (db: Db, clientId: string | null, instanceIds: readonly string[]): Promise<LedgerHostTable[]> => {
 	if (instanceIds.length === 0) return [];
-	let query = db
+	// Without the client: beside a list, SQLite would look through all that the client has open.
+	const rows = await db
 		.selectFrom('ledger_host')
 		.selectAll()
-		.where(among(db, 'instance_id', instanceIds));
-	if (clientId !== null) query = query.where('client_id', '=', clientId);
-	return query.orderBy('start_at').execute();
+		.where(among(db, 'instance_id', instanceIds))
+		.orderBy('start_at')
+		.execute();
+	return rows.filter((row) => clientId === null || row.client_id === clientId);
 };
