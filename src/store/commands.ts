@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { updates } from './changed-columns.ts';
 import type { CommandTable } from './schema.ts';
-import { type Db, inList, statement } from './statement.ts';
+import { among, type Db, inList, statement } from './statement.ts';
 
 export type Command = CommandTable;
 
@@ -273,7 +273,7 @@ export const ordersTaken = async (db: Db, clientId: string, ids: readonly string
 		.select(['tentative_command_id', 'tentative_replica_id'])
 		.where('client_id', '=', clientId)
 		.where('role', '=', 'candidate')
-		.where((eb) => eb.or([eb('tentative_command_id', 'in', ids), eb('tentative_replica_id', 'in', ids)]))
+		.where((eb) => eb.or([among(db, 'tentative_command_id', ids), among(db, 'tentative_replica_id', ids)]))
 		.execute();
 	return new Set(rows.flatMap((row) => [row.tentative_command_id ?? [], row.tentative_replica_id ?? []].flat()));
 };

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import { dialectOf } from './dialect.ts';
 import { lockLedger } from './ledger.ts';
 import { always, RULES, type Rule, type RuleName } from './retention-plan.ts';
-import { type Db, statement } from './statement.ts';
+import { among, type Db, statement } from './statement.ts';
 import type { RetentionRuleTable } from './tables/retention.ts';
 
 /** Where a run stands in the order of a rule's index: everything up to here was looked at. */
@@ -28,13 +28,6 @@ const ownerOf = (name: RuleName, { how }: Rule): RawBuilder<unknown> => {
 const isOld = (name: RuleName, { time, only }: Rule, before: number): RawBuilder<boolean> => {
 	const prefix = only === undefined ? always : sql<boolean>`${column(name, only[0])} = ${only[1]}`;
 	return sql<boolean>`${prefix} and ${column(name, time)} < ${before}`;
-};
-
-/** `column in (…)` for keys that are numbers or text. */
-const among = (db: Db, name: RuleName | 'cost_segment', of: string, keys: readonly (string | number)[]): RawBuilder<boolean> => {
-	const dialect = dialectOf(db);
-	const [open, close] = dialect.list;
-	return sql<boolean>`${sql.ref(`${name}.${of}`)} in ${sql.raw(open)}${dialect.bindList(keys as readonly string[])}${sql.raw(close)}`;
 };
 
 /** The next old rows after a position, oldest first, whether or not they may end; at most `limit`. Reads a range of one index. */
@@ -92,7 +85,7 @@ export const endRows = async (
 	if (rule.how === 'machines') return endBooks(tx, name, before, after, old, limit);
 	if (rule.how === 'buckets') return endBuckets(tx, name, before, after, old, limit);
 	const keys = old.map(({ key }) => key);
-	const these = among(tx, name, rule.key, keys);
+	const these = among(tx, `${name}.${rule.key}`, keys);
 	if (rule.how === 'locked') {
 		await sql`select ${column(name, rule.key)} from ${sql.table(name)} where ${these} order by ${column(name, rule.key)} ${dialectOf(tx).forUpdate}`.execute(
 			tx,
@@ -146,11 +139,11 @@ const endBooks = async (
 	const position = positionOf(old.at(next === -1 ? -1 : next - 1), after);
 	const free = ruleOf(name).free?.(before) ?? always;
 	const over = await sql<{ handle: string }>`select distinct ${column(name, 'handle')} as handle from ${sql.table(name)}
-		where ${among(tx, name, 'handle', looked)} and ${free} order by ${column(name, 'handle')}`.execute(tx);
+		where ${among(tx, `${name}.handle`, looked)} and ${free} order by ${column(name, 'handle')}`.execute(tx);
 	if (over.rows.length === 0) return { deleted: 0, position, agents: [] };
 	const named = over.rows.map(({ handle }) => handle);
 	const counts = await sql<{ handle: string; facts: number }>`select handle, count(*) as facts from ledger_fact
-		where ${among(tx, 'ledger_fact', 'handle', named)} group by handle`.execute(tx);
+		where ${among(tx, 'ledger_fact.handle', named)} group by handle`.execute(tx);
 	const facts = new Map(counts.rows.map((row) => [row.handle, Number(row.facts)]));
 	const taken: string[] = [];
 	let sum = 0;
@@ -159,14 +152,14 @@ const endBooks = async (
 		if (taken.length > 0 && sum > limit) break;
 		taken.push(handle);
 	}
-	let deleted = affected(await sql`delete from ledger_fact where ${among(tx, 'ledger_fact', 'handle', taken)}`.execute(tx));
+	let deleted = affected(await sql`delete from ledger_fact where ${among(tx, 'ledger_fact.handle', taken)}`.execute(tx));
 	const left = limit - deleted;
 	let unfinished = taken.length < named.length || left <= 0;
 	if (left > 0) {
-		const { rows } = await sql<{ id: number }>`select id from cost_segment where ${among(tx, 'cost_segment', 'handle', taken)}
+		const { rows } = await sql<{ id: number }>`select id from cost_segment where ${among(tx, 'cost_segment.handle', taken)}
 			limit ${sql.lit(left)}`.execute(tx);
 		const ids = rows.map(({ id }) => id);
-		if (ids.length > 0) deleted += affected(await sql`delete from cost_segment where ${among(tx, 'cost_segment', 'id', ids)}`.execute(tx));
+		if (ids.length > 0) deleted += affected(await sql`delete from cost_segment where ${among(tx, 'cost_segment.id', ids)}`.execute(tx));
 		unfinished ||= ids.length === left;
 	}
 	return { deleted, position: unfinished ? after : position, agents: [] };

@@ -126,11 +126,14 @@ export const atMost = (count: number) => sql.lit(count);
  */
 export const holding = (text: string): string => `%${text.replaceAll('\0', '\uFFFD').replace(/[!%_]/g, (sign) => `!${sign}`)}%`;
 
+const listed = ({ list: [open, close] }: Dialect, column: string, values: unknown) =>
+	sql<boolean>`${sql.ref(column)} in ${sql.raw(open)}${values}${sql.raw(close)}`;
+
 /** `column in (…)` for a list bound at each run: `where(inList(dialect, 'id', v('ids')))`. */
 export const inList = (dialect: Dialect, column: string, ids: readonly string[]) => {
 	const slot: unknown = ids;
 	if (slot instanceof Slot) slot.isList = true;
-	return sql<boolean>`${sql.ref(column)} in ${sql.raw(dialect.list[0])}${slot}${sql.raw(dialect.list[1])}`;
+	return listed(dialect, column, slot);
 };
 
 /**
@@ -138,8 +141,8 @@ export const inList = (dialect: Dialect, column: string, ids: readonly string[])
  * prepared statements of one query of the books took 2 MB a minute.
  */
 export const among = (db: Db, column: string, values: ReadonlyArray<string | number>) => {
-	const { list, bindList } = dialectOf(db);
-	return sql<boolean>`${sql.ref(column)} in ${sql.raw(list[0])}${bindList(values)}${sql.raw(list[1])}`;
+	const dialect = dialectOf(db);
+	return listed(dialect, column, dialect.bindList(values));
 };
 
 /** What {@link together} answers: the rows of each call, in order. */
