@@ -2,7 +2,10 @@ import { InvalidArgumentError, Option } from 'commander';
 import type { Output } from '../../src/contract/index.ts';
 import type { Column } from '../render.ts';
 
-type Figures = Pick<Output<'showSavings'>, 'savings' | 'baseline' | 'actual' | 'primaryCost' | 'replicaCost' | 'zombieCost' | 'shares'>;
+type Figures = Pick<
+	Output<'showSavings'>,
+	'savings' | 'baseline' | 'actual' | 'primaryCost' | 'replicaCost' | 'overlapCost' | 'zombieCost' | 'shares'
+>;
 
 /** The lines of a figure, and how sure it is: never the one without the other. */
 export const figureFields: readonly Column<Figures>[] = [
@@ -11,6 +14,7 @@ export const figureFields: readonly Column<Figures>[] = [
 	{ title: 'Actual cost', value: ({ actual }) => actual, as: 'usd' },
 	{ title: 'Primaries', value: ({ primaryCost }) => primaryCost, as: 'usd' },
 	{ title: 'Replicas', value: ({ replicaCost }) => replicaCost, as: 'usd' },
+	{ title: 'Overlap', value: ({ overlapCost }) => overlapCost, as: 'usd' },
 	{ title: 'Zombies', value: ({ zombieCost }) => zombieCost, as: 'usd' },
 	{ title: 'Measured', value: ({ shares }) => shares.measured, as: 'percent' },
 	{ title: 'Estimated', value: ({ shares }) => shares.estimated, as: 'percent' },

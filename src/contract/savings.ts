@@ -7,13 +7,14 @@ const percent = z.number().min(0).max(100);
 /** How much of the instance time behind a figure had a measured, an estimated and no known price; percent, 0 each while there was no time. */
 export const Shares = z.object({ measured: percent, estimated: percent, unknown: percent, seconds: z.number() });
 
-/** USD. Savings = baseline - actual, and may be negative; actual = primary + replica + zombie. */
+/** USD. Savings = baseline - actual, and may be negative; actual = primary + replica + overlap + zombie. */
 export const Figures = z.object({
 	savings: z.number(),
 	baseline: z.number(),
 	actual: z.number(),
 	primaryCost: z.number(),
 	replicaCost: z.number(),
+	overlapCost: z.number(),
 	zombieCost: z.number(),
 	shares: Shares,
 });
@@ -115,7 +116,7 @@ export const fleetSavings = operation({
 
 export const Segment = z.object({
 	instanceId: z.string(),
-	line: z.enum(['primary', 'replica', 'zombie']),
+	line: z.enum(['primary', 'replica', 'overlap', 'zombie']),
 	role: z.string(),
 	mode: textOrNull,
 	poolId: textOrNull,

@@ -2,6 +2,7 @@ import type { Clock } from '../deps.ts';
 import { machinesByRole } from '../store/hosts.ts';
 import type { Store } from '../store/open.ts';
 import type { Role } from '../store/schema.ts';
+import { LINES } from '../store/tables/ledger.ts';
 import type { Figure } from './counters.ts';
 import { type SavingsFigures, savingsOf } from './savings.ts';
 
@@ -74,9 +75,7 @@ export const createFleetGauges = (store: Pick<Store, 'read'>, clock: Clock): rea
 			{ value: money.baselineMicros / 1_000_000, labels: {} },
 		]),
 		gauge('instance_cost_total', 'USD that machines have cost so far, by what they were', ({ money }) =>
-			[['primary', money.primaryMicros] as const, ['replica', money.replicaMicros] as const, ['zombie', money.zombieMicros] as const].map(
-				([line, micros]) => ({ value: micros / 1_000_000, labels: { line } }),
-			),
+			LINES.map((line) => ({ value: money[`${line}Micros`] / 1_000_000, labels: { line } })),
 		),
 		gauge('zombie_instance_cost', 'USD that machines have cost so far that nobody needed any more', ({ money }) => [
 			{ value: money.zombieMicros / 1_000_000, labels: {} },

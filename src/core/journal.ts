@@ -35,9 +35,13 @@ export type Journal = {
 	audit(action: string, entity: string, entityId: string, clientId: string | null, before: unknown, after: unknown): void;
 	/**
 	 * Enters into the books what a machine is from `at` (now) on, or that it is silent, calls again or is taken back (src/store/tables/ledger.ts). With every
-	 * change of role, mode, pool or agent; a primary whose agent is deleted is nobody's any more.
+	 * change of role, mode, pool or agent; a primary whose agent is deleted is nobody's any more. `overlapUntil`: until when an old primary is
+	 * planned to run beside the new one.
 	 */
-	book(host: Host, options?: { at?: number; kind?: 'state' | 'silent' | 'heard' | 'reclaimed'; deleted?: boolean }): void;
+	book(
+		host: Host,
+		options?: { at?: number; kind?: 'state' | 'silent' | 'heard' | 'reclaimed'; deleted?: boolean; overlapUntil?: number | null },
+	): void;
 	/** Whatever caches hold about this key is out of date. */
 	changed(topic: Topic, key: string): void;
 	/** Adds to a counter of /metrics, after the commit. */
@@ -115,7 +119,7 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 				request_id: requestId,
 			});
 		},
-		book: (host, { at = clock.now(), kind = 'state', deleted = false } = {}) => {
+		book: (host, { at = clock.now(), kind = 'state', deleted = false, overlapUntil = null } = {}) => {
 			const { client_id, agent_id, handle, instance_id, mode, pool_id, instance_type, region } = host;
 			// Of what is said of a machine's state in one transaction, the last counts.
 			facts.set(`${handle} ${kind}`, {
@@ -133,6 +137,7 @@ export const openJournal = (clock: Clock, ids: Ids, origin: string, caller: Pick
 				registered: host.registered_at === null ? 0 : 1,
 				spot_micros: null,
 				ondemand_micros: null,
+				overlap_until: overlapUntil ?? (host.role === 'zombie' ? (facts.get(`${handle} ${kind}`)?.overlap_until ?? null) : null),
 				pending: 1,
 			});
 		},

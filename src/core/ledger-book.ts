@@ -60,6 +60,7 @@ export const factOf = (row: LedgerHost, kind: NewFact['kind'], at: number): NewF
 	region: null,
 	spot_micros: null,
 	ondemand_micros: null,
+	overlap_until: null,
 	pending: null,
 });
 
@@ -331,6 +332,7 @@ export const rowOf = (machine: Machine, pricedAt: number | null): LedgerHost => 
 		silent_at: machine.silentAt,
 		priced_at: pricedAt,
 		freed_at: machine.freedAt,
+		overlap_until: line === 'overlap' ? (machine.overlapUntil ?? null) : null,
 		state: JSON.stringify(machine),
 	};
 };

@@ -1,4 +1,4 @@
-import { type LedgerHost, lapsedHosts, lapsedQuotes, ledgerHostsBefore } from '../store/ledger.ts';
+import { type LedgerHost, lapsedHosts, lapsedQuotes, ledgerHostsBefore, overdueHosts } from '../store/ledger.ts';
 import type { Db } from '../store/statement.ts';
 import { book, factOf, machineOf, midnightOf } from './ledger-book.ts';
 import { type Page, pages, portion, type Run } from './ledger-run.ts';
@@ -13,15 +13,21 @@ const pricedAt = (row: LedgerHost): number => {
 };
 
 /**
- * Notes of machines whose own reports stopped that what they cost is an estimate since, also today's. `until`: up to when every report that
- * could have come is read. Returns how many machines.
+ * Notes of machines whose own reports stopped that what they cost is an estimate since, also today's, and of old primaries whose planned end
+ * is over that they have not ended. `until`: up to when every report that could have come is read. Returns how many machines.
  */
 export const lapse = async (context: Run, until: number): Promise<number> => {
 	const before = until - FRESH_MS;
 	let booked = 0;
 	for (const whose of [lapsedHosts, lapsedQuotes])
 		booked += await pages(context, whose.first(context.store.read, { before }), (run, tx) => noteLapsed(run, tx, whose, before));
-	return booked;
+	return booked + (await pages(context, overdueHosts.first(context.store.read, { until }), (run, tx) => noteOverdue(run, tx, until)));
+};
+
+const noteOverdue = async (run: Run, tx: Db, until: number): Promise<Page> => {
+	const { rows, isPart } = portion(run, await overdueHosts.all(tx, { until }));
+	const overdue = rows.map((row) => factOf(row, 'overdue', row.overlap_until ?? until));
+	return { booked: await book(tx, overdue, new Map()), more: isPart };
 };
 
 const noteLapsed = async (run: Run, tx: Db, whose: typeof lapsedHosts, before: number): Promise<Page> => {

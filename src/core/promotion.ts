@@ -129,7 +129,10 @@ export const promote = async (
 	if (from !== null)
 		journal.book(
 			{ ...from, role: old.role, primary_of: null },
-			{ at: old.role === 'terminated' ? endOf(from, old.terminatedAt ?? null, now) : now },
+			{
+				at: old.role === 'terminated' ? endOf(from, old.terminatedAt ?? null, now) : now,
+				overlapUntil: overlapUntil(agent, { ...old, hold }, rows.from?.role.hold_until ?? null, now),
+			},
 		);
 	journal.book(host, { deleted });
 	tell(journal, { ...promotion, old: { ...old, hold } }, host);
@@ -155,6 +158,16 @@ const MEASURED: Readonly<Record<Reason, PromotionType | null>> = {
 /** Measures the downtime of a switch, once: when its record first says it. */
 export const noteDowntime = (journal: Journal, before: SwitchRecord | null, { downtime_ms: ms }: SwitchRecord): void => {
 	if (ms !== null && (before?.downtime_ms ?? null) === null) journal.observe('switch_downtime_seconds', null, { seconds: ms / 1000 });
+};
+
+/**
+ * Until when an old primary is planned to run beside the new one: as long as the agent's own setting says, or until AWS has taken it back;
+ * null: it is no zombie, or nothing is planned.
+ */
+const overlapUntil = (agent: Agent, { role, hold }: Promotion['old'], holdUntil: number | null, now: number): number | null => {
+	if (role !== 'zombie' || hold) return null;
+	const until = Math.max(agent.auto_terminate_enabled === 1 ? now + agent.terminate_wait_seconds * 1000 : 0, holdUntil ?? 0);
+	return until > now ? until : null;
 };
 
 /** What becomes of the row of the old primary. */

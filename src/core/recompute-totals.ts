@@ -12,7 +12,7 @@ const DAYS = 7;
 type Difference = Output<'recomputeSavings'>['totals'][number];
 
 const dayOf = (at: number): string => new Date(at).toISOString().slice(0, 10);
-const cost = (sums: Sums): number => (sums.primary_micros + sums.replica_micros + sums.zombie_micros) / 1_000_000;
+const cost = (sums: Sums): number => (sums.primary_micros + sums.replica_micros + sums.overlap_micros + sums.zombie_micros) / 1_000_000;
 
 /** Stores what differs from what is stored. */
 const mend = async (tx: Db, clientId: string, stored: Totals, right: Totals, dryRun: boolean): Promise<Difference[]> => {

@@ -24,6 +24,7 @@ export const showFigures = (figures: SavingsFigures) => ({
 	actual: usd(figures.actualMicros),
 	primaryCost: usd(figures.primaryMicros),
 	replicaCost: usd(figures.replicaMicros),
+	overlapCost: usd(figures.overlapMicros),
 	zombieCost: usd(figures.zombieMicros),
 	shares: sharesOf(figures),
 });

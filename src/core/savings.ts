@@ -3,7 +3,7 @@ import type { Db } from '../store/statement.ts';
 
 /**
  * What the books say (spec section 11 "Ours"). Micro-dollars: baseline is the on-demand price of the primaries' time, actual the sum of the
- * three lines, savings their difference, which may be negative. Milliseconds: of instance time at prices that were measured, estimated, and
+ * four lines, savings their difference, which may be negative. Milliseconds: of instance time at prices that were measured, estimated, and
  * unknown; unknown time is in no amount.
  */
 export type SavingsFigures = {
@@ -11,6 +11,7 @@ export type SavingsFigures = {
 	readonly actualMicros: number;
 	readonly primaryMicros: number;
 	readonly replicaMicros: number;
+	readonly overlapMicros: number;
 	readonly zombieMicros: number;
 	readonly savingsMicros: number;
 	readonly measuredMs: number;
@@ -19,12 +20,13 @@ export type SavingsFigures = {
 };
 
 export const figuresOf = (sums: Sums): SavingsFigures => {
-	const actualMicros = sums.primary_micros + sums.replica_micros + sums.zombie_micros;
+	const actualMicros = sums.primary_micros + sums.replica_micros + sums.overlap_micros + sums.zombie_micros;
 	return {
 		baselineMicros: sums.baseline_micros,
 		actualMicros,
 		primaryMicros: sums.primary_micros,
 		replicaMicros: sums.replica_micros,
+		overlapMicros: sums.overlap_micros,
 		zombieMicros: sums.zombie_micros,
 		savingsMicros: sums.baseline_micros - actualMicros,
 		measuredMs: sums.measured_ms,

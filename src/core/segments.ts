@@ -32,6 +32,8 @@ export type Machine = {
 	readonly free: boolean;
 	/** From when on a call of it would show that AWS did not; null: nothing is free. */
 	readonly freedAt: number | null;
+	/** Until when an old primary is planned to run beside the new one: till then its time is the overlap of a switch. Missing, null: nothing is planned, or it is overdue. */
+	readonly overlapUntil?: number | null;
 	/** Since when it is known. */
 	readonly launched: number;
 	/** Begin of the open segment. */
@@ -57,7 +59,7 @@ export type Valuation = {
 	readonly baseline: number | null;
 };
 
-const LINES: Readonly<Record<Role | 'left', Line | null>> = {
+const LINE_OF: Readonly<Record<Role | 'left', Line | null>> = {
 	primary: 'primary',
 	replica: 'replica',
 	candidate: 'replica',
@@ -73,7 +75,7 @@ const VOUCHED: ReadonlySet<Role | 'left'> = new Set(['primary', 'replica'] as co
 
 /** Values a machine's time (spec section 11 "Ours"): unknown while nobody vouches for it or a price is missing, an estimate where the last price is taken for want of a new one. */
 export const valuation = (machine: Machine): Valuation => {
-	const line = LINES[machine.role];
+	const line = machine.role === 'zombie' && (machine.overlapUntil ?? null) !== null ? 'overlap' : LINE_OF[machine.role];
 	const said = machine.mode === 'spot' ? machine.spot : machine.mode === 'ondemand' ? machine.onDemand : null;
 	const onDemand = machine.onDemand?.micros ?? null;
 	const unvouched = VOUCHED.has(machine.role) && machine.silentAt !== null;
@@ -177,6 +179,8 @@ const learn = (machine: Machine, fact: Fact): Machine => {
 				poolId: fact.pool_id,
 				spot: same ? machine.spot : null,
 				onDemand: back ? null : machine.onDemand,
+				overlapUntil:
+					fact.role === 'zombie' ? (fact.overlap_until ?? (machine.role === 'zombie' ? (machine.overlapUntil ?? null) : null)) : null,
 				word: Math.max(machine.word ?? 0, fact.id),
 				silentAt: fact.role === machine.role && fact.agent_id === machine.agentId ? machine.silentAt : null,
 			};
@@ -202,6 +206,8 @@ const learn = (machine: Machine, fact: Fact): Machine => {
 			return { ...known, silentAt: machine.silentAt ?? fact.at };
 		case 'heard':
 			return { ...known, silentAt: null };
+		case 'overdue':
+			return { ...known, overlapUntil: null };
 		case 'reclaimed':
 			return known;
 	}
@@ -216,6 +222,7 @@ const WHY: Readonly<Record<Fact['kind'], string>> = {
 	silent: 'silence',
 	heard: 'heard',
 	reclaimed: 'reclaimed',
+	overdue: 'overdue',
 };
 
 const reasonOf = (before: Machine, fact: Fact): string => {
@@ -225,8 +232,20 @@ const reasonOf = (before: Machine, fact: Fact): string => {
 	return fact.mode !== before.mode ? 'mode' : 'pool';
 };
 
+/**
+ * Ends an overlap whose planned end is not after `at`. Also where no `overdue` fact says so: a machine may have ended, or a day be over, before
+ * the ledger job wrote one, and the books must not depend on when it looked.
+ */
+const endOverlap = (machine: Machine, at: number): { machine: Machine; segments: Segment[] } => {
+	const due = machine.overlapUntil ?? null;
+	if (due === null || at < due) return { machine, segments: [] };
+	const end = Math.max(due, machine.since);
+	return { machine: { ...machine, since: end, overlapUntil: null }, segments: closed(machine, end, 'overdue') };
+};
+
 /** Adds a fact: the machine as it is then, and the segments that ended with it. The fact must not be earlier than `machine.last`. */
-export const apply = (machine: Machine, fact: Fact): { machine: Machine; segments: Segment[] } => {
+export const apply = (was: Machine, fact: Fact): { machine: Machine; segments: Segment[] } => {
+	const { machine, segments } = endOverlap(was, fact.at);
 	const next = learn(machine, fact);
 	const [before, after] = [valuation(machine), valuation(next)];
 	const same =
@@ -236,16 +255,18 @@ export const apply = (machine: Machine, fact: Fact): { machine: Machine; segment
 		machine.agentId === next.agentId &&
 		machine.instanceId === next.instanceId &&
 		(Object.keys(before) as (keyof Valuation)[]).every((key) => before[key] === after[key]);
-	if (same) return { machine: next, segments: [] };
+	if (same) return { machine: next, segments };
 	const at = Math.max(fact.at, machine.since);
-	return { machine: { ...next, since: at }, segments: closed(machine, at, reasonOf(machine, fact)) };
+	return { machine: { ...next, since: at }, segments: [...segments, ...closed(machine, at, reasonOf(machine, fact))] };
 };
 
 /** Closes what lies before a UTC midnight; the open segment goes on from there. */
-export const turnDay = (machine: Machine, midnight: number): { machine: Machine; segments: Segment[] } =>
-	machine.since >= midnight
-		? { machine, segments: [] }
-		: { machine: { ...machine, since: midnight }, segments: closed(machine, midnight, 'midnight') };
+export const turnDay = (was: Machine, midnight: number): { machine: Machine; segments: Segment[] } => {
+	const { machine, segments } = endOverlap(was, midnight);
+	return machine.since >= midnight
+		? { machine, segments }
+		: { machine: { ...machine, since: midnight }, segments: [...segments, ...closed(machine, midnight, 'midnight')] };
+};
 
 /**
  * When a machine that AWS took back within an hour of its launch would have called for the last time, by all that is known of it; null for

@@ -3,6 +3,7 @@ import { dialectOf } from './dialect.ts';
 import { multiRow } from './multi-row.ts';
 import { SUMS, type Sums } from './savings.ts';
 import { type Db, statement } from './statement.ts';
+import { LINES } from './tables/ledger.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -42,9 +43,7 @@ export const segmentTotals = async (db: Db, clientId: string, from: number, to: 
 		.select([
 			day.as('day'),
 			sql<number>`sum(baseline_micros)`.as('baseline_micros'),
-			...(['primary', 'replica', 'zombie'] as const).map((line) =>
-				sql<number>`sum(case when line = ${sql.lit(line)} then cost_micros else 0 end)`.as(`${line}_micros` as const),
-			),
+			...LINES.map((line) => sql<number>`sum(case when line = ${sql.lit(line)} then cost_micros else 0 end)`.as(`${line}_micros` as const)),
 			...(['measured', 'estimated', 'unknown'] as const).map((quality) =>
 				sql<number>`sum(case when quality = ${sql.lit(quality)} then end_at - start_at else 0 end)`.as(`${quality}_ms` as const),
 			),

@@ -27,6 +27,7 @@ const FACT = [
 	'region',
 	'spot_micros',
 	'ondemand_micros',
+	'overlap_until',
 	'pending',
 ] as const;
 const facts = multiRow('ledger_fact', FACT, '');
@@ -289,7 +290,7 @@ export const vouchedHosts = statement<{ after: string }>()((db, v) =>
 		.selectFrom('ledger_host')
 		.selectAll()
 		.where('handle', '>', v('after'))
-		.where('line', '<>', 'zombie')
+		.where('line', 'not in', ['overlap', 'zombie'])
 		.where('silent_at', 'is', null)
 		.orderBy('handle')
 		.limit(sql.lit(MACHINES)),
@@ -351,6 +352,17 @@ export const lapsedQuotes = statement<{ before: number }>()((db, v) =>
 		.where('quality', '=', 'measured')
 		.where('start_at', '<', v('before'))
 		.where('freed_at', 'is', null)
+		.limit(sql.lit(MACHINES)),
+);
+
+/** Old primaries whose planned end is over and that have not ended, at most 300. */
+export const overdueHosts = statement<{ until: number }>()((db, v) =>
+	db
+		.selectFrom('ledger_host')
+		.selectAll()
+		// A range: SQLite reads no index for "is not null".
+		.where('overlap_until', '>', sql.lit(0))
+		.where('overlap_until', '<=', v('until'))
 		.limit(sql.lit(MACHINES)),
 );
 
@@ -473,6 +485,7 @@ const LEDGER_HOST = [
 	'silent_at',
 	'priced_at',
 	'freed_at',
+	'overlap_until',
 	'state',
 ] as const;
 const upsert = (d: 'sqlite' | 'mysql') =>

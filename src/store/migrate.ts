@@ -15,6 +15,7 @@ import { switchFailures } from './migrations/0013-switch-failures.ts';
 import { bookOrder } from './migrations/0014-book-order.ts';
 import { leanNotifications } from './migrations/0015-lean-notifications.ts';
 import { serviceGaps } from './migrations/0016-service-gaps.ts';
+import { overlap } from './migrations/0017-overlap.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
@@ -49,6 +50,7 @@ const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0014', bookOrder],
 	['0015', leanNotifications],
 	['0016', serviceGaps],
+	['0017', overlap],
 ];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>

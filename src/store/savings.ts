@@ -2,13 +2,14 @@ import { type SelectQueryBuilder, sql } from 'kysely';
 import { dialectOf } from './dialect.ts';
 import type { Tables } from './schema.ts';
 import { among, type Db } from './statement.ts';
-import type { CostSegmentTable, LedgerHostTable, Line, Quality } from './tables/ledger.ts';
+import { type CostSegmentTable, type LedgerHostTable, LINES, type Line, type Quality } from './tables/ledger.ts';
 
 /** Sums of the books, as they are stored: integers of micro-dollars and milliseconds. */
 export type Sums = {
 	baseline_micros: number;
 	primary_micros: number;
 	replica_micros: number;
+	overlap_micros: number;
 	zombie_micros: number;
 	measured_ms: number;
 	estimated_ms: number;
@@ -19,6 +20,7 @@ export const NO_SUMS: Sums = {
 	baseline_micros: 0,
 	primary_micros: 0,
 	replica_micros: 0,
+	overlap_micros: 0,
 	zombie_micros: 0,
 	measured_ms: 0,
 	estimated_ms: 0,
@@ -69,9 +71,7 @@ const closedAs = (sums: ReadonlyArray<Micros>) => [
 
 const closedColumns = closedAs([
 	sql`sum(baseline_micros)`,
-	...(['primary', 'replica', 'zombie'] as const).map(
-		(line) => sql<number>`sum(case when line = ${sql.lit(line)} then cost_micros else 0 end)`,
-	),
+	...LINES.map((line) => sql<number>`sum(case when line = ${sql.lit(line)} then cost_micros else 0 end)`),
 	...(['measured', 'estimated', 'unknown'] as const).map(
 		(quality) => sql<number>`sum(case when quality = ${sql.lit(quality)} then end_at - start_at else 0 end)`,
 	),

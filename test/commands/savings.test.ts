@@ -14,7 +14,8 @@ const figures = {
 	baseline: 1.5,
 	actual: 1.75,
 	primaryCost: 1,
-	replicaCost: 0.5,
+	replicaCost: 0.375,
+	overlapCost: 0.125,
 	zombieCost: 0.25,
 	shares: { measured: 96, estimated: 3, unknown: 1, seconds: 3600 },
 };
@@ -28,7 +29,7 @@ describe('savings show', () => {
 		};
 		const { code, out: stdout } = await cli('savings show --client acme --month 2026-11', { script });
 		expect(code).toBe(0);
-		for (const text of ['-0.25', '1.75', '0.5', '96', '3', '2026-11']) expect(stdout).toContain(text);
+		for (const text of ['-0.25', '1.75', '0.375', '0.125', '96', '3', '2026-11']) expect(stdout).toContain(text);
 	});
 
 	test('refuses what is no month', async () => {

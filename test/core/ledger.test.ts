@@ -42,7 +42,7 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		const next = await joinAgent(agent, 'b', { mode: 'ondemand' });
 		await costs(agent, next.handle, 'b', null);
 		await alive(10 * MINUTE, agent.client, [next.handle]);
-		const t3 = world.now();
+		const [due, t3] = [t2 + 5 * MINUTE, world.now()];
 		expect((await agent.client.terminated(next.handle, agent.instanceId)).status).toBe(200);
 		await alive(5 * MINUTE, agent.client, [next.handle]);
 		await settle();
@@ -58,17 +58,19 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 			priceSource,
 		]);
 		const spent = (usd: number, a: number, b: number) => amountOf(usd, (b - a) / 1000);
-		expect(rows.slice(0, 3)).toEqual([
+		expect(rows.slice(0, 4)).toEqual([
 			['old', 'primary', 'measured', t0, t1, spent(0.04, t0, t1), spent(0.085, t0, t1), 'own'],
 			['old', 'primary', 'measured', t1, t2, spent(0.05, t1, t2), spent(0.085, t1, t2), 'own'],
-			['old', 'zombie', 'estimated', t2, t3, spent(0.05, t2, t3), 0, 'last'],
+			['old', 'overlap', 'estimated', t2, due, spent(0.05, t2, due), 0, 'last'],
+			['old', 'zombie', 'estimated', due, t3, spent(0.05, due, t3), 0, 'last'],
 		]);
-		expect(rows.slice(3).map((row) => [row[0], row[1], row[2], row[7]])).toEqual([['new', 'primary', 'measured', 'own']]);
+		expect(rows.slice(4).map((row) => [row[0], row[1], row[2], row[7]])).toEqual([['new', 'primary', 'measured', 'own']]);
 		const figures = await summary(agent.client);
 		const sum = (of: (segment: (typeof segments)[number]) => number) => segments.reduce((total, segment) => total + micros(of(segment)), 0);
 		expect(micros(figures.actual)).toBe(sum(({ cost }) => cost));
 		expect(micros(figures.baseline)).toBe(sum(({ baseline }) => baseline));
-		expect(micros(figures.zombieCost)).toBe(spent(0.05, t2, t3));
+		expect(micros(figures.overlapCost)).toBe(spent(0.05, t2, due));
+		expect(micros(figures.zombieCost)).toBe(spent(0.05, due, t3));
 		expect((await recomputed(agent.client)).changed).toBe(0);
 	});
 
@@ -186,9 +188,50 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		const old = (await explained(agent.id)).segments.filter(({ instanceId }) => instanceId === agent.instanceId);
 		expect(old.slice(-2).map(({ line, price, start, end }) => [line, price, Date.parse(start), Date.parse(end)])).toEqual([
 			['primary', 0.05, said, moved],
-			['zombie', 0.05, moved, ended],
+			['overlap', 0.05, moved, ended],
 		]);
 		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('count an old machine as overlap until its planned end, as a zombie after it, and one that is kept as a zombie at once', async () => {
+		const agent = await makeAgent(world);
+		await world.admin.call('changeConfig', { agent_id: agent.id, auto_terminate_enabled: true, terminate_wait_seconds: 600 });
+		await costs(agent, agent.id, 'a', 0.05);
+		await agent.client.poll(agent.id);
+		await orderSwitch(agent.client, agent.instanceId, agent.id, 'b');
+		const moved = world.now();
+		const next = await joinAgent(agent, 'b');
+		await costs(agent, next.handle, 'b', 0.04);
+		await alive(5 * MINUTE, agent.client, [next.handle]);
+		const ofOld = async () => {
+			await settle();
+			const own = (await explained(agent.id)).segments.filter(({ instanceId }) => instanceId === agent.instanceId);
+			return own
+				.filter(({ line }) => line !== 'primary')
+				.map(({ line, quality, start, closedBy }) => [line, quality, Date.parse(start) - moved, closedBy]);
+		};
+		expect(await ofOld()).toEqual([['overlap', 'estimated', 0, 'open']]);
+		await alive(10 * MINUTE, agent.client, [next.handle]);
+		expect(await ofOld()).toEqual([
+			['overlap', 'estimated', 0, 'overdue'],
+			['zombie', 'estimated', 600_000, 'open'],
+		]);
+		const figures = await summary(agent.client);
+		expect(micros(figures.overlapCost)).toBe(amountOf(0.05, 600));
+		expect(micros(figures.actual)).toBe(
+			micros(figures.primaryCost) + micros(figures.replicaCost) + micros(figures.overlapCost) + micros(figures.zombieCost),
+		);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+		const kept = await makeAgent(world);
+		await world.admin.call('changeConfig', { agent_id: kept.id, auto_terminate_enabled: false });
+		await costs(kept, kept.id, 'a', 0.05);
+		await kept.client.poll(kept.id);
+		await orderSwitch(kept.client, kept.instanceId, kept.id, 'b');
+		await joinAgent(kept, 'b');
+		await settle();
+		const own = (await explained(kept.id)).segments.filter(({ instanceId }) => instanceId === kept.instanceId);
+		expect(own.at(-1)).toMatchObject({ line: 'zombie', closedBy: 'open' });
+		expect(own.map(({ line }) => line)).not.toContain('overlap');
 	});
 
 	it('call what a machine costs an estimate from two hours after its last report on, also today', async () => {
@@ -370,7 +413,7 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		await settle();
 		const own = (await explained(agent.id)).segments.filter(({ instanceId }) => instanceId === agent.instanceId);
 		expect(own.map(({ priceSource }) => priceSource)).not.toContain('aws-first-hour');
-		expect(own.at(-1)).toMatchObject({ line: 'zombie', quality: 'estimated', price: 0.041, closedBy: 'open' });
+		expect(own.at(-1)).toMatchObject({ line: 'overlap', quality: 'estimated', price: 0.041, closedBy: 'open' });
 		expect((await recomputed(agent.client)).changed).toBe(0);
 	});
 

@@ -35,6 +35,7 @@ const fact = (at: number, kind: Fact['kind'], more: Partial<Fact> = {}): Fact =>
 	region: null,
 	spot_micros: null,
 	ondemand_micros: null,
+	overlap_until: null,
 	...more,
 });
 const state = (at: number, role: Fact['role'], more: Partial<Fact> = {}): Fact => fact(at, 'state', { role, ...more });
@@ -66,6 +67,42 @@ describe('the books of a machine', () => {
 			['primary', 'measured', 30, 60, 24_000, 42_500, 'switch'],
 			['zombie', 'estimated', 60, 65, 4_000, 0, 'end'],
 		]);
+	});
+
+	it('count an old primary as overlap until its planned end, and as a zombie from then on, each as an estimate', () => {
+		const due = START + HOUR + 5 * MINUTE;
+		const facts = [
+			state(START, 'primary'),
+			price(START, 36_000, 85_000),
+			state(START + HOUR, 'zombie', { overlap_until: due }),
+			// Something else is learned of it: what is planned stays so.
+			state(START + HOUR + 2 * MINUTE, 'zombie', { registered: 0 }),
+			fact(due, 'overdue'),
+			state(START + HOUR + 15 * MINUTE, 'terminated'),
+		];
+		expect(short(booked(facts))).toEqual([
+			['primary', 'measured', 0, 60, 36_000, 85_000, 'switch'],
+			['overlap', 'estimated', 60, 65, 3_000, 0, 'overdue'],
+			['zombie', 'estimated', 65, 75, 6_000, 0, 'end'],
+		]);
+		// The same where it ended before the job that writes what is overdue had looked.
+		expect(short(booked(facts.toSpliced(4, 1)))).toEqual(short(booked(facts)));
+		expect(short(booked(facts.toSpliced(4, 1).slice(0, -1), START + DAY_MS)).slice(1, 3)).toEqual([
+			['overlap', 'estimated', 60, 65, 3_000, 0, 'overdue'],
+			['zombie', 'estimated', 65, 120, 33_000, 0, 'midnight'],
+		]);
+	});
+
+	it('plan nothing anew for a machine that is needed again and left again without a plan', () => {
+		const facts = [
+			state(START, 'primary'),
+			price(START, 60_000, 85_000),
+			state(START + 10 * MINUTE, 'zombie', { overlap_until: START + HOUR }),
+			state(START + 20 * MINUTE, 'primary'),
+			state(START + 30 * MINUTE, 'zombie'),
+			state(START + 40 * MINUTE, 'terminated'),
+		];
+		expect(booked(facts).map(({ line }) => line)).toEqual(['primary', 'overlap', 'primary', 'zombie']);
 	});
 
 	it('leave time unpriced before the first price, and while nobody vouches for the machine (D-36)', () => {
@@ -163,13 +200,16 @@ const someFacts = fc
 					role: roles,
 					registered: fc.constantFrom(0 as const, 1 as const),
 					zone: fc.constantFrom('a', 'b'),
+					overlap_until: fc.option(fc.constant(START + 3 * DAY_MS)),
 				}),
 				fc.record({
 					kind: fc.constantFrom('price' as const, 'quote' as const),
 					spot_micros: fc.option(fc.integer({ min: 1, max: 5_000_000 })),
 					ondemand_micros: fc.option(fc.integer({ min: 1, max: 5_000_000 })),
 				}),
-				fc.record({ kind: fc.constantFrom('silent' as const, 'heard' as const, 'stale' as const, 'reclaimed' as const) }),
+				fc.record({
+					kind: fc.constantFrom('silent' as const, 'heard' as const, 'stale' as const, 'reclaimed' as const, 'overdue' as const),
+				}),
 			),
 		}),
 		{ minLength: 1, maxLength: 30 },
@@ -254,7 +294,7 @@ describe('the books of any machine', () => {
 				const all = totalsOf(anew, []).find(({ period }) => period === 'all');
 				const sum = (of: (segment: Segment) => number) => anew.reduce((total, segment) => total + of(segment), 0);
 				expect(all?.baseline_micros ?? 0).toBe(sum((segment) => segment.baseline_micros));
-				expect((all?.primary_micros ?? 0) + (all?.replica_micros ?? 0) + (all?.zombie_micros ?? 0)).toBe(
+				expect((all?.primary_micros ?? 0) + (all?.replica_micros ?? 0) + (all?.overlap_micros ?? 0) + (all?.zombie_micros ?? 0)).toBe(
 					sum((segment) => segment.cost_micros),
 				);
 				for (const size of [7, 10]) {

@@ -51,7 +51,7 @@ export const readBooked = async (db: Db, now: number): Promise<Booked[]> => {
 export type Sum = Record<Line | 'baseline' | 'savings', bigint> & Record<Quality, number>;
 
 export const sumOf = (segments: readonly Pick<Booked, 'line' | 'quality' | 'start' | 'end' | 'cost' | 'baseline'>[]): Sum => {
-	const sum: Sum = { primary: 0n, replica: 0n, zombie: 0n, baseline: 0n, savings: 0n, measured: 0, estimated: 0, unknown: 0 };
+	const sum: Sum = { primary: 0n, replica: 0n, overlap: 0n, zombie: 0n, baseline: 0n, savings: 0n, measured: 0, estimated: 0, unknown: 0 };
 	for (const { line, quality, start, end, cost, baseline } of segments) {
 		sum[line] += cost;
 		sum.baseline += baseline;
@@ -130,12 +130,13 @@ export const brokenTiles = (booked: readonly Booked[]): string[] => {
 
 const usdToMicros = (usd: number): bigint => BigInt(Math.round(usd * 1_000_000));
 
-type Figures = { savings: number; baseline: number; primaryCost: number; replicaCost: number; zombieCost: number };
+type Figures = { savings: number; baseline: number; primaryCost: number; replicaCost: number; overlapCost: number; zombieCost: number };
 
 const unlike = (what: string, figures: Figures, sum: Sum): string[] => {
 	const pairs: readonly (readonly [name: string, shown: number, summed: bigint])[] = [
 		['primary', figures.primaryCost, sum.primary],
 		['replica', figures.replicaCost, sum.replica],
+		['overlap', figures.overlapCost, sum.overlap],
 		['zombie', figures.zombieCost, sum.zombie],
 		['baseline', figures.baseline, sum.baseline],
 		['savings', figures.savings, sum.savings],

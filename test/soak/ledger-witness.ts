@@ -8,7 +8,8 @@ import { bodyOf, handleIn, isAnswered, listOf } from './witness.ts';
  * It hears what agents sent and were answered, at the time at which the daemon took it: registrations, calls, price reports, notices and
  * goodbyes. What no agent can know it reads from the database, after every event that changed something: which handle a machine has that
  * has not registered, of which agent it is, its role (host.role, agent.status), the end of a machine that another one reported
- * (host.terminated_at), the pool a machine was ordered in (host.pool_id); and, at the end of an outage, when the daemon last noted that it
+ * (host.terminated_at), the pool a machine was ordered in (host.pool_id), and what is planned for an old primary when it stops being one
+ * (host.hold, host.hold_until, agent.auto_terminate_enabled, agent.terminate_wait_seconds); and, at the end of an outage, when the daemon last noted that it
  * served (service_clock.alive_at).
  *
  * The rules are those of spec section 11 and of src/store/tables/ledger.ts. Every stretch of a machine's time in which nothing changes is
@@ -33,7 +34,7 @@ export type LedgerWitness = {
 
 export type Silences = { readonly begin: ReadonlySet<number>; readonly end: ReadonlySet<number> };
 
-export type Line = 'primary' | 'replica' | 'zombie';
+export type Line = 'primary' | 'replica' | 'overlap' | 'zombie';
 export type Quality = 'measured' | 'estimated' | 'unknown';
 
 /** A stretch of one machine's time within a UTC day. Times in UTC milliseconds, money in micro-dollars. */
@@ -68,6 +69,8 @@ export type HostRow = {
 	readonly registered_at: number | null;
 	readonly terminated_at: number | null;
 	readonly deleted: boolean;
+	/** Until when an old primary was to run beside the new one, as it was planned when it stopped being one; null: it was not, or is none. */
+	readonly overlapUntil: number | null;
 };
 
 type State = HostRow & { readonly at: number };
@@ -137,10 +140,11 @@ const reportIn = ({ route, sent, at }: RequestEvent): Report | null => {
 };
 
 /** Which line of the books a role is; null: it is in none. */
-const lineOf = (host: HostRow): Line | null => {
+const lineOf = (host: HostRow, at = 0): Line | null => {
 	const { role } = host;
 	if (role === 'terminated' || isNobodys(host)) return null;
 	if (role === 'primary') return 'primary';
+	if (role === 'zombie' && at < (host.overlapUntil ?? 0)) return 'overlap';
 	return role === 'zombie' || role === 'ended' ? 'zombie' : 'replica';
 };
 
@@ -212,12 +216,19 @@ export const createLedgerWitness = (timeoutMs: number, lookMs: number): LedgerWi
 			.innerJoin('agent', 'agent.id', 'host.agent_id')
 			.select(['host.handle', 'host.client_id', 'host.agent_id', 'host.instance_id', 'host.role', 'host.mode', 'host.pool_id'])
 			.select(['host.instance_type', 'host.region', 'host.registered_at', 'host.terminated_at', 'agent.status'])
+			.select(['host.hold', 'host.hold_until', 'agent.auto_terminate_enabled', 'agent.terminate_wait_seconds'])
 			.where((eb) => eb.or([eb('host.role', '<>', 'terminated'), eb('host.terminated_at', '>', now - 12 * HOUR)]))
 			.execute();
 		let changed = 0;
-		for (const { status, ...row } of rows) {
-			const host: HostRow = { ...row, deleted: status === 'deleted' };
-			const before = hosts.get(host.handle);
+		for (const { status, hold, hold_until, auto_terminate_enabled, terminate_wait_seconds, ...row } of rows) {
+			const before = hosts.get(row.handle);
+			const wait = auto_terminate_enabled === 1 ? now + terminate_wait_seconds * 1000 : 0;
+			const planned = before?.role === 'primary' && hold === 0 ? Math.max(wait, hold_until ?? 0) : (before?.overlapUntil ?? 0);
+			const host: HostRow = {
+				...row,
+				deleted: status === 'deleted',
+				overlapUntil: row.role === 'zombie' && planned > 0 ? planned : null,
+			};
 			hosts.set(host.handle, host);
 			if (before !== undefined && sameState(before, host)) continue;
 			changed++;
@@ -282,6 +293,7 @@ export const createLedgerWitness = (timeoutMs: number, lookMs: number): LedgerWi
 				...spans.map(({ at }) => at),
 				...silences.flat(),
 				...stale.flat(),
+				...states.flatMap(({ overlapUntil }) => overlapUntil ?? []),
 				...machine.calls.flatMap(({ at, kind }) => (kind === 'registration' ? [at] : [])),
 			]),
 		]
@@ -292,7 +304,7 @@ export const createLedgerWitness = (timeoutMs: number, lookMs: number): LedgerWi
 		for (const [index, start] of cuts.entries()) {
 			const end = cuts[index + 1] ?? until;
 			const state = stateAt(states, start);
-			const line = state === undefined ? null : lineOf(state);
+			const line = state === undefined ? null : lineOf(state, start);
 			if (state === undefined || line === null) continue;
 			const prices = spans.findLast(({ at }) => at <= start);
 			const said = state.mode === 'spot' ? prices?.spot : state.mode === 'ondemand' ? prices?.onDemand : null;
@@ -317,6 +329,7 @@ export const createLedgerWitness = (timeoutMs: number, lookMs: number): LedgerWi
 								: 'quote';
 			const key = JSON.stringify([
 				state.role,
+				line,
 				state.mode,
 				state.pool_id,
 				state.agent_id,

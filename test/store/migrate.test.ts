@@ -147,7 +147,7 @@ describeEachDatabase('the schema', ({ kind, freshUrl }) => {
 	});
 
 	it('takes over where the books of before stood: the first report that they had not read, and an outage that they had not come to', async () => {
-		const left = steps.filter((step) => step.startsWith('0016-'));
+		const left = steps.slice(steps.findIndex((step) => step.startsWith('0016-')));
 		await sql`drop table service_gap`.execute(store.ddl);
 		await forget(left);
 		await sql`insert into client (id, name, status, test_client, created_at) values ('c', 'c', 'active', 0, 1)`.execute(store.ddl);

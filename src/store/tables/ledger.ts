@@ -11,6 +11,7 @@ import type { Flag, Mode, Role } from '../schema.ts';
  * - `stale`: its own reports stopped; what it costs is an estimate from `at` on.
  * - `silent` and `heard`: from when nobody vouched for it, and from when it called again.
  * - `reclaimed`: AWS gave notice at `at` that it takes the machine back.
+ * - `overdue`: the planned end of an old primary is over, and it has not ended.
  */
 export type LedgerFactTable = {
 	id: Generated<number>;
@@ -19,7 +20,7 @@ export type LedgerFactTable = {
 	handle: string;
 	/** From when it is true, UTC milliseconds; never in the future. */
 	at: number;
-	kind: 'state' | 'entered' | 'price' | 'quote' | 'stale' | 'silent' | 'heard' | 'reclaimed';
+	kind: 'state' | 'entered' | 'price' | 'quote' | 'stale' | 'silent' | 'heard' | 'reclaimed' | 'overdue';
 	instance_id: string | null;
 	role: Role | 'left' | null;
 	/** 1: the machine's own agent has registered. */
@@ -31,11 +32,18 @@ export type LedgerFactTable = {
 	/** Micro-dollars per hour; in a quote null means: nobody knows. */
 	spot_micros: number | null;
 	ondemand_micros: number | null;
+	/** In a state: until when an old primary is planned to run beside the new one; null: nothing is planned, or nothing new. */
+	overlap_until: number | null;
 	/** 1 until the ledger job has booked it, else null. */
 	pending: 1 | null;
 };
 
-export type Line = 'primary' | 'replica' | 'zombie';
+/**
+ * What a machine's time is paid for. `overlap`: it was the primary, and its end is planned and not overdue; `zombie`: nobody needs it and
+ * nothing says that it ends, or it should have ended.
+ */
+export const LINES = ['primary', 'replica', 'overlap', 'zombie'] as const;
+export type Line = (typeof LINES)[number];
 export type Quality = 'measured' | 'estimated' | 'unknown';
 
 /** Where a machine stands that still runs: the segment that is open, and what the next fact is applied to. */
@@ -59,6 +67,8 @@ export type LedgerHostTable = {
 	priced_at: number | null;
 	/** When it would have called for the last time, had AWS taken it back in its first hour as it said; null: AWS did not. */
 	freed_at: number | null;
+	/** Until when its time is the overlap of a switch; null: it is not. */
+	overlap_until: number | null;
 	/** JSON: the state of the fold (src/core/segments.ts). */
 	state: string;
 };
@@ -99,6 +109,7 @@ export type LedgerTotalTable = {
 	baseline_micros: number;
 	primary_micros: number;
 	replica_micros: number;
+	overlap_micros: number;
 	zombie_micros: number;
 	measured_ms: number;
 	estimated_ms: number;
