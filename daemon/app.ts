@@ -15,6 +15,7 @@ import { asProblem, createFailureLog, sendProblem } from './failures.ts';
 import { readBody } from './input.ts';
 import type { OpenDashboard } from './open-dashboard.ts';
 import { createOutbox } from './outbox.ts';
+import { createReadTurns } from './read-turns.ts';
 import { type AnyHandler, createRoute, type RawAnswer, type Route, type RouteDeps } from './route.ts';
 import { createStreams } from './streams.ts';
 
@@ -150,6 +151,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 		host: settings.host,
 		streams,
 		outbox: createOutbox(),
+		readTurns: createReadTurns(),
 	};
 	const handlers: Handlers<CoreName> & DaemonHandlers = { ...core.handlers, ...daemonHandlers };
 	const routes = new Map<string, Route>();

@@ -14,6 +14,7 @@ import { asProblem, type FailureLog, sendProblem, setHeaders } from './failures.
 import { createMerge } from './input.ts';
 import { checkHost, checkOrigin, isOpen, type OpenDashboard, openPrincipal } from './open-dashboard.ts';
 import type { Outbox } from './outbox.ts';
+import type { ReadTurns } from './read-turns.ts';
 import { type Begun, begin, eventTexts, type Streams, setDownloadHeaders, setStreamHeaders, streamOf } from './streams.ts';
 
 /** What every route needs. */
@@ -31,6 +32,7 @@ export type RouteDeps = {
 	readonly host: string;
 	readonly streams: Streams;
 	readonly outbox: Outbox;
+	readonly readTurns: ReadTurns;
 };
 
 /** A ready answer of a raw operation: metrics, or health with a status of its own. */
@@ -103,6 +105,7 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 	const isStream = isStreamed(operation);
 	const open = isOpen(operation, deps.openDashboard);
 	const nobody = openPrincipal(operation);
+	const isRead = operation.method === 'GET' && !routine && !operation.daemonOnly && !isStream;
 	const level = routine || operation.method === 'GET' ? 'debug' : 'info';
 
 	const identify = (call: Call): Principal | null | Promise<Principal> => {
@@ -228,21 +231,16 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 				reply.header('content-type', raw.contentType);
 			}
 			reply.code(answered);
-			deps.outbox(() => send(call, answered, body));
+			if (isRead) send(call, answered, body);
+			else deps.outbox(() => send(call, answered, body));
 		} catch (error) {
 			fail(call, error);
 		}
 	};
 
-	const proceed = (call: Call, principal: Principal | null): void => {
+	const work = (call: Call, input: object): void => {
 		let result: unknown;
 		try {
-			call.principal = principal;
-			if (principal !== null || !call.open) checkAccess(operation, principal);
-			if (isStream) deps.streams.check();
-			if (idempotent) call.idempotencyKey = keyOf(call.request);
-			const input = checkInput(operation.input, merge(call.request));
-			checkOwnClient(operation, principal, input);
 			result = run(input, call);
 		} catch (error) {
 			fail(call, error);
@@ -254,6 +252,23 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 				(payload) => finish(call, payload),
 				(error: unknown) => fail(call, error),
 			);
+	};
+
+	const proceed = (call: Call, principal: Principal | null): void => {
+		let input: object;
+		try {
+			call.principal = principal;
+			if (principal !== null || !call.open) checkAccess(operation, principal);
+			if (isStream) deps.streams.check();
+			if (idempotent) call.idempotencyKey = keyOf(call.request);
+			input = checkInput(operation.input, merge(call.request));
+			checkOwnClient(operation, principal, input);
+		} catch (error) {
+			fail(call, error);
+			return;
+		}
+		if (isRead) deps.readTurns(() => work(call, input));
+		else work(call, input);
 	};
 
 	return (request, reply) => {

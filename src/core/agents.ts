@@ -3,7 +3,7 @@ import { iso, isoOr } from '../contract/instant.ts';
 import { type Agent, logicalIdsOf } from '../store/agents.ts';
 import { openEmergencyOf } from '../store/emergencies.ts';
 import { newestHostsOf } from '../store/hosts.ts';
-import { type AgentListRow, instanceCounts, listAgentRows } from '../store/lists.ts';
+import { type AgentListRow, agentWithPrimary, instanceCounts, listAgentRows } from '../store/lists.ts';
 import { hostPrice } from '../store/prices.ts';
 import { liveReplicaOf } from '../store/replicas.ts';
 import { agentIdOf } from './agent-id.ts';
@@ -20,13 +20,13 @@ const clientAgentPages = pagesOf('agents.list_client');
 const historyPages = pagesOf('agents.history');
 const ownAgentPages = pagesOf('agents.list_own');
 
-const key = (row: Agent): string => row.id;
+const key = (row: AgentListRow): string => row.id;
 
 /** Last heartbeat first; those that never sent one last. */
 const heardFirst = (a: AgentListRow, b: AgentListRow): number => (b.heartbeat_at ?? -1) - (a.heartbeat_at ?? -1);
 
 const RANKS: readonly Agent['status'][] = ['online', 'offline', 'deleted'];
-const rankOf = ({ status }: Agent): number => (RANKS.includes(status) ? RANKS.indexOf(status) : RANKS.length);
+const rankOf = ({ status }: AgentListRow): number => (RANKS.includes(status) ? RANKS.indexOf(status) : RANKS.length);
 /** Online, offline, deleted, then the others; of each the last heartbeat first. */
 const historyOrder = (a: AgentListRow, b: AgentListRow): number => rankOf(a) - rankOf(b) || heardFirst(a, b);
 
@@ -187,14 +187,13 @@ export const showAgent =
 	async (input: Valid<'showAgent'>, caller: Caller): Promise<Output<'showAgent'>> => {
 		const { read } = context.store;
 		const agentId = await agentIdOf(read, input.agent_id, caller);
-		const [rows, names, hosts, emergency, replica] = await Promise.all([
-			listAgentRows(read, { limit: 1, after: null, clientId: null, status: null, deleted: true, agentId }),
+		const [row, names, hosts, emergency, replica] = await Promise.all([
+			agentWithPrimary(read, agentId),
 			logicalIdsOf.all(read, { agent_id: agentId }),
 			newestHostsOf.all(read, { agent_id: agentId }),
 			openEmergencyOf.first(read, { agent_id: agentId }),
 			liveReplicaOf.first(read, { agent_id: agentId }),
 		]);
-		const [row] = rows;
 		if (row === undefined) throw agentDeleted(agentId);
 		const now = context.clock.now();
 		const price = row.p_handle === null ? undefined : await hostPrice.first(read, { handle: row.p_handle });

@@ -1,6 +1,6 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
-import { type InstanceListRow, listInstanceRows, listSwitchRows } from '../store/lists.ts';
+import { besideHost, type InstanceListRow, type ListedHost, listHostRows, listInstanceRows, listSwitchRows } from '../store/lists.ts';
 import type { Role } from '../store/schema.ts';
 import type { SwitchRecord } from '../store/switches.ts';
 import { agentIdOf } from './agent-id.ts';
@@ -29,7 +29,7 @@ export const wireStatus = (role: Role): Wire =>
 
 const isActive = (role: Role): boolean => wireStatus(role).startsWith('running');
 
-const key = (row: InstanceListRow): string => row.handle;
+const key = (row: ListedHost): string => row.handle;
 
 const row = (host: InstanceListRow): Output<'listInstances'>['instances'][number] => ({
 	id: host.instance_id,
@@ -80,7 +80,7 @@ export const listInstances =
 export const listClientInstances =
 	(context: Context) =>
 	async (input: Valid<'listClientInstances'>): Promise<Output<'listClientInstances'>> => {
-		const rows = await listInstanceRows(context.store.read, {
+		const rows = await listHostRows(context.store.read, {
 			limit: input.limit,
 			after: clientInstancePages.after(input.cursor),
 			clientId: input.client_id,
@@ -117,24 +117,16 @@ export const showInstance =
 	(context: Context) =>
 	async (input: Valid<'showInstance'>, caller: Caller): Promise<Output<'showInstance'>> => {
 		const host = await instanceOf(context.store.read, input.instance_id, input.client_id, caller);
-		const [found] = await listInstanceRows(context.store.read, {
-			limit: 1,
-			after: null,
-			clientId: host.client_id,
-			status: null,
-			mode: null,
-			region: null,
-			search: null,
-			instanceId: host.instance_id,
-		});
-		const shown = found ?? {
-			...host,
+		const found = await besideHost.first(context.store.read, { handle: host.handle });
+		const shown = {
 			client_name: '',
 			logical_agent_id: '',
 			agent_status: 'deleted' as const,
 			spot_micros: null,
 			ondemand_micros: null,
 			seen_at: null,
+			...host,
+			...found,
 		};
 		return {
 			...row(shown),

@@ -5,7 +5,7 @@ import { dialectOf } from './dialect.ts';
 import type { Host } from './hosts.ts';
 import { shownPrices } from './prices.ts';
 import type { Tables } from './schema.ts';
-import { among, type Db, holding } from './statement.ts';
+import { among, type Db, holding, statement } from './statement.ts';
 import type { SwitchRecord } from './switches.ts';
 
 /** Where a page begins: after the row with this id. Ids sort by time (deps.ts), so the newest come first. */
@@ -37,7 +37,26 @@ export const listCommandRows = (
 	return paged(query, 'id', filter).execute();
 };
 
-export type AgentListRow = Agent & {
+/** What lists show of an agent itself; of 1,000 rows each column more is 0.1 ms. */
+const AGENT_LISTED = [
+	'id',
+	'client_id',
+	'logical_agent_id',
+	'status',
+	'enabled',
+	'auto_switch_enabled',
+	'manual_replica_enabled',
+	'auto_terminate_enabled',
+	'terminate_wait_seconds',
+	'generation',
+	'created_at',
+	'updated_at',
+	'installed_at',
+	'terminated_at',
+	'deleted_at',
+] as const satisfies readonly (keyof Agent)[];
+
+export type AgentListRow = Pick<Agent, (typeof AGENT_LISTED)[number]> & {
 	client_name: string;
 	heartbeat_at: number | null;
 	p_handle: string | null;
@@ -52,17 +71,12 @@ export type AgentListRow = Agent & {
 	p_registered_at: number | null;
 };
 
-/** Agents with their primary, newest first: the one order of them that never changes. Deleted ones only where asked for. */
-export const listAgentRows = (
-	db: Db,
-	filter: Page & { clientId: string | null; status: string | null; deleted: boolean; agentId?: string },
-): Promise<AgentListRow[]> => {
-	let query = db
+const agentsWithPrimary = (db: Db) =>
+	db
 		.selectFrom('agent as a')
 		.innerJoin('client as c', 'c.id', 'a.client_id')
 		.leftJoin('host as p', 'p.primary_of', 'a.id')
 		.leftJoin('host_liveness as l', 'l.handle', 'p.handle')
-		.selectAll('a')
 		.select([
 			'c.name as client_name',
 			'l.heartbeat_at',
@@ -77,10 +91,20 @@ export const listAgentRows = (
 			'p.agent_version as p_version',
 			'p.registered_at as p_registered_at',
 		]);
+
+/** An agent, deleted or not, with its primary and all that is known of it. */
+export const agentWithPrimary = (db: Db, agentId: string): Promise<(Agent & AgentListRow) | undefined> =>
+	agentsWithPrimary(db).selectAll('a').where('a.id', '=', agentId).executeTakeFirst();
+
+/** Agents with their primary, newest first: the one order of them that never changes. Deleted ones only where asked for. */
+export const listAgentRows = (
+	db: Db,
+	filter: Page & { clientId: string | null; status: string | null; deleted: boolean },
+): Promise<AgentListRow[]> => {
+	let query = agentsWithPrimary(db).select(AGENT_LISTED.map((column) => `a.${column}` as const));
 	if (filter.clientId !== null) query = query.where('a.client_id', '=', filter.clientId);
 	if (filter.status !== null) query = query.where('a.status', '=', filter.status as Agent['status']);
 	if (!filter.deleted) query = query.where('a.status', '<>', 'deleted');
-	if (filter.agentId !== undefined) query = query.where('a.id', '=', filter.agentId);
 	return paged(query, 'a.id', filter).execute();
 };
 
@@ -97,14 +121,24 @@ export const instanceCounts = async (db: Db, agentIds: readonly string[]): Promi
 	return new Map(rows.map((row) => [row.agent_id, Number(row.count)]));
 };
 
-export type InstanceListRow = Host & {
-	client_name: string;
-	logical_agent_id: string;
-	agent_status: Agent['status'];
-	spot_micros: number | null;
-	ondemand_micros: number | null;
-	seen_at: number | null;
-};
+const HOST_LISTED = [
+	'handle',
+	'client_id',
+	'agent_id',
+	'instance_id',
+	'role',
+	'instance_type',
+	'region',
+	'az',
+	'mode',
+	'pool_id',
+	'registered_at',
+	'last_switch_at',
+	'created_at',
+] as const satisfies readonly (keyof Host)[];
+
+export type ListedHost = Pick<Host, (typeof HOST_LISTED)[number]> & { spot_micros: number | null; ondemand_micros: number | null };
+export type InstanceListRow = ListedHost & { client_name: string; logical_agent_id: string; agent_status: Agent['status'] };
 
 export type InstanceFilter = Page & {
 	clientId: string | null;
@@ -113,16 +147,16 @@ export type InstanceFilter = Page & {
 	region: string | null;
 	search: string | null;
 	agentId?: string | null;
-	instanceId?: string;
 };
 
 /**
- * Machines newest first, those of the page before anything is joined: MariaDB began with the clients and sorted every machine of the fleet
- * (2.1 s a page of 22,000 machines). `active` is primary, replica, candidate or named; `terminated` is zombie, ended or terminated (contract #6). */
-export const listInstanceRows = (db: Db, filter: InstanceFilter): Promise<InstanceListRow[]> => {
-	const isNarrowed = filter.status !== null || filter.search !== null || filter.agentId != null || filter.instanceId !== undefined;
-	const ofClient = filter.clientId !== null && !isNarrowed;
-	let query = through(db, 'host', 'h', ofClient ? 'host_client' : null).selectAll('h');
+ * The handles of a page of machines, newest first, before anything is read of them or joined: MariaDB began with the clients and sorted every
+ * machine of the fleet (2.1 s a page of 22,000 machines). `active` is primary, replica, candidate or named; `terminated` is zombie, ended or
+ * terminated (contract #6).
+ */
+const pageOfHandles = (db: Db, filter: InstanceFilter) => {
+	const ofClient = filter.clientId !== null && filter.status === null && filter.search === null && filter.agentId == null;
+	let query = through(db, 'host', 'h', ofClient ? 'host_client' : null).select('h.handle');
 	if (filter.clientId !== null) query = query.where('h.client_id', '=', filter.clientId);
 	if (filter.status === 'active') query = query.where('h.role', 'in', ['primary', 'replica', 'candidate', 'named']);
 	else if (filter.status === 'terminated') query = query.where('h.role', 'in', ['zombie', 'ended', 'terminated']);
@@ -135,20 +169,41 @@ export const listInstanceRows = (db: Db, filter: InstanceFilter): Promise<Instan
 		query = query.where(sql<boolean>`(h.instance_id like ${pattern} escape '!' or h.instance_type like ${pattern} escape '!')`);
 	}
 	if (filter.agentId != null) query = query.where('h.agent_id', '=', filter.agentId);
-	if (filter.instanceId !== undefined) query = query.where('h.instance_id', '=', filter.instanceId);
-	return db
-		.selectFrom(paged(query, 'h.handle', filter).as('h'))
+	return paged(query, 'h.handle', filter);
+};
+
+/** Machines newest first, with what they are shown to cost. */
+const hostsListed = (db: Db, filter: InstanceFilter) =>
+	db
+		.selectFrom(pageOfHandles(db, filter).as('o'))
+		.innerJoin('host as h', 'h.handle', 'o.handle')
+		.leftJoin('host_price as p', 'p.handle', 'h.handle')
+		.select(HOST_LISTED.map((column) => `h.${column}` as const))
+		.select(shownPrices)
+		.orderBy('o.handle', 'desc');
+
+export const listHostRows = (db: Db, filter: InstanceFilter): Promise<ListedHost[]> => hostsListed(db, filter).execute();
+
+/** The same with the names of the client and the agent. */
+export const listInstanceRows = (db: Db, filter: InstanceFilter): Promise<InstanceListRow[]> =>
+	hostsListed(db, filter)
+		.innerJoin('client as c', 'c.id', 'h.client_id')
+		.innerJoin('agent as a', 'a.id', 'h.agent_id')
+		.select(['c.name as client_name', 'a.logical_agent_id', 'a.status as agent_status'])
+		.execute();
+
+/** What is shown of a machine beside its own row. */
+export const besideHost = statement<{ handle: string }>()((db, v) =>
+	db
+		.selectFrom('host as h')
 		.innerJoin('client as c', 'c.id', 'h.client_id')
 		.innerJoin('agent as a', 'a.id', 'h.agent_id')
 		.leftJoin('host_price as p', 'p.handle', 'h.handle')
-		.leftJoin('ledger_host as b', 'b.handle', 'h.handle')
 		.leftJoin('host_liveness as l', 'l.handle', 'h.handle')
-		.selectAll('h')
 		.select(['c.name as client_name', 'a.logical_agent_id', 'a.status as agent_status', 'l.seen_at'])
 		.select(shownPrices)
-		.orderBy('h.handle', 'desc')
-		.execute();
-};
+		.where('h.handle', '=', v('handle')),
+);
 
 /** Switches of a client, newest first. */
 export const listSwitchRows = (db: Db, filter: Page & { clientId: string; instanceId: string | null }): Promise<SwitchRecord[]> => {
