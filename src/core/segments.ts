@@ -206,8 +206,8 @@ const learn = (machine: Machine, fact: Fact): Machine => {
 			return { ...known, silentAt: machine.silentAt ?? fact.at };
 		case 'heard':
 			return { ...known, silentAt: null };
+		// An overlap ends by its own date (see endOverlap): of two that followed each other fast, the job may have seen the first one only.
 		case 'overdue':
-			return { ...known, overlapUntil: null };
 		case 'reclaimed':
 			return known;
 	}

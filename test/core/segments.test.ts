@@ -105,6 +105,25 @@ describe('the books of a machine', () => {
 		expect(booked(facts).map(({ line }) => line)).toEqual(['primary', 'overlap', 'primary', 'zombie']);
 	});
 
+	it('hold the second of two overlaps to its own end, though the end of the first was written meanwhile', () => {
+		const facts = [
+			state(START, 'primary'),
+			price(START, 60_000, 85_000),
+			state(START + 10 * MINUTE, 'zombie', { overlap_until: START + 15 * MINUTE }),
+			state(START + 11 * MINUTE, 'primary'),
+			state(START + 12 * MINUTE, 'zombie', { overlap_until: START + 17 * MINUTE }),
+			fact(START + 15 * MINUTE, 'overdue'),
+			state(START + 20 * MINUTE, 'terminated'),
+		];
+		expect(short(booked(facts)).map(([line, , from, to]) => [line, from, to])).toEqual([
+			['primary', 0, 10],
+			['overlap', 10, 11],
+			['primary', 11, 12],
+			['overlap', 12, 17],
+			['zombie', 17, 20],
+		]);
+	});
+
 	it('leave time unpriced before the first price, and while nobody vouches for the machine (D-36)', () => {
 		const facts = [
 			state(START, 'primary'),
