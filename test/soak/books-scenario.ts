@@ -223,6 +223,7 @@ export const booksTable = ({ sum, bill }: BooksResult): string[] => {
 		line('baseline', usd(Number(sum.baseline))),
 		line('primary', usd(Number(sum.primary))),
 		line('replica', usd(Number(sum.replica))),
+		line('overlap', usd(Number(sum.overlap))),
 		line('zombie', usd(Number(sum.zombie))),
 		line('savings', usd(Number(sum.savings))),
 		line('measured', share(sum.measured), `${hours(sum.measured)} machine hours`),
