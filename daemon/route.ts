@@ -94,7 +94,7 @@ const keyOf = ({ headers }: FastifyRequest): string | null => {
 	});
 };
 
-/** Makes the function that answers one operation. Everything that can be known beforehand is; nothing waits unless the core does. */
+/** Makes the function that answers one operation. Everything that can be known beforehand is; nothing waits but reads of people for their turn, unless the core does. */
 export const createRoute = (operation: Operation, handle: AnyHandler, deps: RouteDeps): Route => {
 	const { core, clock, log, limiter } = deps;
 	const { access, rendering, status, legacyBare, idempotent, routine, id } = operation;

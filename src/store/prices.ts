@@ -190,19 +190,21 @@ export const hostPrice = statement<{ handle: string }>()((db, v) =>
 );
 
 /**
- * What a machine is shown to cost, of `host_price as p` joined to `host as h`: its own word, and until it has reported any what its books go
- * by, which is what others said of its pool. The books are looked into only then: joined, they were a fifth of a page of machines.
+ * What a machine is shown to cost, of `host_price as p` and `ledger_host as b` joined to `host as h`: its own word, and until it has reported
+ * any what its books go by, which is what others said of its pool.
  */
 export const shownPrices = [
-	sql<number | null>`coalesce(p.spot_micros,
-		case when h.mode = 'spot' then (select b.price_micros from ledger_host b where b.handle = h.handle) end)`.as('spot_micros'),
-	sql<number | null>`coalesce(p.ondemand_micros, (select b.baseline_micros from ledger_host b where b.handle = h.handle))`.as(
-		'ondemand_micros',
-	),
+	sql<number | null>`coalesce(p.spot_micros, case when h.mode = 'spot' then b.price_micros end)`.as('spot_micros'),
+	sql<number | null>`coalesce(p.ondemand_micros, b.baseline_micros)`.as('ondemand_micros'),
 ] as const;
 
 export const shownPrice = statement<{ handle: string }>()((db, v) =>
-	db.selectFrom('host as h').leftJoin('host_price as p', 'p.handle', 'h.handle').select(shownPrices).where('h.handle', '=', v('handle')),
+	db
+		.selectFrom('host as h')
+		.leftJoin('host_price as p', 'p.handle', 'h.handle')
+		.leftJoin('ledger_host as b', 'b.handle', 'h.handle')
+		.select(shownPrices)
+		.where('h.handle', '=', v('handle')),
 );
 
 /** What these machines last said they cost. */
