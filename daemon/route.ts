@@ -6,7 +6,7 @@ import type { EventStream } from '../src/contract/sse.ts';
 import { actorOf, type Caller, checkAccess, checkOwnClient, clientScope, type Principal } from '../src/core/caller.ts';
 import type { Core } from '../src/core/index.ts';
 import type { Clock } from '../src/deps.ts';
-import { SpotError } from '../src/errors.ts';
+import { KINDS, SpotError } from '../src/errors.ts';
 import { type Log, scrubUrl } from '../src/log.ts';
 import type { Metrics } from '../src/metrics.ts';
 import { credentialOf, type FailureLimiter, isLocal, requireCredential, tooManyFailures } from './auth.ts';
@@ -80,8 +80,9 @@ class Call implements Caller {
 	}
 
 	gone(): boolean {
-		const { destroyed, socket } = this.reply.raw;
-		return destroyed || socket?.destroyed === true || socket?.writable === false;
+		// Of the request: an answer has no socket while those before it on its connection are unanswered.
+		const { socket } = this.request.raw;
+		return this.reply.raw.destroyed || socket?.destroyed === true || socket?.writable === false;
 	}
 }
 
@@ -267,8 +268,13 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 			fail(call, error);
 			return;
 		}
-		if (isRead) deps.readTurns(() => work(call, input));
-		else work(call, input);
+		if (!isRead) work(call, input);
+		else
+			deps.readTurns(() => {
+				// Nobody is there to be answered; the client gave up while others had their turn.
+				if (call.gone()) note(call, KINDS.interrupted.status);
+				else work(call, input);
+			});
 	};
 
 	return (request, reply) => {

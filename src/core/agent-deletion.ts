@@ -2,7 +2,7 @@ import type { Output, Valid } from '../contract/index.ts';
 import { SpotError } from '../errors.ts';
 import { type Agent, lockAgent } from '../store/agents.ts';
 import { cancelCommandsOfDeleted } from '../store/commands.ts';
-import { primaryOf } from '../store/hosts.ts';
+import { hostsInRole, primaryOf } from '../store/hosts.ts';
 import { setWatch } from '../store/liveness.ts';
 import { agentOf } from './agent-id.ts';
 import { saveAgentOrRetry } from './agent-row.ts';
@@ -57,6 +57,8 @@ export const deleteAgent =
 				await setWatch.later(tx, { handle: primary.handle, watch_at: null });
 				journal.book(primary, { deleted: true });
 			}
+			// No list names them any more.
+			for (const zombie of await hostsInRole.all(tx, { agent_id: agent.id, role: 'zombie' })) journal.book(zombie, { overlapUntil: 0 });
 			await reconcileAgent(context, tx, journal, agent.id);
 			const about = { clientId: agent.client_id, agentId: agent.id };
 			journal.event('agent_deleted', `${agent.logical_agent_id} was deleted`, about, { severity: 'warning' });

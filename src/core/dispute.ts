@@ -12,7 +12,9 @@ export const disputeGuess = async (tx: Db, journal: Journal, agent: Agent, host:
 	if (command.status !== 'completed' || command.outcome !== 'registration' || command.reported_at !== null) return;
 	const guess = command.new_handle === null ? undefined : await hostByHandle.first(tx, { handle: command.new_handle });
 	if (guess?.role !== 'primary' || guess.generation !== agent.generation || host.role === 'primary' || host.role === 'terminated') return;
-	await saveHost.later(tx, { ...host, hold: 1, takes_back: 1 });
+	const kept: Host = { ...host, hold: 1, takes_back: 1 };
+	await saveHost.later(tx, kept);
+	journal.book(kept, { overlapUntil: 0 });
 	const about = { clientId: agent.client_id, agentId: agent.id, instanceId: host.instance_id };
 	const message = `${host.instance_id} says its switch failed, but ${guess.instance_id} registered as if it were the new machine; ${host.instance_id} is kept`;
 	journal.event('switch_disputed', message, about, {

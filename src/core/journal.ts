@@ -36,7 +36,7 @@ export type Journal = {
 	/**
 	 * Enters into the books what a machine is from `at` (now) on, or that it is silent, calls again or is taken back (src/store/tables/ledger.ts). With every
 	 * change of role, mode, pool or agent; a primary whose agent is deleted is nobody's any more. `overlapUntil`: until when an old primary is
-	 * planned to run beside the new one.
+	 * planned to run beside the new one; 0: nothing is planned any more.
 	 */
 	book(
 		host: Host,

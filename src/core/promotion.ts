@@ -131,7 +131,7 @@ export const promote = async (
 			{ ...from, role: old.role, primary_of: null },
 			{
 				at: old.role === 'terminated' ? endOf(from, old.terminatedAt ?? null, now) : now,
-				overlapUntil: overlapUntil(agent, { ...old, hold }, rows.from?.role.hold_until ?? null, now),
+				overlapUntil: overlapUntil(agent, { ...old, hold }, command, rows.from?.role.hold_until ?? null, now),
 			},
 		);
 	journal.book(host, { deleted });
@@ -161,13 +161,22 @@ export const noteDowntime = (journal: Journal, before: SwitchRecord | null, { do
 };
 
 /**
- * Until when an old primary is planned to run beside the new one: as long as the agent's own setting says, or until AWS has taken it back;
- * null: it is no zombie, or nothing is planned.
+ * Until when an old primary is planned to run beside the new one: as long as the order says that made the switch, without one as long as the
+ * agent's settings say now, or until AWS has taken it back. 0: nothing is planned, since it is no zombie or nobody but a person ends it.
  */
-const overlapUntil = (agent: Agent, { role, hold }: Promotion['old'], holdUntil: number | null, now: number): number | null => {
-	if (role !== 'zombie' || hold) return null;
-	const until = Math.max(agent.auto_terminate_enabled === 1 ? now + agent.terminate_wait_seconds * 1000 : 0, holdUntil ?? 0);
-	return until > now ? until : null;
+const overlapUntil = (
+	agent: Agent,
+	{ role, hold }: Promotion['old'],
+	command: Command | null,
+	holdUntil: number | null,
+	now: number,
+): number => {
+	if (role !== 'zombie' || hold) return 0;
+	// No list of a deleted agent names its zombies.
+	const settings = agent.auto_terminate_enabled === 1 && agent.status !== 'deleted' ? agent.terminate_wait_seconds : 0;
+	const wait = (command?.terminate_wait_seconds ?? settings) * 1000;
+	const until = Math.max(wait > 0 ? now + wait : 0, holdUntil ?? 0);
+	return until > now ? until : 0;
 };
 
 /** What becomes of the row of the old primary. */

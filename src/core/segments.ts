@@ -160,6 +160,12 @@ const said = (micros: number | null, fact: Fact, before: Said | null): Said | nu
 export const bills = (mode: Mode | null, { spot_micros, ondemand_micros }: Pick<Fact, 'spot_micros' | 'ondemand_micros'>): boolean =>
 	mode === null || (mode === 'spot' ? spot_micros : ondemand_micros) !== null;
 
+/** Until when it is planned to run after a state: what was planned stays so until another is said, or that none is (0). */
+const plannedEnd = (machine: Machine, { role, overlap_until }: Fact): number | null => {
+	if (role !== 'zombie' || overlap_until === 0) return null;
+	return overlap_until ?? (machine.role === 'zombie' ? (machine.overlapUntil ?? null) : null);
+};
+
 const learn = (machine: Machine, fact: Fact): Machine => {
 	const known = { ...machine, last: fact.at, lastId: fact.id };
 	switch (fact.kind) {
@@ -179,8 +185,7 @@ const learn = (machine: Machine, fact: Fact): Machine => {
 				poolId: fact.pool_id,
 				spot: same ? machine.spot : null,
 				onDemand: back ? null : machine.onDemand,
-				overlapUntil:
-					fact.role === 'zombie' ? (fact.overlap_until ?? (machine.role === 'zombie' ? (machine.overlapUntil ?? null) : null)) : null,
+				overlapUntil: plannedEnd(machine, fact),
 				word: Math.max(machine.word ?? 0, fact.id),
 				silentAt: fact.role === machine.role && fact.agent_id === machine.agentId ? machine.silentAt : null,
 			};
@@ -229,7 +234,8 @@ const reasonOf = (before: Machine, fact: Fact): string => {
 	if (fact.kind !== 'state' && fact.kind !== 'entered') return WHY[fact.kind];
 	if (fact.role === 'terminated' || fact.role === 'left') return 'end';
 	if (fact.role !== before.role) return fact.role === 'primary' ? 'promotion' : before.role === 'primary' ? 'switch' : 'role';
-	return fact.mode !== before.mode ? 'mode' : 'pool';
+	if (fact.mode !== before.mode) return 'mode';
+	return fact.pool_id !== before.poolId || (before.overlapUntil ?? null) === null ? 'pool' : 'kept';
 };
 
 /**

@@ -166,12 +166,9 @@ export const holdInstance =
 					hint: `see: spotctl instances show ${host.instance_id}`,
 				});
 			}
-			await saveHost.later(tx, {
-				...host,
-				hold: input.hold ? 1 : 0,
-				hold_until: input.hold ? host.hold_until : null,
-				takes_back: input.hold ? host.takes_back : 0,
-			});
+			const saved: Host = input.hold ? { ...host, hold: 1 } : { ...host, hold: 0, hold_until: null, takes_back: 0 };
+			await saveHost.later(tx, saved);
+			if (input.hold) journal.book(saved, { overlapUntil: 0 });
 			journal.audit('instances.hold', 'instance', host.instance_id, host.client_id, { hold: host.hold === 1 }, { hold: input.hold });
 			journal.event(
 				input.hold ? 'instance_held' : 'instance_released',

@@ -193,47 +193,6 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		expect((await recomputed(agent.client)).changed).toBe(0);
 	});
 
-	it('count an old machine as overlap until its planned end, as a zombie after it, and one that is kept as a zombie at once', async () => {
-		const agent = await makeAgent(world);
-		await world.admin.call('changeConfig', { agent_id: agent.id, auto_terminate_enabled: true, terminate_wait_seconds: 600 });
-		await costs(agent, agent.id, 'a', 0.05);
-		await agent.client.poll(agent.id);
-		await orderSwitch(agent.client, agent.instanceId, agent.id, 'b');
-		const moved = world.now();
-		const next = await joinAgent(agent, 'b');
-		await costs(agent, next.handle, 'b', 0.04);
-		await alive(5 * MINUTE, agent.client, [next.handle]);
-		const ofOld = async () => {
-			await settle();
-			const own = (await explained(agent.id)).segments.filter(({ instanceId }) => instanceId === agent.instanceId);
-			return own
-				.filter(({ line }) => line !== 'primary')
-				.map(({ line, quality, start, closedBy }) => [line, quality, Date.parse(start) - moved, closedBy]);
-		};
-		expect(await ofOld()).toEqual([['overlap', 'estimated', 0, 'open']]);
-		await alive(10 * MINUTE, agent.client, [next.handle]);
-		expect(await ofOld()).toEqual([
-			['overlap', 'estimated', 0, 'overdue'],
-			['zombie', 'estimated', 600_000, 'open'],
-		]);
-		const figures = await summary(agent.client);
-		expect(micros(figures.overlapCost)).toBe(amountOf(0.05, 600));
-		expect(micros(figures.actual)).toBe(
-			micros(figures.primaryCost) + micros(figures.replicaCost) + micros(figures.overlapCost) + micros(figures.zombieCost),
-		);
-		expect((await recomputed(agent.client)).changed).toBe(0);
-		const kept = await makeAgent(world);
-		await world.admin.call('changeConfig', { agent_id: kept.id, auto_terminate_enabled: false });
-		await costs(kept, kept.id, 'a', 0.05);
-		await kept.client.poll(kept.id);
-		await orderSwitch(kept.client, kept.instanceId, kept.id, 'b');
-		await joinAgent(kept, 'b');
-		await settle();
-		const own = (await explained(kept.id)).segments.filter(({ instanceId }) => instanceId === kept.instanceId);
-		expect(own.at(-1)).toMatchObject({ line: 'zombie', closedBy: 'open' });
-		expect(own.map(({ line }) => line)).not.toContain('overlap');
-	});
-
 	it('call what a machine costs an estimate from two hours after its last report on, also today', async () => {
 		const agent = await makeAgent(world);
 		await costs(agent, agent.id, 'a', 0.04);

@@ -93,6 +93,23 @@ describe('the books of a machine', () => {
 		]);
 	});
 
+	it('end an overlap where nothing is planned any more, and name that as the reason', () => {
+		const facts = [
+			state(START, 'primary'),
+			price(START, 60_000, 85_000),
+			state(START + 10 * MINUTE, 'zombie', { overlap_until: START + HOUR }),
+			state(START + 20 * MINUTE, 'zombie', { overlap_until: 0 }),
+			// Said once more, and of something else: it stays so.
+			state(START + 25 * MINUTE, 'zombie', { overlap_until: 0 }),
+			state(START + 30 * MINUTE, 'zombie', { registered: 0 }),
+			state(START + 40 * MINUTE, 'terminated'),
+		];
+		expect(short(booked(facts)).slice(1)).toEqual([
+			['overlap', 'estimated', 10, 20, 10_000, 0, 'kept'],
+			['zombie', 'estimated', 20, 40, 20_000, 0, 'end'],
+		]);
+	});
+
 	it('plan nothing anew for a machine that is needed again and left again without a plan', () => {
 		const facts = [
 			state(START, 'primary'),
@@ -219,7 +236,7 @@ const someFacts = fc
 					role: roles,
 					registered: fc.constantFrom(0 as const, 1 as const),
 					zone: fc.constantFrom('a', 'b'),
-					overlap_until: fc.option(fc.constant(START + 3 * DAY_MS)),
+					overlap_until: fc.option(fc.constantFrom(0, START + 3 * DAY_MS)),
 				}),
 				fc.record({
 					kind: fc.constantFrom('price' as const, 'quote' as const),

@@ -117,6 +117,23 @@ describe('on a real connection', () => {
 		await delay(20);
 	});
 
+	it('a read whose caller gave up before its turn is not begun', async () => {
+		const { port, answer, calls, app } = await listening();
+		app.server.once('connection', (server: Socket) => {
+			answer('listOwnAgents', () => {
+				server.destroy();
+				return { items: [], nextCursor: null };
+			});
+		});
+		const socket = connect(port, '127.0.0.1');
+		const ended = new Promise((done) => socket.on('close', done).setTimeout(2000, () => socket.destroy()));
+		const request = 'GET /api/agents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer acme\r\n\r\n';
+		socket.write(request + request);
+		await ended;
+		await delay(20);
+		expect(calls.map((call) => call.name)).toEqual(['listOwnAgents']);
+	});
+
 	it('stays open between polls', async () => {
 		const { port, app } = await listening();
 		expect(app.server.keepAliveTimeout).toBeGreaterThanOrEqual(75_000);

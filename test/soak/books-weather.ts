@@ -22,6 +22,7 @@ const SORTS = {
 	'agent deleted': 1,
 	'machine nobody knows': 1,
 	'zombie that cannot be ended': 2,
+	'zombie kept': 2,
 } as const;
 
 export type Sort = keyof typeof SORTS;
@@ -92,7 +93,7 @@ export const createWeather = (world: BooksWorld, witness: LedgerWitness, gapMs: 
 					instance_id: row.instance_id,
 					client_id: row.client_id,
 					...(isOnDemand ? { target: 'ondemand' } : { target: 'pool', pool_id: pool?.poolId ?? '' }),
-					...(random.chance(0.2) ? { auto_terminate: false } : {}),
+					...(random.chance(0.3) ? { auto_terminate: random.chance(0.3) } : {}),
 				})
 				.catch(refused);
 			return true;
@@ -160,6 +161,14 @@ export const createWeather = (world: BooksWorld, witness: LedgerWitness, gapMs: 
 			ec2.lockTermination(row.instance_id, true);
 			later(random.between(3, 12) * HOUR, () => ec2.lockTermination(row.instance_id, false));
 			return act['forced switch']();
+		},
+		'zombie kept': async () => {
+			const row = draw(rows().filter((one) => one.role === 'zombie' && runs(one)));
+			if (row === undefined) return false;
+			const { instance_id, client_id } = row;
+			await world.api.holdInstance({ instance_id, client_id, hold: true }).catch(refused);
+			later(random.between(1, 300) * MINUTE, () => world.api.holdInstance({ instance_id, client_id, hold: false }).catch(refused));
+			return true;
 		},
 	};
 

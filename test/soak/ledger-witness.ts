@@ -9,8 +9,8 @@ import { bodyOf, handleIn, isAnswered, listOf } from './witness.ts';
  * goodbyes. What no agent can know it reads from the database, after every event that changed something: which handle a machine has that
  * has not registered, of which agent it is, its role (host.role, agent.status), the end of a machine that another one reported
  * (host.terminated_at), the pool a machine was ordered in (host.pool_id), and what is planned for an old primary when it stops being one
- * (host.hold, host.hold_until, agent.auto_terminate_enabled, agent.terminate_wait_seconds); and, at the end of an outage, when the daemon last noted that it
- * served (service_clock.alive_at).
+ * (the wait of the order that made the switch, host.hold, host.hold_until, agent.auto_terminate_enabled, agent.terminate_wait_seconds); and, at
+ * the end of an outage, when the daemon last noted that it served (service_clock.alive_at).
  *
  * The rules are those of spec section 11 and of src/store/tables/ledger.ts. Every stretch of a machine's time in which nothing changes is
  * rounded once, half up, to the micro-dollar, and so is every part of it between two UTC midnights: the figures must be equal, not close.
@@ -69,7 +69,7 @@ export type HostRow = {
 	readonly registered_at: number | null;
 	readonly terminated_at: number | null;
 	readonly deleted: boolean;
-	/** Until when an old primary was to run beside the new one, as it was planned when it stopped being one; null: it was not, or is none. */
+	/** Until when an old primary was to run beside the new one; null: nobody planned that, or a person keeps it, or it is none. */
 	readonly overlapUntil: number | null;
 };
 
@@ -157,11 +157,27 @@ const isWatched = ({ role }: HostRow): boolean => role === 'primary' || role ===
 const sameState = (a: HostRow, b: HostRow): boolean =>
 	a.role === b.role &&
 	a.deleted === b.deleted &&
+	a.overlapUntil === b.overlapUntil &&
 	a.agent_id === b.agent_id &&
 	a.mode === b.mode &&
 	a.pool_id === b.pool_id &&
 	a.registered_at === b.registered_at &&
 	a.instance_type === b.instance_type;
+
+/** The seconds the old primary of this generation runs on by the order that moved its agent to another machine; undefined: no order did. */
+const orderedWait = async (db: Db, agentId: string, generation: number | null): Promise<number | undefined> => {
+	const order = await db
+		.selectFrom('command')
+		.select('terminate_wait_seconds')
+		.where('agent_id', '=', agentId)
+		.where('generation', '=', generation ?? -1)
+		.where('command_type', '=', 'switch')
+		.where('status', '=', 'completed')
+		.where('outcome', 'in', ['registration', 'report', 'takeover'])
+		.where('new_handle', 'is not', null)
+		.executeTakeFirst();
+	return order?.terminate_wait_seconds;
+};
 
 type Heard = { readonly states: State[]; readonly calls: Call[]; readonly reports: Report[]; readonly notices: number[] };
 
@@ -216,19 +232,20 @@ export const createLedgerWitness = (timeoutMs: number, lookMs: number): LedgerWi
 			.innerJoin('agent', 'agent.id', 'host.agent_id')
 			.select(['host.handle', 'host.client_id', 'host.agent_id', 'host.instance_id', 'host.role', 'host.mode', 'host.pool_id'])
 			.select(['host.instance_type', 'host.region', 'host.registered_at', 'host.terminated_at', 'agent.status'])
-			.select(['host.hold', 'host.hold_until', 'agent.auto_terminate_enabled', 'agent.terminate_wait_seconds'])
+			.select(['host.generation', 'host.hold', 'host.hold_until', 'agent.auto_terminate_enabled', 'agent.terminate_wait_seconds'])
 			.where((eb) => eb.or([eb('host.role', '<>', 'terminated'), eb('host.terminated_at', '>', now - 12 * HOUR)]))
 			.execute();
 		let changed = 0;
-		for (const { status, hold, hold_until, auto_terminate_enabled, terminate_wait_seconds, ...row } of rows) {
+		for (const { status, generation, hold, hold_until, auto_terminate_enabled, terminate_wait_seconds, ...row } of rows) {
 			const before = hosts.get(row.handle);
-			const wait = auto_terminate_enabled === 1 ? now + terminate_wait_seconds * 1000 : 0;
-			const planned = before?.role === 'primary' && hold === 0 ? Math.max(wait, hold_until ?? 0) : (before?.overlapUntil ?? 0);
-			const host: HostRow = {
-				...row,
-				deleted: status === 'deleted',
-				overlapUntil: row.role === 'zombie' && planned > 0 ? planned : null,
-			};
+			const deleted = status === 'deleted';
+			let planned = row.role === 'zombie' && hold === 0 ? (before?.overlapUntil ?? 0) : 0;
+			if (row.role === 'zombie' && hold === 0 && before?.role === 'primary') {
+				const settings = auto_terminate_enabled === 1 && !deleted ? terminate_wait_seconds : 0;
+				const wait = (await orderedWait(db, row.agent_id, generation)) ?? settings;
+				planned = Math.max(wait > 0 ? now + wait * 1000 : 0, hold_until ?? 0);
+			} else if (deleted && before?.deleted === false) planned = 0;
+			const host: HostRow = { ...row, deleted, overlapUntil: planned > 0 ? planned : null };
 			hosts.set(host.handle, host);
 			if (before !== undefined && sameState(before, host)) continue;
 			changed++;

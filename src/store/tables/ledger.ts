@@ -32,7 +32,7 @@ export type LedgerFactTable = {
 	/** Micro-dollars per hour; in a quote null means: nobody knows. */
 	spot_micros: number | null;
 	ondemand_micros: number | null;
-	/** In a state: until when an old primary is planned to run beside the new one; null: nothing is planned, or nothing new. */
+	/** In a state: until when an old primary is planned to run beside the new one; 0: nothing is planned any more; null: nothing new. */
 	overlap_until: number | null;
 	/** 1 until the ledger job has booked it, else null. */
 	pending: 1 | null;
@@ -98,7 +98,7 @@ export type CostSegmentTable = {
 	/** Micro-dollars, rounded once, here: every figure is a sum of these. 0 where the quality is unknown. */
 	cost_micros: number;
 	baseline_micros: number;
-	/** Why it ended: switch, role, mode, price, silence, heard, end, midnight … */
+	/** Why it ended: switch, role, mode, price, silence, heard, overdue, kept (its planned end does not hold any more), end, midnight … */
 	closed_by: string;
 };
 
