@@ -15,6 +15,7 @@ import { createMerge } from './input.ts';
 import { checkHost, checkOrigin, isOpen, type OpenDashboard, openPrincipal } from './open-dashboard.ts';
 import type { Outbox } from './outbox.ts';
 import type { ReadTurns } from './read-turns.ts';
+import { sharedLook } from './shared-look.ts';
 import { type Begun, begin, eventTexts, type Streams, setDownloadHeaders, setStreamHeaders, streamOf } from './streams.ts';
 
 /** What every route needs. */
@@ -86,6 +87,20 @@ class Call implements Caller {
 	}
 }
 
+type Asker = { readonly call: Call; readonly input: object };
+/** An answer as it was written for the first who asked for it bare, or whole. */
+type Texts = { bare?: Body; whole?: Body };
+/** Long ones are encoded once, not for every caller. */
+type Body = string | Buffer;
+const LONG = 16_384;
+type Found = { readonly payload: unknown; readonly texts: Texts };
+
+/** What of a caller decides what a read answers: whose rows it may see, and how much of them. */
+const rightsOf = (principal: Principal | null): string => {
+	if (principal?.kind === 'client') return `client ${principal.clientId}`;
+	return principal?.kind === 'admin' ? `admin ${principal.scope}` : (principal?.kind ?? 'nobody');
+};
+
 const keyOf = ({ headers }: FastifyRequest): string | null => {
 	const key = headers['x-request-id'];
 	if (typeof key !== 'string' || key === '') return null;
@@ -106,7 +121,7 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 	const isStream = isStreamed(operation);
 	const open = isOpen(operation, deps.openDashboard);
 	const nobody = openPrincipal(operation);
-	const isRead = operation.method === 'GET' && !routine && !operation.daemonOnly && !isStream;
+	const isRead = operation.method === 'GET' && !routine && !operation.daemonOnly && !isStream && !operation.ofOneCall;
 	const level = routine || operation.method === 'GET' ? 'debug' : 'info';
 
 	const identify = (call: Call): Principal | null | Promise<Principal> => {
@@ -162,13 +177,19 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 		fail(call, wait > 0 && !validates ? tooManyFailures(wait) : error);
 	};
 
-	const bodyOf = (call: Call, payload: unknown): string => {
+	const bodyOf = (call: Call, payload: unknown, texts: Texts | null): Body => {
 		const asked = legacyBare ? call.request.headers['x-response-format'] : undefined;
 		const bare = legacyBare && (asked === 'bare' || (call.open && asked !== 'envelope'));
 		// A bare list has no place for it.
 		const next = bare && rendering === 'list' ? (payload as Page<unknown>).nextCursor : null;
 		if (next !== null) call.reply.header('x-next-cursor', next);
-		return renderSuccess(rendering, payload as object, bare);
+		const name = bare ? 'bare' : 'whole';
+		const known = texts?.[name];
+		if (known !== undefined) return known;
+		const text = renderSuccess(rendering, payload as object, bare);
+		if (texts === null) return text;
+		texts[name] = text.length < LONG ? text : Buffer.from(text);
+		return texts[name];
 	};
 
 	/** Sends what goes on: nothing is sent before its first part is there, so that an error before that is an answer. */
@@ -206,7 +227,7 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 		begin(texts).then(send, (error: unknown) => fail(call, error));
 	};
 
-	const send = (call: Call, answered: number, body: string): void => {
+	const send = (call: Call, answered: number, body: Body): void => {
 		try {
 			call.reply.send(body);
 		} catch (error) {
@@ -216,7 +237,7 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 		note(call, answered);
 	};
 
-	const finish = (call: Call, payload: unknown): void => {
+	const finish = (call: Call, payload: unknown, texts: Texts | null = null): void => {
 		if (isStream) {
 			stream(call, payload);
 			return;
@@ -225,7 +246,7 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 		try {
 			const { reply } = call;
 			const raw = payload instanceof RawAnswer ? payload : null;
-			const body = raw?.body ?? bodyOf(call, payload);
+			const body = raw?.body ?? bodyOf(call, payload, texts);
 			setHeaders(reply, call.requestId);
 			if (raw !== null) {
 				answered = raw.status;
@@ -255,6 +276,16 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 			);
 	};
 
+	/** What people ask, once for all who ask the same with the same rights meanwhile; null: nobody is there to be answered any more. */
+	const read = sharedLook<Found | null, Asker>(
+		clock,
+		async (askers) => {
+			const first = askers.find(({ call }) => !call.gone());
+			return first === undefined ? null : { payload: await run(first.input, first.call), texts: {} };
+		},
+		deps.readTurns,
+	);
+
 	const proceed = (call: Call, principal: Principal | null): void => {
 		let input: object;
 		try {
@@ -270,11 +301,14 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 		}
 		if (!isRead) work(call, input);
 		else
-			deps.readTurns(() => {
-				// Nobody is there to be answered; the client gave up while others had their turn.
-				if (call.gone()) note(call, KINDS.interrupted.status);
-				else work(call, input);
-			});
+			read(`${rightsOf(principal)} ${JSON.stringify(input)}`, { call, input }).then(
+				(found) => {
+					// The client gave up while others had their turn.
+					if (found === null || call.gone()) note(call, KINDS.interrupted.status);
+					else finish(call, found.payload, found.texts);
+				},
+				(error: unknown) => fail(call, error),
+			);
 	};
 
 	return (request, reply) => {

@@ -91,6 +91,7 @@ export const validateToken = operation({
 	path: '/api/client/validate',
 	access: 'client',
 	summary: 'Check a client token',
+	ofOneCall: true,
 	input: z.object({ client_id: z.string().optional() }),
 	output: z.object({ valid: z.boolean(), client_id: z.string(), name: z.string(), client_name: z.string(), email: textOrNull }),
 });

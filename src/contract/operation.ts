@@ -47,6 +47,8 @@ export type Operation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
 	readonly idempotent: boolean;
 	/** Whatever body is sent, of any media type, is read and dropped. */
 	readonly ignoresBody: boolean;
+	/** What it answers, or what it leaves in the audit, is of one call: nobody else's question is answered with it. */
+	readonly ofOneCall: boolean;
 	/** Only read its answer, never run it in process: health and metrics speak about the daemon. */
 	readonly daemonOnly: boolean;
 };
@@ -55,7 +57,7 @@ type Declared<I extends z.ZodObject, O extends z.ZodType, R extends Rendering> =
 	Operation<I, O>,
 	'id' | 'method' | 'path' | 'access' | 'summary' | 'input' | 'output'
 > & { rendering?: R } & Partial<
-		Pick<Operation, 'status' | 'statusOf' | 'legacyBare' | 'routine' | 'idempotent' | 'daemonOnly' | 'ignoresBody'>
+		Pick<Operation, 'status' | 'statusOf' | 'legacyBare' | 'routine' | 'idempotent' | 'daemonOnly' | 'ignoresBody' | 'ofOneCall'>
 	>;
 
 /** Declares an operation once; the defaults are an object answer with status 200. */
@@ -68,6 +70,7 @@ export const operation = <I extends z.ZodObject, O extends z.ZodType, const R ex
 	idempotent: false,
 	daemonOnly: false,
 	ignoresBody: false,
+	ofOneCall: false,
 	...declared,
 	rendering: (declared.rendering ?? 'object') as R,
 });

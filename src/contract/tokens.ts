@@ -101,6 +101,7 @@ export const revealToken = operation({
 	path: '/api/admin/clients/{client_id}/token',
 	access: 'admin',
 	summary: 'Show the newest token of a client, where that is configured',
+	ofOneCall: true,
 	input: z.object({ client_id: id }),
 	output: z.object({ token: z.string(), client_name: z.string() }),
 });

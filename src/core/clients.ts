@@ -20,7 +20,6 @@ import type { Context } from './context.ts';
 import { pagesOf } from './paging.ts';
 import { NO_FIGURES, type SavingsFigures, savingsByClient, savingsOf, sharesOf } from './savings.ts';
 import { defaultSettings } from './settings.ts';
-import { sharedLook } from './shared-look.ts';
 import { issueClientToken } from './tokens.ts';
 
 const clientPages = pagesOf('clients.list');
@@ -169,31 +168,28 @@ export const validateToken =
 		return { valid: true, client_id: client.id, name: client.name, client_name: client.name, email: client.email };
 	};
 
-/** #19. Five statements, once for all who ask for the same client meanwhile. */
-export const showClient = (context: Context): ((input: Valid<'showClient'>) => Promise<Output<'showClient'>>) => {
-	const look = sharedLook(context.clock, (id) => detailsOf(context, id));
-	return ({ client_id: id }) => look(id);
-};
-
-const detailsOf = async (context: Context, clientId: string): Promise<Output<'showClient'>> => {
-	const client = await clientNamed(context.store.read, clientId);
-	const { read } = context.store;
-	const [found, ended, saved] = await Promise.all([
-		clientCounts(read, [client.id]),
-		endedHosts(read, client.id),
-		savingsOf(read, { clientId: client.id }, context.clock.now()),
-	]);
-	const counts = found.get(client.id) ?? NONE;
-	const defaults = defaultSettings(context.settings.terminateWaitSeconds);
-	return {
-		...show(client, counts, saved),
-		clientStatus: client.status,
-		agents: { online: counts.online, offline: counts.offline, total: counts.total },
-		instanceCounts: { active: counts.active, zombie: counts.zombie, terminated: ended },
-		configuration: {
-			defaultAutoTerminate: defaults.auto_terminate_enabled === 1,
-			defaultTerminateWaitSeconds: defaults.terminate_wait_seconds,
-			defaultAutoSwitchEnabled: defaults.auto_switch_enabled === 1,
-		},
+/** #19. Five statements. */
+export const showClient =
+	(context: Context) =>
+	async ({ client_id: clientId }: Valid<'showClient'>): Promise<Output<'showClient'>> => {
+		const client = await clientNamed(context.store.read, clientId);
+		const { read } = context.store;
+		const [found, ended, saved] = await Promise.all([
+			clientCounts(read, [client.id]),
+			endedHosts(read, client.id),
+			savingsOf(read, { clientId: client.id }, context.clock.now()),
+		]);
+		const counts = found.get(client.id) ?? NONE;
+		const defaults = defaultSettings(context.settings.terminateWaitSeconds);
+		return {
+			...show(client, counts, saved),
+			clientStatus: client.status,
+			agents: { online: counts.online, offline: counts.offline, total: counts.total },
+			instanceCounts: { active: counts.active, zombie: counts.zombie, terminated: ended },
+			configuration: {
+				defaultAutoTerminate: defaults.auto_terminate_enabled === 1,
+				defaultTerminateWaitSeconds: defaults.terminate_wait_seconds,
+				defaultAutoSwitchEnabled: defaults.auto_switch_enabled === 1,
+			},
+		};
 	};
-};

@@ -25,7 +25,6 @@ import { pagesOf } from './paging.ts';
 import { dollars, percentOf } from './percent.ts';
 import { savingsOf, sharesOf } from './savings.ts';
 import type { Job } from './scheduler.ts';
-import { sharedLook } from './shared-look.ts';
 
 const healthPages = pagesOf('agents.health');
 const emergencyPages = pagesOf('emergencies.events');
@@ -39,13 +38,8 @@ const living = (counts: ReadonlyMap<AgentStatus, number>): number => sum(counts.
 
 const NO_ENGINE = 'Decision Engine Not Loaded';
 
-/** #1. Six statements, once for all who ask meanwhile: indexes, counters of a row an agent and cause, and the sums of the books. */
-export const adminStats = (context: Context): (() => Promise<Output<'adminStats'>>) => {
-	const look = sharedLook(context.clock, () => fleetNow(context));
-	return () => look('');
-};
-
-const fleetNow = async (context: Context): Promise<Output<'adminStats'>> => {
+/** #1. Six statements: indexes, counters of a row an agent and cause, and the sums of the books. */
+export const adminStats = (context: Context) => async (): Promise<Output<'adminStats'>> => {
 	const { read } = context.store;
 	const now = context.clock.now();
 	const [clients, agents, pools, switches, savings] = await Promise.all([
@@ -210,13 +204,8 @@ export const spreadOf = (values: readonly number[]): { avg: number; stddev: numb
 	return { avg: seconds(mean), stddev: seconds(Math.sqrt(variance)), p95: seconds(sorted[Math.ceil(sorted.length * 0.95) - 1] ?? 0) };
 };
 
-/** X17. Five statements, once for all who ask meanwhile. */
-export const operationalMetrics = (context: Context): (() => Promise<Output<'operationalMetrics'>>) => {
-	const look = sharedLook(context.clock, () => measuredNow(context));
-	return () => look('');
-};
-
-const measuredNow = async (context: Context): Promise<Output<'operationalMetrics'>> => {
+/** X17. Five statements. */
+export const operationalMetrics = (context: Context) => async (): Promise<Output<'operationalMetrics'>> => {
 	const { read } = context.store;
 	const [counts, switches, savings, emergencies] = await Promise.all([
 		agentsByStatus(read, null),

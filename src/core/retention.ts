@@ -9,7 +9,6 @@ import type { Context } from './context.ts';
 import { jobNamed, shown } from './job-handlers.ts';
 import { cutoffOf } from './retention-job.ts';
 import { type Job, TICK_MS } from './scheduler.ts';
-import { sharedLook } from './shared-look.ts';
 
 const JOB = 'retention';
 
@@ -57,13 +56,8 @@ const rulesNow = async (context: Context, db: Db, names: readonly RuleName[]): P
 	return found;
 };
 
-/** All rules with what is due, counted once for all who ask meanwhile. */
-export const showRetention = (context: Context, jobs: readonly Job[]): (() => Promise<Output<'showRetention'>>) => {
-	const look = sharedLook(context.clock, () => allNow(context, jobs));
-	return () => look('');
-};
-
-const allNow = async (context: Context, jobs: readonly Job[]): Promise<Output<'showRetention'>> => {
+/** All rules with what is due. */
+export const showRetention = (context: Context, jobs: readonly Job[]) => async (): Promise<Output<'showRetention'>> => {
 	const { read } = context.store;
 	const job = jobs.find(({ name }) => name === JOB);
 	if (job === undefined) throw new SpotError('missing', 'NOT_FOUND', 'no job "retention"', { hint: 'see: spotctl jobs list' });

@@ -211,6 +211,12 @@ describeEachDatabase('the audit', ({ freshUrl }) => {
 		expect(changing.map(({ name }) => name).filter((name) => AUDITED[name] === undefined)).toEqual([]);
 	});
 
+	it('is written for each call: no read that leaves a row is answered with what another one asked', () => {
+		const reads = coreOperations.filter(({ name, operation }) => operation.method === 'GET' && AUDITED[name] !== undefined);
+		expect(reads.map(({ name }) => name)).toEqual(['revealToken']);
+		expect(reads.filter(({ operation }) => !operation.ofOneCall)).toEqual([]);
+	});
+
 	it.each(coreOperations.filter(({ name }) => AUDITED[name] !== undefined))(
 		'has one row for $name: who, what, before, after',
 		async (each) => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { sharedLook } from '../../src/core/shared-look.ts';
+import { sharedLook } from '../../daemon/shared-look.ts';
 import { systemClock } from '../../src/deps.ts';
 import { runsOf } from '../helpers/invariants.ts';
 import { createManualClock } from '../helpers/manual-clock.ts';
@@ -8,7 +8,7 @@ import { createManualClock } from '../helpers/manual-clock.ts';
 describe('a shared look', () => {
 	it('is one for all who ask in the same turn, and one for each key', async () => {
 		const seen: string[] = [];
-		const ask = sharedLook(systemClock, async (key) => {
+		const ask = sharedLook<string>(systemClock, async (_, key) => {
 			seen.push(key);
 			return key.toUpperCase();
 		});
