@@ -30,6 +30,7 @@ const USAGE = `npm run bench -- [WORK ...] [options]
   --idle N         seconds in which nothing is sent (30)
   --full           for reads: 200,000 switches, 2 million prices and 500,000 cost segments instead of a tenth
   --routes TEXT    for reads: only routes whose path holds it (a regular expression)
+  --apart          for reads: no two connections ask for the same
   --folder PATH    where the SQLite file goes (the system's temporary folder)
   --node ARGS      for the daemon's Node, such as '--cpu-prof --cpu-prof-dir=/tmp/profiles'
   --check          ends with 9 when a target is missed
@@ -55,6 +56,7 @@ const { values: given, positionals } = parseArgs({
 		node: { type: 'string', default: '' },
 		full: { type: 'boolean', default: false },
 		routes: { type: 'string', default: '' },
+		apart: { type: 'boolean', default: false },
 		check: { type: 'boolean', default: false },
 		help: { type: 'boolean', default: false },
 	},
@@ -148,6 +150,7 @@ const readsPlan = () => ({
 	size: given.full ? FULL : TENTH,
 	seconds: Math.min(2, positive('seconds')),
 	only: new RegExp(given.routes),
+	apart: given.apart,
 });
 
 const retentionSize = (): RetentionSize => ({ rows: Math.ceil(positive('rows')) });

@@ -88,6 +88,24 @@ const pathOf = ({ path }: Operation, ids: Ids): string | null =>
 		? path.replace(/\{([a-z_]+)\}/g, (_, name: string) => encodeURIComponent(ids[name] ?? ''))
 		: null;
 
+/** So many different questions of a route go round, twice as many as there are connections. */
+const APART = 16;
+
+/**
+ * The same route asked of other clients, agents and machines, or for a page a row shorter: nobody can share an answer. What speaks of the whole
+ * fleet is one question.
+ */
+const apartOf = (operation: Operation, path: string, others: readonly Ids[], text: string): string[] => {
+	const [bare = '', query = ''] = path.split('?');
+	const count = Number((JSON.parse(text) as { count?: unknown }).count ?? 0);
+	return others.map((ids, at) => {
+		const asked = new URLSearchParams(query);
+		if ('limit' in operation.input.shape && count > 0) asked.set('limit', String(Math.max(1, count - at)));
+		if (asked.has('client_id')) asked.set('client_id', ids['client_id'] ?? '');
+		return `${pathOf(operation, ids) ?? bare}${asked.size === 0 ? '' : `?${asked}`}`;
+	});
+};
+
 /** What the query must say, beside what the path names. */
 const QUERY: Readonly<Record<string, string>> = { '/api/admin/search': 'q=bench-agent-1', '/api/search': 'q=bench-agent-1' };
 
@@ -147,7 +165,7 @@ export const measureReads = async (
 	name: DatabaseName,
 	folder: string,
 	nodeArgs: readonly string[],
-	{ agents, size, seconds, only }: { agents: number; size: ReadsSize; seconds: number; only: RegExp },
+	{ agents, size, seconds, only, apart }: { agents: number; size: ReadsSize; seconds: number; only: RegExp; apart: boolean },
 	say: (text: string) => void,
 ): Promise<{ lines: Line[]; title: string }> => {
 	const database = await startDatabase(name, folder);
@@ -166,14 +184,18 @@ export const measureReads = async (
 		const [agent] = world.agents;
 		if (agent === undefined) throw new Error('no agent');
 		const clientId = await busiest('agent');
-		const ids: Ids = {
-			client_id: clientId,
-			agent_id: agent.handle,
-			instance_id: agent.instanceId,
-			command_id: await one('select id from command limit 1'),
-		};
+		const commandId = await one('select id from command limit 1');
+		const idsOf = (client_id: string, { handle, instanceId }: typeof agent): Ids => ({
+			client_id,
+			agent_id: handle,
+			instance_id: instanceId,
+			command_id: commandId,
+		});
+		const ids = idsOf(clientId, agent);
+		const clients = (await database.query('select distinct client_id from agent')).map((row) => String(row['client_id']));
+		const others = world.agents.slice(0, APART).map((each, at) => idsOf(clients[at % clients.length] ?? clientId, each));
 		const lines: Line[] = [];
-		const routes: Array<{ operation: Operation; path: string; text: string }> = [];
+		const routes: Array<{ operation: Operation; paths: string[]; text: string }> = [];
 		for (const operation of (Object.values(operations) as Operation[]).filter(isMeasured)) {
 			const bare = pathOf(operation, ids);
 			if (bare === null || !only.test(operation.path)) continue;
@@ -184,18 +206,21 @@ export const measureReads = async (
 				path = `${path}${path.includes('?') ? '&' : '?'}client_id=${clientId}`;
 				answer = await ask(daemon.port, token, path);
 			}
-			if (answer.status === 200) routes.push({ operation, path, text: answer.text });
+			const paths = apart ? apartOf(operation, path, others, answer.text) : [path];
+			if (answer.status === 200) routes.push({ operation, paths, text: answer.text });
 			else if (answer.status !== 403) say(`${operation.path} is not measured: ${answer.status} ${answer.text.slice(0, 150)}`);
 		}
 		const floor = await forkServer(
 			join(import.meta.dirname, 'reads-floor.ts'),
 			routes.map(({ text }) => text),
 		);
-		for (const [number, { operation, path, text }] of routes.entries()) {
+		for (const [number, { operation, paths, text }] of routes.entries()) {
 			const onFloor = request('GET', `/${number}`, token);
-			const onOurs = request('GET', path, token);
+			const onOurs = paths.map((path) => request('GET', path, token));
+			let asked = 0;
+			const next = (): Buffer => onOurs[asked++ % onOurs.length] ?? onFloor;
 			const least = await measured(floor.port, () => onFloor, seconds / 2, [floor.pid]);
-			const ours = await measured(daemon.port, () => onOurs, seconds, [daemon.pid, ...database.pids]);
+			const ours = await measured(daemon.port, next, seconds, [daemon.pid, ...database.pids]);
 			const line = readLine(name, operation, text.length, least, ours);
 			lines.push(line);
 			say(`${line.met === true ? '     ' : 'MISS '}${line.work}: ${line.ours}, ${line.figure}`);
