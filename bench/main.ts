@@ -31,6 +31,7 @@ const USAGE = `npm run bench -- [WORK ...] [options]
   --full           for reads: 200,000 switches, 2 million prices and 500,000 cost segments instead of a tenth
   --routes TEXT    for reads: only routes whose path holds it (a regular expression)
   --apart          for reads: no two connections ask for the same
+  --clients N      for reads: among so many clients the agents and their history are divided
   --folder PATH    where the SQLite file goes (the system's temporary folder)
   --node ARGS      for the daemon's Node, such as '--cpu-prof --cpu-prof-dir=/tmp/profiles'
   --check          ends with 9 when a target is missed
@@ -57,12 +58,13 @@ const { values: given, positionals } = parseArgs({
 		full: { type: 'boolean', default: false },
 		routes: { type: 'string', default: '' },
 		apart: { type: 'boolean', default: false },
+		clients: { type: 'string', default: '10' },
 		check: { type: 'boolean', default: false },
 		help: { type: 'boolean', default: false },
 	},
 });
 
-const positive = (name: 'pairs' | 'seconds' | 'warm' | 'memory' | 'agents' | 'idle' | 'rows' | 'streams'): number => {
+const positive = (name: 'pairs' | 'seconds' | 'warm' | 'memory' | 'agents' | 'clients' | 'idle' | 'rows' | 'streams'): number => {
 	const value = Number(given[name]);
 	if (!(value > 0)) throw new Error(`--${name} is not a positive number: ${given[name]}`);
 	return value;
@@ -151,6 +153,7 @@ const readsPlan = () => ({
 	seconds: Math.min(2, positive('seconds')),
 	only: new RegExp(given.routes),
 	apart: given.apart,
+	clients: Math.ceil(positive('clients')),
 });
 
 const retentionSize = (): RetentionSize => ({ rows: Math.ceil(positive('rows')) });
@@ -201,7 +204,7 @@ const main = async (): Promise<void> => {
 	const about = [
 		...(loads ? [notes(machine(), titles, AGENTS, CONNECTIONS)] : []),
 		...(wanted.has('storm') ? [stormNotes(machine(), titles, stormSize())] : []),
-		...(wanted.has('reads') ? [readNotes(machine(), titles, readsPlan().agents, readsPlan().size)] : []),
+		...(wanted.has('reads') ? [readNotes(machine(), titles, readsPlan())] : []),
 		...(wanted.has('streams') ? [`Streams measured on ${machine()}, ${titles.join('; ')}.`] : []),
 		...(wanted.has('retention') ? [retentionNotes(machine(), titles, retentionSize())] : []),
 	];

@@ -1,6 +1,5 @@
 import type { Operation } from '../src/contract/operation.ts';
-import type { Reads, Streamed } from './reads.ts';
-import type { ReadsSize } from './reads-fill.ts';
+import type { Reads, ReadsAsked, Streamed } from './reads.ts';
 import { type Line, onDatabase } from './report.ts';
 import type { DatabaseName } from './servers.ts';
 
@@ -13,10 +12,18 @@ const FLAT_MB = 60;
 
 const ms = (value: number): string => (value < 10 ? value.toFixed(1) : value.toFixed(0));
 
-export const readLine = (database: DatabaseName, { path }: Operation, bytes: number, floor: Reads, ours: Reads): Line => {
+/** `questions`: how many different ones went round; null: all asked the same. */
+export const readLine = (
+	database: DatabaseName,
+	{ path }: Operation,
+	bytes: number,
+	questions: number | null,
+	floor: Reads,
+	ours: Reads,
+): Line => {
 	const target = SOONER.includes(path) ? SOONER_MS : TARGET_MS;
 	return {
-		work: `GET ${path} (${(bytes / 1000).toFixed(bytes < 10_000 ? 1 : 0)} kB), ${onDatabase[database]}`,
+		work: `GET ${path} (${(bytes / 1000).toFixed(bytes < 10_000 ? 1 : 0)} kB${questions === null ? '' : `, ${questions} questions`}), ${onDatabase[database]}`,
 		floor: `p99 ${ms(floor.p99)} ms`,
 		ours: `p50 ${ms(ours.p50)} ms, longest ${ms(ours.longest)} ms`,
 		figure: `p99 ${ms(ours.p99)} ms`,
@@ -45,13 +52,13 @@ export const csvLine = (
 export const readNotes = (
 	machine: string,
 	databases: readonly string[],
-	agents: number,
-	{ switches, prices, segments }: ReadsSize,
+	{ agents, clients, apart, size }: Pick<ReadsAsked, 'agents' | 'clients' | 'apart' | 'size'>,
 ): string => {
+	const { switches, prices, segments } = size;
 	const whole = (value: number): string => value.toLocaleString('en-US');
 	return [
 		`Reads measured on ${machine}, ${databases.join(', ')}.`,
-		`${whole(agents)} agents in 10 clients, ${whole(switches)} switches (each with an ended machine, a command, two events and a notification), ${whole(prices)} prices of 72 pools, ${whole(segments)} cost segments.`,
-		'8 connections, each sends its next request when the last is answered; the whole answer counts. Floor: bare Fastify that answers the same object.',
+		`${whole(agents)} agents in ${clients} clients, ${whole(switches)} switches (each with an ended machine, a command, two events and a notification), ${whole(prices)} prices of 72 pools, ${whole(segments)} cost segments.`,
+		`8 connections, each sends its next request when the last is answered; the whole answer counts. ${apart ? 'No two ask for the same, but of the whole fleet' : 'All ask for the same, and share looks'}. Floor: bare Fastify that answers the same object.`,
 	].join('\n');
 };

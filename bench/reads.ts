@@ -98,12 +98,13 @@ const APART = 16;
 const apartOf = (operation: Operation, path: string, others: readonly Ids[], text: string): string[] => {
 	const [bare = '', query = ''] = path.split('?');
 	const count = Number((JSON.parse(text) as { count?: unknown }).count ?? 0);
-	return others.map((ids, at) => {
+	const paths = others.map((ids, at) => {
 		const asked = new URLSearchParams(query);
 		if ('limit' in operation.input.shape && count > 0) asked.set('limit', String(Math.max(1, count - at)));
 		if (asked.has('client_id')) asked.set('client_id', ids['client_id'] ?? '');
 		return `${pathOf(operation, ids) ?? bare}${asked.size === 0 ? '' : `?${asked}`}`;
 	});
+	return [...new Set(paths)];
 };
 
 /** What the query must say, beside what the path names. */
@@ -160,19 +161,29 @@ const catchUp = async (api: Api): Promise<void> => {
 	for (const name of [...Array.from({ length: CATCH_UP }, () => 'price-hours'), 'machines', 'ledger']) await finishJob(api, name);
 };
 
+/** `clients`: among how many the agents and their history are divided. `apart`: no two connections ask for the same. */
+export type ReadsAsked = {
+	readonly agents: number;
+	readonly clients: number;
+	readonly size: ReadsSize;
+	readonly seconds: number;
+	readonly only: RegExp;
+	readonly apart: boolean;
+};
+
 /** Every declared GET on one database that is full. */
 export const measureReads = async (
 	name: DatabaseName,
 	folder: string,
 	nodeArgs: readonly string[],
-	{ agents, size, seconds, only, apart }: { agents: number; size: ReadsSize; seconds: number; only: RegExp; apart: boolean },
+	{ agents, clients, size, seconds, only, apart }: ReadsAsked,
 	say: (text: string) => void,
 ): Promise<{ lines: Line[]; title: string }> => {
 	const database = await startDatabase(name, folder);
 	try {
 		say(`${database.title}: registering ${agents} agents`);
 		const first = await startDaemon(database, folder, nodeArgs);
-		const world = await populate(database, first, agents);
+		const world = await populate(database, first, agents, clients);
 		await first.stop();
 		await fillHistory(world, database, size, say);
 		const daemon = await startDaemon(database, folder, nodeArgs);
@@ -192,8 +203,8 @@ export const measureReads = async (
 			command_id: commandId,
 		});
 		const ids = idsOf(clientId, agent);
-		const clients = (await database.query('select distinct client_id from agent')).map((row) => String(row['client_id']));
-		const others = world.agents.slice(0, APART).map((each, at) => idsOf(clients[at % clients.length] ?? clientId, each));
+		const all = (await database.query('select distinct client_id from agent')).map((row) => String(row['client_id']));
+		const others = world.agents.slice(0, APART).map((each, at) => idsOf(all[at % all.length] ?? clientId, each));
 		const lines: Line[] = [];
 		const routes: Array<{ operation: Operation; paths: string[]; text: string }> = [];
 		for (const operation of (Object.values(operations) as Operation[]).filter(isMeasured)) {
@@ -221,7 +232,7 @@ export const measureReads = async (
 			const next = (): Buffer => onOurs[asked++ % onOurs.length] ?? onFloor;
 			const least = await measured(floor.port, () => onFloor, seconds / 2, [floor.pid]);
 			const ours = await measured(daemon.port, next, seconds, [daemon.pid, ...database.pids]);
-			const line = readLine(name, operation, text.length, least, ours);
+			const line = readLine(name, operation, text.length, apart ? paths.length : null, least, ours);
 			lines.push(line);
 			say(`${line.met === true ? '     ' : 'MISS '}${line.work}: ${line.ours}, ${line.figure}`);
 		}

@@ -57,19 +57,19 @@ const instanceIds = (): (() => string) => {
 /** Ids of machines launched in this run, never the same twice. */
 export const nextInstanceId = instanceIds();
 
-/** Registers agents of ten clients and reports the prices of all their pools. */
-export const populate = async (database: BenchDatabase, daemon: Daemon, count = AGENTS): Promise<World> => {
+/** Registers agents of some clients and reports the prices of all their pools. */
+export const populate = async (database: BenchDatabase, daemon: Daemon, count = AGENTS, clients = CLIENTS): Promise<World> => {
 	const admin = httpApi(daemon.url, daemon.adminToken);
 	const { token: operatorToken } = await admin.createAdminToken({ name: 'bench', scope: 'operate' });
 	const tokens: string[] = [];
-	for (let index = 0; index < CLIENTS; index++) {
+	for (let index = 0; index < clients; index++) {
 		const { client } = await admin.createClient({ name: `bench-${index}` });
 		tokens.push(client.token);
 	}
 	const agents = Array.from(
 		{ length: count },
 		(_, index): Agent => ({
-			token: tokens[index % CLIENTS] ?? '',
+			token: tokens[index % clients] ?? '',
 			logicalId: `bench-agent-${index}`,
 			id: '',
 			instanceType: TYPES[index % TYPES.length] ?? '',

@@ -288,6 +288,7 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 
 	const proceed = (call: Call, principal: Principal | null): void => {
 		let input: object;
+		let question = '';
 		try {
 			call.principal = principal;
 			if (principal !== null || !call.open) checkAccess(operation, principal);
@@ -295,13 +296,14 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 			if (idempotent) call.idempotencyKey = keyOf(call.request);
 			input = checkInput(operation.input, merge(call.request));
 			checkOwnClient(operation, principal, input);
+			if (isRead) question = `${rightsOf(principal)} ${JSON.stringify(input)}`;
 		} catch (error) {
 			fail(call, error);
 			return;
 		}
 		if (!isRead) work(call, input);
 		else
-			read(`${rightsOf(principal)} ${JSON.stringify(input)}`, { call, input }).then(
+			read(question, { call, input }).then(
 				(found) => {
 					// The client gave up while others had their turn.
 					if (found === null || call.gone()) note(call, KINDS.interrupted.status);

@@ -1,10 +1,10 @@
 import type { z } from 'zod';
 import type { CommandRow } from '../contract/commands.ts';
 import { iso, isoOr } from '../contract/instant.ts';
-import type { Command } from '../store/commands.ts';
+import type { ListedCommand } from '../store/lists.ts';
 
 /** A command as answers show it. */
-export const showCommandRow = (command: Command): z.output<typeof CommandRow> => ({
+export const showCommandRow = (command: ListedCommand): z.output<typeof CommandRow> => ({
 	id: command.id,
 	client_id: command.client_id,
 	agent_id: command.agent_id,

@@ -172,9 +172,9 @@ const overlapUntil = (
 	now: number,
 ): number => {
 	if (role !== 'zombie' || hold) return 0;
+	const settings = agent.auto_terminate_enabled === 1 ? agent.terminate_wait_seconds : 0;
 	// No list of a deleted agent names its zombies.
-	const settings = agent.auto_terminate_enabled === 1 && agent.status !== 'deleted' ? agent.terminate_wait_seconds : 0;
-	const wait = (command?.terminate_wait_seconds ?? settings) * 1000;
+	const wait = agent.status === 'deleted' ? 0 : (command?.terminate_wait_seconds ?? settings) * 1000;
 	const until = Math.max(wait > 0 ? now + wait : 0, holdUntil ?? 0);
 	return until > now ? until : 0;
 };

@@ -195,7 +195,8 @@ const again = async (work: Work, agent: Agent, found: Host | undefined): Promise
 		...(found.role === 'terminated' ? { terminated_at: null, zombie_at: found.zombie_at ?? now } : {}),
 	};
 	await saveHostSince(tx, found, host);
-	journal.book(host, { deleted: agent.status === 'deleted' });
+	const deleted = agent.status === 'deleted';
+	journal.book(host, { deleted, overlapUntil: deleted && role === 'zombie' ? 0 : null });
 	if (agent.status === 'offline' && role === 'primary') journal.book(host, { kind: 'heard' });
 	await heard(work, host.handle, (role === 'primary' || role === 'replica') && agent.status !== 'deleted');
 	if (said.logicalId !== agent.logical_agent_id) await alias(work, agent);

@@ -12,8 +12,11 @@ import { type Job, TICK_MS } from './scheduler.ts';
 
 const JOB = 'retention';
 
-/** How far due rows are counted: those that are judged by other tables less far. A request reads so much at most. */
-const COUNTED = { plain: 10_000, judged: 1_000 } as const;
+/**
+ * How far due rows are counted: a dry run further than what a dashboard asks for all the time, and those that are judged by other tables less
+ * far. A request reads so much at most.
+ */
+const COUNTED = { shown: 1_000, tried: 10_000, judged: 1_000 } as const;
 
 type Row = Output<'showRetention'>['rules'][number];
 
@@ -43,13 +46,13 @@ const show = (
 };
 
 /** Some rules with what is due: a statement a rule, each of a bounded range, and two more. */
-const rulesNow = async (context: Context, db: Db, names: readonly RuleName[]): Promise<Row[]> => {
+const rulesNow = async (context: Context, db: Db, names: readonly RuleName[], counted: number): Promise<Row[]> => {
 	const rows = new Map((await ruleRows.all(db, {})).map((row) => [row.name, row]));
 	const read = await reportsRead(db);
 	const found: Row[] = [];
 	for (const name of names) {
 		const before = cutoffOf(context, name, read);
-		const limit = RULES.get(name)?.free === undefined ? COUNTED.plain : COUNTED.judged;
+		const limit = RULES.get(name)?.free === undefined ? counted : COUNTED.judged;
 		const due = before === null ? { due: 0, complete: true } : await countDue(db, name, before, limit);
 		found.push(show(context, name, before, due, rows.get(name)));
 	}
@@ -61,7 +64,12 @@ export const showRetention = (context: Context, jobs: readonly Job[]) => async (
 	const { read } = context.store;
 	const job = jobs.find(({ name }) => name === JOB);
 	if (job === undefined) throw new SpotError('missing', 'NOT_FOUND', 'no job "retention"', { hint: 'see: spotctl jobs list' });
-	return { success: true, rules: await rulesNow(context, read, [...RULES.keys()]), kept: [...KEPT], job: await shown(context, read, job) };
+	return {
+		success: true,
+		rules: await rulesNow(context, read, [...RULES.keys()], COUNTED.shown),
+		kept: [...KEPT],
+		job: await shown(context, read, job),
+	};
 };
 
 const isRule = (name: string): name is RuleName => RULES.has(name as RuleName);
@@ -89,7 +97,7 @@ export const runRetention =
 		const only = namesOf(input.only);
 		const names = only ?? [...RULES.keys()];
 		const dryRun = input.dry_run === true;
-		const rules = dryRun ? await rulesNow(context, context.store.read, names) : null;
+		const rules = dryRun ? await rulesNow(context, context.store.read, names, COUNTED.tried) : null;
 		return context.unit(caller, async (tx, journal) => {
 			const at = context.clock.now();
 			const { job } = await jobNamed(context, jobs, tx, JOB);
@@ -105,7 +113,7 @@ export const runRetention =
 				success: true,
 				message: messageOf(rules, row.state === 'running'),
 				dry_run: dryRun,
-				rules: rules ?? (await rulesNow(context, tx, names)),
+				rules: rules ?? (await rulesNow(context, tx, names, COUNTED.shown)),
 				kept: [...KEPT],
 				job: row,
 			};

@@ -235,7 +235,7 @@ const reasonOf = (before: Machine, fact: Fact): string => {
 	if (fact.role === 'terminated' || fact.role === 'left') return 'end';
 	if (fact.role !== before.role) return fact.role === 'primary' ? 'promotion' : before.role === 'primary' ? 'switch' : 'role';
 	if (fact.mode !== before.mode) return 'mode';
-	return fact.pool_id !== before.poolId || (before.overlapUntil ?? null) === null ? 'pool' : 'kept';
+	return fact.overlap_until === 0 && (before.overlapUntil ?? null) !== null ? 'kept' : 'pool';
 };
 
 /**

@@ -23,13 +23,43 @@ const paged = <Q extends AnyQuery>(query: Q, id: string, { limit, after }: Page)
 const through = <T extends keyof Tables, A extends string>(db: Db, table: T, alias: A, index: string | null) =>
 	db.selectFrom(sql<Tables[T]>`${sql.table(table)}`.as<A>(index === null ? sql.ref(alias) : dialectOf(db).through(alias, index)));
 
+/** What lists show of a command. */
+const COMMAND_LISTED = [
+	'id',
+	'client_id',
+	'agent_id',
+	'command_type',
+	'status',
+	'outcome',
+	'message',
+	'instance_id',
+	'target_mode',
+	'target_pool_id',
+	'new_instance_id',
+	'priority',
+	'terminate_wait_seconds',
+	'trigger_type',
+	'created_by',
+	'reason',
+	'created_at',
+	'expires_at',
+	'claimed_at',
+	'lease_until',
+	'launched_at',
+	'reported_at',
+	'acknowledged_at',
+	'completed_at',
+] as const;
+
+export type ListedCommand = Pick<Command, (typeof COMMAND_LISTED)[number]>;
+
 /** Commands newest first; `open` is pending or claimed. */
 export const listCommandRows = (
 	db: Db,
 	filter: Page & { clientId: string | null; agentId: string | null; status: string | null },
-): Promise<Command[]> => {
+): Promise<ListedCommand[]> => {
 	const ofClient = filter.clientId !== null && filter.agentId === null && filter.status === null;
-	let query = through(db, 'command', 'command', ofClient ? 'command_client' : null).selectAll();
+	let query = through(db, 'command', 'command', ofClient ? 'command_client' : null).select(COMMAND_LISTED);
 	if (filter.clientId !== null) query = query.where('client_id', '=', filter.clientId);
 	if (filter.agentId !== null) query = query.where('agent_id', '=', filter.agentId);
 	if (filter.status === 'open') query = query.where('status', 'in', ['pending', 'claimed']);

@@ -89,15 +89,18 @@ const openColumns = (db: Db, now: number) => {
 		whole: sql`${sql.lit(DAY_MS)}`,
 		last: sql`${sql.lit(Math.trunc(now) % DAY_MS)}`,
 	};
+	const today = sql.lit(Math.trunc(now) - (Math.trunc(now) % DAY_MS));
 	return PARTS.flatMap((part) => {
+		// Few were open at midnight: the others have neither a whole day nor a last one, and are not asked what those came to.
+		const [from, to] = part === 'first' ? [sql``, sql``] : [sql`case when start_at < ${today} then `, sql` else 0 end`];
 		const ms = sql<number>`(${lasted[part]})`;
 		// Rounded as a closed segment is: half up (src/core/segments.ts). Unknown time has no price here.
 		const amount = (micros: string): Micros =>
-			sql<number>`sum(${wholes(sql`coalesce(${sql.ref(micros)}, 0) * ${ms} + ${sql.lit(1_800_000)}`, sql`${sql.lit(3_600_000)}`)})`;
+			sql<number>`sum(${from}${wholes(sql`coalesce(${sql.ref(micros)}, 0) * ${ms} + ${sql.lit(1_800_000)}`, sql`${sql.lit(3_600_000)}`)}${to})`;
 		return [
 			amount('price_micros').as(`${part}_cost` as Amount),
 			amount('baseline_micros').as(`${part}_baseline` as Amount),
-			sql<number>`sum(${ms})`.as(`${part}_ms` as Amount),
+			sql<number>`sum(${from}${ms}${to})`.as(`${part}_ms` as Amount),
 		];
 	});
 };

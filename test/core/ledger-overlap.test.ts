@@ -3,7 +3,7 @@ import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants } from '../helpers/invariants.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
 import type { Target } from '../helpers/world.ts';
-import { type AgentScene, joinAgent, makeAgent, orderSwitch } from './agent-scene.ts';
+import { type AgentScene, joinAgent, makeAgent, newMachine, orderSwitch } from './agent-scene.ts';
 import { booksOf, MINUTE, SECOND } from './ledger-scene.ts';
 import { imminent, readyReplica } from './replica-scene.ts';
 
@@ -144,6 +144,31 @@ describeEachDatabase('the overlap of a switch', ({ freshUrl }) => {
 			['overlap', 100, 'kept'],
 			['zombie', 'open'],
 		]);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('is none where the agent is deleted while its switch is under way, though the order had a wait', async () => {
+		const agent = await makeSet(true);
+		const command = await orderSwitch(agent.client, agent.instanceId, agent.id);
+		expect((await world.admin.call('deleteAgent', { agent_id: agent.id })).status).toBe(200);
+		const at = world.now();
+		expect((await agent.client.report(agent.id, newMachine(), { command_id: command })).body).toMatchObject({ action: 'switched' });
+		expect((await linesOf(agent, at)).map(([line]) => line)).toEqual(['zombie']);
+		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('is over for a machine that comes back after its agent was deleted', async () => {
+		const agent = await makeSet(true);
+		const { at, next } = await switched(agent);
+		await alive(100 * SECOND, agent.client, [next.handle]);
+		expect((await agent.client.terminated(next.handle, agent.instanceId)).status).toBe(200);
+		expect((await world.admin.call('deleteAgent', { agent_id: agent.id })).status).toBe(200);
+		await alive(100 * SECOND, agent.client, []);
+		expect((await agent.client.register(agent.instanceId, { logical_agent_id: agent.logicalId, az: 'us-east-1a' })).status).toBe(200);
+		await alive(10 * MINUTE, agent.client, []);
+		const lines = await linesOf(agent, at);
+		expect(lines.map(([line]) => line)).toEqual(['overlap', 'zombie']);
+		expect(lines[0]?.[2]).toBe('kept');
 		expect((await recomputed(agent.client)).changed).toBe(0);
 	});
 

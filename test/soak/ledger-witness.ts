@@ -241,8 +241,8 @@ export const createLedgerWitness = (timeoutMs: number, lookMs: number): LedgerWi
 			const deleted = status === 'deleted';
 			let planned = row.role === 'zombie' && hold === 0 ? (before?.overlapUntil ?? 0) : 0;
 			if (row.role === 'zombie' && hold === 0 && before?.role === 'primary') {
-				const settings = auto_terminate_enabled === 1 && !deleted ? terminate_wait_seconds : 0;
-				const wait = (await orderedWait(db, row.agent_id, generation)) ?? settings;
+				const settings = auto_terminate_enabled === 1 ? terminate_wait_seconds : 0;
+				const wait = deleted ? 0 : ((await orderedWait(db, row.agent_id, generation)) ?? settings);
 				planned = Math.max(wait > 0 ? now + wait * 1000 : 0, hold_until ?? 0);
 			} else if (deleted && before?.deleted === false) planned = 0;
 			const host: HostRow = { ...row, deleted, overlapUntil: planned > 0 ? planned : null };
