@@ -22,11 +22,11 @@ export const pages = async function* <Row>(
 		const taken = items.slice(0, left);
 		yield taken;
 		left -= taken.length;
-		if (nextCursor === null) return;
 		if (left <= 0) {
-			if (limit === undefined) context.note(`showing ${UNASKED}; use --all`);
+			if (limit === undefined && (nextCursor !== null || taken.length < items.length)) context.note(`showing ${UNASKED}; use --all`);
 			return;
 		}
+		if (nextCursor === null) return;
 		if (nextCursor === cursor)
 			throw new SpotError('bug', 'CURSOR_STUCK', 'the daemon sent the same page again', { hint: 'report this; until then use --limit' });
 		cursor = nextCursor;

@@ -151,7 +151,10 @@ const retention = z.object({
 	audit: days(180, 'audit entries'),
 	readNotifications: days(30, 'notifications that were read'),
 	cleanupLogs: days(30, 'reports of removed snapshots and images'),
-	ledger: days(400, 'the cost segments of ended machines, and the facts they follow from,'),
+	ledger: days(
+		400,
+		'the cost segments of ended machines, and the facts they follow from (the figures of agents and machines begin there then, those of clients go on),',
+	),
 });
 
 const log = z.object({

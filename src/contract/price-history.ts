@@ -43,6 +43,8 @@ export const instanceMetrics = operation({
 		switchesLast30Days: z.number().int(),
 		savingsLast30Days: z.number(),
 		totalSavings: z.number(),
+		/** Retention has ended the books of machines that were over before: savings do not count them. Null: it never did. */
+		savingsCountFrom: isoOrNull,
 		savingsShares: z.object({ last30Days: shares, total: shares }),
 	}),
 });

@@ -145,6 +145,8 @@ export const explainSavings = operation({
 		agentId: z.string(),
 		month: z.string(),
 		figures: Figures,
+		/** Retention has ended the segments of machines that were over before: the figures do not count them. Null: it never did. */
+		countsFrom: isoOrNull,
 		segments: z.array(Segment),
 		next_cursor: textOrNull,
 	}),

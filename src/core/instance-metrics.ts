@@ -2,6 +2,7 @@ import type { Output, Valid } from '../contract/index.ts';
 import { isoOr } from '../contract/instant.ts';
 import { switchCounts } from '../store/analytics.ts';
 import type { Host } from '../store/hosts.ts';
+import { ledgerState } from '../store/ledger.ts';
 import { onDemandPrice, shownPrice } from '../store/prices.ts';
 import type { Caller } from './caller.ts';
 import type { Context } from './context.ts';
@@ -34,7 +35,7 @@ export const instanceMetrics =
 		const host = await instanceOf(db, input.instance_id, input.client_id, caller);
 		const now = context.clock.now();
 		const today = now - (now % DAY);
-		const [own, listed, switches] = await Promise.all([
+		const [own, listed, switches, state] = await Promise.all([
 			shownPrice.first(db, { handle: host.handle }),
 			onDemandPrice.first(db, { instance_type: host.instance_type ?? '', region: host.region ?? '' }),
 			switchCounts.first(db, {
@@ -43,6 +44,7 @@ export const instanceMetrics =
 				week: now - 7 * DAY,
 				month: now - 30 * DAY,
 			}),
+			ledgerState.first(db, {}),
 		]);
 		const scope = { clientId: host.client_id, instanceId: host.instance_id };
 		const [all, recent] = await Promise.all([savingsOf(db, scope, now), savingsOf(db, { ...scope, since: today - 29 * DAY }, now)]);
@@ -65,6 +67,7 @@ export const instanceMetrics =
 			switchesLast30Days: Number(switches?.month ?? 0),
 			savingsLast30Days: dollars(recent.savingsMicros),
 			totalSavings: dollars(all.savingsMicros),
+			savingsCountFrom: isoOr(state?.pruned_before ?? null),
 			savingsShares: { last30Days: sharesOf(recent), total: sharesOf(all) },
 		};
 	};

@@ -46,6 +46,7 @@ const open = async (context: Context): Promise<void> => {
 			alive_at: now,
 			outage_at: null,
 			outage_after: null,
+			pruned_before: null,
 		});
 	});
 };

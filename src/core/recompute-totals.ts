@@ -1,4 +1,5 @@
 import type { Output } from '../contract/index.ts';
+import { ledgerState } from '../store/ledger.ts';
 import { nextSegment, nextTotal, segmentTotals, setTotals, storedTotals, type Totals } from '../store/ledger-totals.ts';
 import { addSums, NO_SUMS, SUMS, type Sums } from '../store/savings.ts';
 import type { Db } from '../store/statement.ts';
@@ -56,7 +57,12 @@ export const recomputeTotals = async (
 	dryRun: boolean,
 ): Promise<{ readonly differences: Difference[]; readonly next: number | null }> => {
 	const { ledger } = context.settings.retention;
-	const kept = ledger === 0 ? 0 : midnightOf(context.clock.now() - (ledger - 1) * DAY_MS);
+	const pruned = (await ledgerState.first(tx, {}))?.pruned_before ?? null;
+	const kept = Math.max(
+		ledger === 0 ? 0 : midnightOf(context.clock.now() - (ledger - 1) * DAY_MS),
+		// The setting may have been less once.
+		pruned === null ? 0 : midnightOf(pruned) + DAY_MS,
+	);
 	const begin = Math.max(from, kept);
 	const segment = await nextSegment.first(tx, { client_id: clientId, from: begin });
 	const total = await nextTotal.first(tx, { client_id: clientId, from: dayOf(begin) });

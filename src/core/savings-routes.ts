@@ -1,8 +1,9 @@
 import type { Output, Valid } from '../contract/index.ts';
 import { iso, isoOr } from '../contract/instant.ts';
 import { listClientRows } from '../store/clients.ts';
+import { ledgerState } from '../store/ledger.ts';
 import { addSums, agentSegments, booksByPeriod, modesOf, NO_SUMS, openOfAgent, type Sums, switchesByDay } from '../store/savings.ts';
-import type { LedgerHostTable } from '../store/tables/ledger.ts';
+import type { Db } from '../store/statement.ts';
 import { agentOf } from './agent-id.ts';
 import type { Caller } from './caller.ts';
 import { clientNamed } from './client-named.ts';
@@ -191,18 +192,53 @@ const showSegment = (segment: Segment): Output<'explainSavings'>['segments'][num
 	closedBy: segment.closed_by,
 });
 
-/** The open segment of a machine as it would be if it ended now, cut at each midnight; what began in a time. */
-const showOpen = (row: LedgerHostTable, now: number, from: number, to: number): Output<'explainSavings'>['segments'][number][] =>
-	closed(machineOf(row), now, 'open')
-		.filter(({ start_at }) => start_at >= from && start_at < to)
-		.map((segment) => ({ ...showSegment(segment), closedBy: 'open' }));
+/** Later than every segment: what is open comes after what is closed, by machine. */
+const OPEN = 999_999_999_999_999;
+
+/** Where a page of segments begins: after a closed one, or after an open one. */
+type Position = {
+	readonly closed: { readonly at: number; readonly id: number } | null;
+	readonly open: { readonly handle: string; readonly start: number } | null;
+};
 
 /** Where the page after a cursor begins. Errors: 400 INVALID_CURSOR. */
-const positionOf = (cursor: string | undefined): { at: number; id: number } | null => {
+const positionOf = (cursor: string | undefined): Position => {
 	const given = segmentPages.afterPair(cursor);
-	if (given === null) return null;
+	if (given === null) return { closed: null, open: null };
+	if (given.first === OPEN) {
+		const [, handle, start] = /^(.*)~(\d{1,15})$/.exec(given.id) ?? [];
+		if (handle === undefined) throw segmentPages.invalid();
+		return { closed: null, open: { handle, start: Number(start) } };
+	}
 	if (!/^\d{1,15}$/.test(given.id)) throw segmentPages.invalid();
-	return { at: given.first, id: Number(given.id) };
+	return { closed: { at: given.first, id: Number(given.id) }, open: null };
+};
+
+type Shown = Output<'explainSavings'>['segments'][number];
+
+/** Open segments of an agent as they would be if they ended now, cut at each midnight; what began in a time, at most `room` after a position. */
+const openSegments = async (
+	db: Db,
+	agentId: string,
+	{ now, from, to, after, room }: { now: number; from: number; to: number; after: { handle: string; start: number }; room: number },
+): Promise<{ items: Shown[]; next: string | null }> => {
+	if (from >= now) return { items: [], next: null };
+	// Each has a segment at least, but of the first what there was may be shown already.
+	const rows = await openOfAgent(db, agentId, { from: after.handle, before: Math.min(to, now), limit: room + 2 });
+	const all = rows.flatMap((row) =>
+		closed(machineOf(row), now, 'open')
+			.filter(({ start_at }) => start_at >= from && start_at < to)
+			.filter(({ start_at }) => row.handle !== after.handle || start_at > after.start)
+			.map((segment) => ({
+				position: { handle: row.handle, start: segment.start_at },
+				shown: { ...showSegment(segment), closedBy: 'open' },
+			})),
+	);
+	const { handle, start } = all[room - 1]?.position ?? after;
+	return {
+		items: all.slice(0, room).map(({ shown }) => shown),
+		next: all.length > room ? segmentPages.cursor(`${OPEN}:${handle}~${start}`) : null,
+	};
 };
 
 export const explainSavings =
@@ -213,14 +249,20 @@ export const explainSavings =
 		const agent = await agentOf(read, input.agent_id, caller);
 		const month = input.month ?? monthOf(now);
 		const { from, to } = monthBounds(month);
-		const rows = await agentSegments(read, agent.id, from, to, positionOf(input.cursor), input.limit);
+		const position = positionOf(input.cursor);
+		const rows = position.open === null ? await agentSegments(read, agent.id, from, to, position.closed, input.limit) : [];
 		const page = segmentPages.page(rows, input.limit, showSegment, (row) => `${row.start_at}:${row.id}`);
-		const open = page.nextCursor === null ? await openOfAgent(read, agent.id) : [];
+		const after = position.open ?? { handle: '', start: 0 };
+		const open =
+			page.nextCursor === null
+				? await openSegments(read, agent.id, { now, from, to, after, room: input.limit - page.items.length })
+				: { items: [], next: page.nextCursor };
 		return {
 			agentId: agent.id,
 			month,
 			figures: showFigures(await figuresIn(context, { agentId: agent.id }, month)),
-			segments: [...page.items, ...open.flatMap((row) => showOpen(row, now, from, to))],
-			next_cursor: page.nextCursor,
+			countsFrom: isoOr((await ledgerState.first(read, {}))?.pruned_before ?? null),
+			segments: [...page.items, ...open.items],
+			next_cursor: open.next,
 		};
 	};

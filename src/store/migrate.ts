@@ -16,6 +16,7 @@ import { bookOrder } from './migrations/0014-book-order.ts';
 import { leanNotifications } from './migrations/0015-lean-notifications.ts';
 import { serviceGaps } from './migrations/0016-service-gaps.ts';
 import { overlap } from './migrations/0017-overlap.ts';
+import { ledgerPruned } from './migrations/0018-ledger-pruned.ts';
 import type { Store } from './open.ts';
 import type { Db } from './statement.ts';
 
@@ -51,6 +52,7 @@ const releases: ReadonlyArray<readonly [string, readonly Step[]]> = [
 	['0015', leanNotifications],
 	['0016', serviceGaps],
 	['0017', overlap],
+	['0018', ledgerPruned],
 ];
 
 const steps: ReadonlyArray<readonly [string, Step]> = releases.flatMap(([release, list]) =>

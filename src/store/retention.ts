@@ -153,6 +153,7 @@ const endBooks = async (
 		taken.push(handle);
 	}
 	let deleted = affected(await sql`delete from ledger_fact where ${among(tx, 'ledger_fact.handle', taken)}`.execute(tx));
+	await sql`update ledger_state set pruned_before = ${before} where id = 1 and coalesce(pruned_before, 0) < ${before}`.execute(tx);
 	const left = limit - deleted;
 	let unfinished = taken.length < named.length || left <= 0;
 	if (left > 0) {

@@ -264,9 +264,21 @@ export const agentSegments = async (
 		.execute()) as StoredSegment[];
 };
 
-/** The machines of an agent whose books are open. */
-export const openOfAgent = (db: Db, agentId: string): Promise<LedgerHostTable[]> =>
-	db.selectFrom('ledger_host').selectAll().where('agent_id', '=', agentId).orderBy('start_at').limit(sql.lit(500)).execute();
+/** Machines of an agent whose segment is open and began before a time, by handle, from one on. */
+export const openOfAgent = (
+	db: Db,
+	agentId: string,
+	{ from, before, limit }: { readonly from: string; readonly before: number; readonly limit: number },
+): Promise<LedgerHostTable[]> =>
+	db
+		.selectFrom('ledger_host')
+		.selectAll()
+		.where('agent_id', '=', agentId)
+		.where('handle', '>=', from)
+		.where('start_at', '<', before)
+		.orderBy('handle')
+		.limit(limit)
+		.execute();
 
 /** Live machines of a client by mode. */
 export const modesOf = async (db: Db, clientId: string): Promise<{ mode: string | null; count: number }[]> =>

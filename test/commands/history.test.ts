@@ -107,6 +107,7 @@ describe('instances', () => {
 				switchesLast30Days: 1,
 				savingsLast30Days: 0,
 				totalSavings: 1.25,
+				savingsCountFrom: null,
 				savingsShares: { last30Days: none, total: { measured: 96, estimated: 4, unknown: 0 } },
 			}),
 		};

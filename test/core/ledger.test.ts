@@ -3,6 +3,7 @@ import { iso } from '../../src/contract/index.ts';
 import { describeEachDatabase } from '../helpers/databases.ts';
 import { brokenInvariants } from '../helpers/invariants.ts';
 import { shareWorld } from '../helpers/shared-world.ts';
+import type { Reply } from '../helpers/world.ts';
 import { type AgentScene, joinAgent, makeAgent, newMachine, orderSwitch } from './agent-scene.ts';
 import { booksOf, DAY, HOUR, MINUTE, SECOND } from './ledger-scene.ts';
 import { imminent, readyReplica } from './replica-scene.ts';
@@ -429,6 +430,32 @@ describeEachDatabase('the books', ({ freshUrl }) => {
 		const { segments } = await explained(agent.id);
 		expect(micros(figures.actual)).toBe(segments.reduce((sum, { cost }) => sum + micros(cost), 0));
 		expect((await recomputed(agent.client)).changed).toBe(0);
+	});
+
+	it('are explained in pages of the size that was asked for, what is open last, and each segment once', async () => {
+		const agent = await makeAgent(world);
+		await costs(agent, agent.id, 'a', 0.05);
+		await agent.client.poll(agent.id);
+		await orderSwitch(agent.client, agent.instanceId, agent.id, 'b');
+		const next = await joinAgent(agent);
+		await costs(agent, next.handle, 'b', 0.04);
+		await alive(10 * MINUTE, agent.client, [next.handle]);
+		await settle();
+		const whole = (await explained(agent.id)).segments;
+		expect(whole.filter(({ closedBy }) => closedBy === 'open')).toHaveLength(2);
+		for (const limit of [1, 2, 3]) {
+			const found: typeof whole = [];
+			for (let cursor: string | undefined, pages = 0; pages < 20; pages++) {
+				const { body }: Reply<'explainSavings'> = await world.admin.call('explainSavings', { agent_id: agent.id, limit, cursor });
+				expect(body.segments.length).toBeLessThanOrEqual(limit);
+				found.push(...body.segments);
+				if (body.next_cursor === null) break;
+				cursor = body.next_cursor;
+			}
+			expect(found).toEqual(whole);
+		}
+		const past = await world.admin.call('explainSavings', { agent_id: agent.id, month: '2019-01' });
+		expect(past.body).toMatchObject({ segments: [], next_cursor: null, countsFrom: null });
 	});
 
 	describe('of somebody else', () => {

@@ -129,4 +129,6 @@ export type LedgerStateTable = {
 	/** From when nobody vouches, while the machines are being told of an outage, and the last of them that was; null else. */
 	outage_at: number | null;
 	outage_after: string | null;
+	/** Up to when retention has ended segments of machines that were over; null: it never did. */
+	pruned_before: number | null;
 };
