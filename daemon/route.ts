@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { renderSuccess } from '../src/contract/envelope.ts';
-import { checkInput } from '../src/contract/invalid-input.ts';
+import { checkInput, invalidCursor } from '../src/contract/invalid-input.ts';
 import { type Download, isStreamed, type Operation, type Page } from '../src/contract/operation.ts';
 import type { EventStream } from '../src/contract/sse.ts';
 import { actorOf, type Caller, checkAccess, checkOwnClient, clientScope, type Principal } from '../src/core/caller.ts';
@@ -122,6 +122,8 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 	const open = isOpen(operation, deps.openDashboard);
 	const nobody = openPrincipal(operation);
 	const isRead = operation.method === 'GET' && !routine && !operation.daemonOnly && !isStream && !operation.ofOneCall;
+	/** A list that is bounded by what it is of, and has no pages: no cursor can be of it. */
+	const isWhole = rendering === 'list' && !('cursor' in operation.input.shape);
 	const level = routine || operation.method === 'GET' ? 'debug' : 'info';
 
 	const identify = (call: Call): Principal | null | Promise<Principal> => {
@@ -294,6 +296,10 @@ export const createRoute = (operation: Operation, handle: AnyHandler, deps: Rout
 			if (principal !== null || !call.open) checkAccess(operation, principal);
 			if (isStream) deps.streams.check();
 			if (idempotent) call.idempotencyKey = keyOf(call.request);
+			if (isWhole) {
+				const { cursor = '' } = call.request.query as { readonly cursor?: unknown };
+				if (cursor !== '') throw invalidCursor();
+			}
 			input = checkInput(operation.input, merge(call.request));
 			checkOwnClient(operation, principal, input);
 			if (isRead) question = `${rightsOf(principal)} ${JSON.stringify(input)}`;

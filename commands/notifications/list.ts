@@ -18,9 +18,6 @@ type Options = Extent & {
 	readonly since?: string;
 };
 
-/** The most this list answers at once. */
-const PER_PAGE = 100;
-
 const fields: readonly Column<Row>[] = [
 	{ title: 'ID', value: ({ id }) => id },
 	{ title: 'Time', value: ({ time }) => time, as: 'time' },
@@ -64,7 +61,7 @@ const runList = async (context: Context, { client, agent, type, severity, unread
 		since,
 	};
 	await context.print.list({
-		pages: pages(context, extent, (page) => api.listNotifications({ ...page, limit: Math.min(PER_PAGE, page.limit), ...filter })),
+		pages: pages(context, extent, (page) => api.listNotifications({ ...page, ...filter })),
 		columns: fields,
 		id: ({ id }) => id,
 		empty: 'no notifications',

@@ -77,12 +77,16 @@ const runReconcile = async (context: Context, file: string, { client }: Options)
 	const bill = await readBill(rowsOf(context, file));
 	const byCause = new Map<Line['cause'], { lines: number; difference: number }>();
 	let [rows, billed, booked] = [0, 0, 0];
+	const seconds = { measured: 0, estimated: 0, unknown: 0, all: 0 };
 	const compared = async function* (): AsyncGenerator<readonly Line[]> {
 		for (const part of inParts(bill.lines())) {
 			for await (const page of asked((lines) => api.reconcileSavings({ client_id: clientId, lines }, context.signal), part)) {
 				rows += page.lines.length;
 				billed += page.billed;
 				booked += page.booked;
+				for (const quality of ['measured', 'estimated', 'unknown'] as const)
+					seconds[quality] += (page.shares[quality] * page.shares.seconds) / 100;
+				seconds.all += page.shares.seconds;
 				for (const { cause, difference } of page.lines) {
 					const sum = byCause.get(cause) ?? { lines: 0, difference: 0 };
 					byCause.set(cause, { lines: sum.lines + 1, difference: sum.difference + difference });
@@ -91,6 +95,7 @@ const runReconcile = async (context: Context, file: string, { client }: Options)
 			}
 		}
 	};
+	const share = (part: number): number => (seconds.all === 0 ? 0 : Math.round((part / seconds.all) * 10_000) / 100);
 	await context.print.list({
 		pages: compared(),
 		columns: [
@@ -100,6 +105,9 @@ const runReconcile = async (context: Context, file: string, { client }: Options)
 			{ title: 'Difference', value: ({ difference }) => difference, as: 'usd' },
 			{ title: 'Billed seconds', value: ({ billedSeconds }) => billedSeconds },
 			{ title: 'Booked seconds', value: ({ bookedSeconds }) => bookedSeconds },
+			{ title: 'Measured', value: ({ shares }) => `${shares.measured} %` },
+			{ title: 'Estimated', value: ({ shares }) => `${shares.estimated} %` },
+			{ title: 'Unknown', value: ({ shares }) => `${shares.unknown} %` },
 			{ title: 'Cause', value: ({ cause }) => cause },
 		],
 		id: ({ instanceId }) => instanceId,
@@ -112,6 +120,6 @@ const runReconcile = async (context: Context, file: string, { client }: Options)
 	context.note(
 		bill.machineRows === 0 && bill.apart.size === 0
 			? 'the bill has a header and no lines'
-			: `billed ${billed.toFixed(6)} USD, booked ${booked.toFixed(6)} USD, difference ${(billed - booked).toFixed(6)} USD`,
+			: `billed ${billed.toFixed(6)} USD, booked ${booked.toFixed(6)} USD, difference ${(billed - booked).toFixed(6)} USD; booked time: ${share(seconds.measured)} % measured, ${share(seconds.estimated)} % estimated, ${share(seconds.unknown)} % unknown`,
 	);
 };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { flag, id, instant, isoTime, paging, success, textOrNull } from './fields.ts';
+import { flag, id, instant, isoTime, paging, rows, success, textOrNull } from './fields.ts';
 import { operation } from './operation.ts';
 
 export const Severity = z.enum(['info', 'warning', 'error', 'critical']);
@@ -29,7 +29,7 @@ export const listNotifications = operation({
 	summary: 'Notifications, those told last first',
 	input: z.object({
 		...paging,
-		limit: z.coerce.number().int().min(1).max(100).default(10),
+		limit: rows(10),
 		client_id: z.string().max(255).optional(),
 		agent_id: z.string().max(255).optional(),
 		type: z.string().max(64).optional(),

@@ -228,6 +228,7 @@ export const reconcileSavings = operation({
 				difference: z.number(),
 				billedSeconds: z.number(),
 				bookedSeconds: z.number(),
+				shares: Shares,
 				cause: z.enum([
 					...(['agrees', 'price', 'estimated', 'unknown-time', 'not-booked', 'first-hour', 'before-books', 'after-books'] as const),
 					'duplicate',
@@ -237,6 +238,7 @@ export const reconcileSavings = operation({
 		billed: z.number(),
 		booked: z.number(),
 		difference: z.number(),
+		shares: Shares,
 		byCause: z.array(z.object({ cause: z.string(), lines: z.number().int(), difference: z.number() })),
 	}),
 });

@@ -7,6 +7,7 @@ import { turn } from '../turns.ts';
 import { type BillLine, type Booked, type Compared, compareMachine } from './bill.ts';
 import { type Caller, clientScope } from './caller.ts';
 import type { Context } from './context.ts';
+import { sharesOf } from './savings.ts';
 import { DAY_MS } from './segments.ts';
 
 /** Segments of one read, and of one turn of the event loop. */
@@ -149,32 +150,39 @@ export const reconcileSavings =
 
 		const compared: Compared[] = [];
 		for (const [id, lines] of machines) compared.push(...(await machineCompared(id, lines)));
-		for (const line of duplicates) compared.push({ line, bookedMicros: 0, bookedMs: 0, cause: 'duplicate' });
+		for (const line of duplicates) compared.push({ line, bookedMicros: 0, booked: NOTHING, cause: 'duplicate' });
 		return answer(compared);
 	};
+
+const QUALITIES = ['measuredMs', 'estimatedMs', 'unknownMs'] as const;
+const NOTHING = { measuredMs: 0, estimatedMs: 0, unknownMs: 0 };
 
 const answer = (compared: readonly Compared[]): Output<'reconcileSavings'> => {
 	const causes = new Map<string, { lines: number; difference: number }>();
 	let [billed, booked] = [0, 0];
-	for (const { line, bookedMicros, cause } of compared) {
+	const time = { ...NOTHING };
+	for (const { line, bookedMicros, booked: of, cause } of compared) {
+		for (const key of QUALITIES) time[key] += of[key];
 		const sum = causes.get(cause) ?? { lines: 0, difference: 0 };
 		causes.set(cause, { lines: sum.lines + 1, difference: sum.difference + line.costMicros - bookedMicros });
 		billed += line.costMicros;
 		booked += bookedMicros;
 	}
 	return {
-		lines: compared.map(({ line, bookedMicros: micros, bookedMs, cause }) => ({
+		lines: compared.map(({ line, bookedMicros: micros, booked: of, cause }) => ({
 			instanceId: line.instanceId,
 			billed: usd(line.costMicros),
 			booked: usd(micros),
 			difference: usd(line.costMicros - micros),
 			billedSeconds: (line.end - line.start) / 1000,
-			bookedSeconds: bookedMs / 1000,
+			bookedSeconds: QUALITIES.reduce((sum, key) => sum + of[key], 0) / 1000,
+			shares: sharesOf(of),
 			cause,
 		})),
 		billed: usd(billed),
 		booked: usd(booked),
 		difference: usd(billed - booked),
+		shares: sharesOf(time),
 		byCause: [...causes].map(([cause, sum]) => ({ cause, lines: sum.lines, difference: usd(sum.difference) })),
 	};
 };

@@ -26,7 +26,8 @@ export type Cause =
 export type Compared = {
 	readonly line: BillLine;
 	readonly bookedMicros: number;
-	readonly bookedMs: number;
+	/** Of what is booked, how long each quality holds. */
+	readonly booked: { readonly measuredMs: number; readonly estimatedMs: number; readonly unknownMs: number };
 	readonly cause: Cause;
 };
 
@@ -104,7 +105,8 @@ export const compareMachine = (lines: readonly BillLine[]): Comparison => {
 			return lines.map((line) => {
 				const sums = between(line, standings.get(line.start) ?? none, standings.get(line.end) ?? none);
 				const bookedMs = sums.measured + sums.estimated + sums.unknown;
-				return { line, bookedMicros: sums.micros, bookedMs, cause: causeOf(line, sums, bookedMs, firstKnownAt) };
+				const booked = { measuredMs: sums.measured, estimatedMs: sums.estimated, unknownMs: sums.unknown };
+				return { line, bookedMicros: sums.micros, booked, cause: causeOf(line, sums, bookedMs, firstKnownAt) };
 			});
 		},
 	};

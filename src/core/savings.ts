@@ -40,7 +40,7 @@ export const NO_FIGURES: SavingsFigures = figuresOf(NO_SUMS);
 const share = (part: number, whole: number): number => (whole === 0 ? 0 : Math.round((10_000 * part) / whole) / 100);
 
 /** The shares of a figure on the wire. */
-export const sharesOf = ({ measuredMs, estimatedMs, unknownMs }: SavingsFigures) => {
+export const sharesOf = ({ measuredMs, estimatedMs, unknownMs }: Pick<SavingsFigures, 'measuredMs' | 'estimatedMs' | 'unknownMs'>) => {
 	const whole = measuredMs + estimatedMs + unknownMs;
 	return {
 		measured: share(measuredMs, whole),

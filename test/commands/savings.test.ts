@@ -82,11 +82,13 @@ describe('savings reconcile', () => {
 				difference: cost / 2,
 				billedSeconds: 3600,
 				bookedSeconds: 1800,
+				shares: { measured: 75, estimated: 25, unknown: 0, seconds: 1800 },
 				cause: 'before-books' as const,
 			})),
 			billed: lines.reduce((sum, { cost }) => sum + cost, 0),
 			booked: lines.reduce((sum, { cost }) => sum + cost / 2, 0),
 			difference: 0,
+			shares: { measured: 75, estimated: 25, unknown: 0, seconds: 1800 * lines.length },
 			byCause: [],
 		}),
 	};
@@ -99,7 +101,9 @@ describe('savings reconcile', () => {
 		const { code, out: stdout, err: stderr } = await cli(`savings reconcile ${bill}`, { script });
 		expect([code, stdout]).toEqual([0, expect.stringContaining('before-books')]);
 		expect(stderr).toContain('1 × before-books (it ran before anybody spoke of it): 0.020000 USD');
-		expect(stderr).toContain('billed 0.040000 USD, booked 0.020000 USD, difference 0.020000 USD');
+		expect(stderr).toContain(
+			'billed 0.040000 USD, booked 0.020000 USD, difference 0.020000 USD; booked time: 75 % measured, 25 % estimated, 0 % unknown',
+		);
 		expect(stderr).toContain('set against nothing, as no time of a machine: 1 line, 0.010000 USD\n  1 × not about a machine: 0.010000 USD');
 	});
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
-import { type BillLine, type Booked, compareMachine } from '../../src/core/bill.ts';
+import { type BillLine, type Booked, type Compared, compareMachine } from '../../src/core/bill.ts';
 import { reconcileSavings } from '../../src/core/bill-routes.ts';
 import type { Caller } from '../../src/core/caller.ts';
 import type { Context } from '../../src/core/context.ts';
@@ -15,12 +15,13 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
 describe('lines of a bill about one machine', () => {
-	const plainly = (line: BillLine, stretches: readonly Booked[]): [micros: number, ms: number] => {
-		let [micros, ms] = [0, 0];
+	const plainly = (line: BillLine, stretches: readonly Booked[]): [micros: number, ms: Compared['booked']] => {
+		let micros = 0;
+		const ms = { measuredMs: 0, estimatedMs: 0, unknownMs: 0 };
 		for (const { start, end, quality, priceMicros } of stretches) {
 			const overlap = Math.min(end, line.end) - Math.max(start, line.start);
 			if (overlap <= 0) continue;
-			ms += overlap;
+			ms[`${quality}Ms`] += overlap;
 			if (quality !== 'unknown') micros += amount(priceMicros ?? 0, overlap);
 		}
 		return [micros, ms];
@@ -43,7 +44,7 @@ describe('lines of a bill about one machine', () => {
 				const lines = someLines.map(({ start, length }) => ({ instanceId: 'i-1', start, end: start + length, costMicros: 1 }));
 				const comparison = compareMachine(lines);
 				for (const each of stretches) comparison.take(each);
-				expect(comparison.compared(0).map(({ bookedMicros, bookedMs }) => [bookedMicros, bookedMs])).toEqual(
+				expect(comparison.compared(0).map(({ bookedMicros, booked: of }) => [bookedMicros, of])).toEqual(
 					lines.map((each) => plainly(each, stretches)),
 				);
 			}),
@@ -129,6 +130,8 @@ describeEachDatabase('a bill against books of many segments', ({ freshUrl }) => 
 			{ instanceId: 'i-0aaa', bookedSeconds: many * 100, booked: 555.56, cause: 'agrees' },
 			{ instanceId: 'i-0bbb', bookedSeconds: 3600, booked: 1.000008, cause: 'agrees' },
 		]);
+		expect(body.shares).toMatchObject({ seconds: many * 100 + 3600 });
+		expect(body.shares.measured + body.shares.estimated + body.shares.unknown).toBeCloseTo(100, 1);
 		expect(turns).toBeGreaterThan(many / 500);
 		// It is a few milliseconds on a quiet machine; this one is shared.
 		expect(longest).toBeLessThan(400);

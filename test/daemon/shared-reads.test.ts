@@ -80,3 +80,14 @@ describe('reads that ask for the same meanwhile', () => {
 		expect(calls.map(({ name }) => name)).toEqual(['revealToken', 'revealToken']);
 	});
 });
+
+describe('a list that is whole by what it is of', () => {
+	it('refuses a cursor, since none can be of it, and takes an empty one', async () => {
+		const { send } = await world();
+		for (const url of ['/api/admin/jobs', '/api/admin/clients/growth', '/api/admin/consolidation-jobs', '/api/client/acme/savings']) {
+			const { status, body } = await send({ method: 'GET', url: `${url}?cursor=zzz`, token: 'admin' });
+			expect([url, status, body['code']]).toEqual([url, 400, 'INVALID_CURSOR']);
+			expect((await send({ method: 'GET', url: `${url}?cursor=`, token: 'admin' })).status).toBe(200);
+		}
+	});
+});
