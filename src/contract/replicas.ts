@@ -23,8 +23,11 @@ export const ReplicaStatus = z.enum(['launching', 'syncing', 'ready', 'promoted'
 const ReplicaType = z.enum(['manual', 'automatic-rebalance', 'automatic-termination']);
 
 const Pool = z.object({ id: z.string(), name: z.string(), instance_type: textOrNull, region: textOrNull, az: textOrNull });
-/** `total` counts what is known: 0 with `known: false` while the pool has no price. */
-const Cost = z.object({ hourly: usdOrNull, total: z.number(), known: z.boolean() });
+/**
+ * `total` is an estimate: the price at the order times the time since the launch; 0 with `known: false` while the pool has no price. What a
+ * replica was measured to cost is in the books.
+ */
+const Cost = z.object({ hourly: usdOrNull, total: z.number(), known: z.boolean(), estimated: z.literal(true) });
 
 const shown = {
 	id: z.string(),
@@ -275,7 +278,9 @@ export const ReplicaRow = z.object({
 	sync_status: z.string(),
 	state_transfer_progress: z.number(),
 	hourly_cost: usdOrNull,
+	/** An estimate, as `cost.total` of #34. */
 	total_cost: usdOrNull,
+	cost_estimated: z.literal(true),
 	created_by: z.string(),
 	reason: textOrNull,
 	emergency_id: textOrNull,

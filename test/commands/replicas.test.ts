@@ -23,6 +23,7 @@ const replica = (over: Partial<Output<'showReplica'>> = {}): Output<'showReplica
 	sync_status: 'synced',
 	state_transfer_progress: 100,
 	hourly_cost: 0.03,
+	cost_estimated: true,
 	total_cost: 0.015,
 	created_by: 'admin:local',
 	reason: null,
@@ -81,7 +82,7 @@ describe('replicas', () => {
 		expect((await cli('replicas ls -q', { script })).out).toBe('r-2\nr-1\n');
 		expect(JSON.parse((await cli('replicas list -o json', { script, tty: true })).out)).toEqual(items);
 		expect((await cli('replicas list -o csv', { script })).out.split('\r\n')[0]).toMatchInlineSnapshot(
-			`"id,agent,type,status,instance,pool,synced,hourly,created,error,mode,instance_type,region,az,sync_status,total_cost,created_by,reason,emergency,served,launched,ready,promoted,ended,end_confirmed,agent_id,client_id"`,
+			`"id,agent,type,status,instance,pool,synced,hourly,created,error,mode,instance_type,region,az,sync_status,estimated_cost,created_by,reason,emergency,served,launched,ready,promoted,ended,end_confirmed,agent_id,client_id"`,
 		);
 	});
 
@@ -110,33 +111,33 @@ describe('replicas', () => {
 		const { tty, piped } = await both('replicas show r-1', { script });
 		expect(tty).toMatchInlineSnapshot(`
 			"exit 0
-			ID:            r-1
-			Agent:         web-1
-			Type:          manual
-			Status:        failed
-			Instance:      i-0new
-			Pool:          c5.large.us-east-1b
-			Synced:        100 %
-			Hourly:        $0.0300
-			Created:       30m ago
-			Error:         InsufficientInstanceCapacity xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
-			Mode:          spot
-			Instance type: c5.large
-			Region:        us-east-1
-			AZ:            us-east-1b
-			Sync status:   synced
-			Total cost:    $0.0150
-			Created by:    admin:local
-			Reason:        -
-			Emergency:     -
-			Served:        29m ago
-			Launched:      28m ago
-			Ready:         26m ago
-			Promoted:      -
-			Ended:         -
-			End confirmed: -
-			Agent id:      a-1
-			Client id:     c-1
+			ID:             r-1
+			Agent:          web-1
+			Type:           manual
+			Status:         failed
+			Instance:       i-0new
+			Pool:           c5.large.us-east-1b
+			Synced:         100 %
+			Hourly:         $0.0300
+			Created:        30m ago
+			Error:          InsufficientInstanceCapacity xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+			Mode:           spot
+			Instance type:  c5.large
+			Region:         us-east-1
+			AZ:             us-east-1b
+			Sync status:    synced
+			Estimated cost: $0.0150
+			Created by:     admin:local
+			Reason:         -
+			Emergency:      -
+			Served:         29m ago
+			Launched:       28m ago
+			Ready:          26m ago
+			Promoted:       -
+			Ended:          -
+			End confirmed:  -
+			Agent id:       a-1
+			Client id:      c-1
 			"
 		`);
 		expect(piped).toMatchInlineSnapshot(`
@@ -156,7 +157,7 @@ describe('replicas', () => {
 			region	us-east-1
 			az	us-east-1b
 			sync_status	synced
-			total_cost	0.015
+			estimated_cost	0.015
 			created_by	admin:local
 			reason	
 			emergency	
