@@ -104,7 +104,7 @@ const addNotification = statement<NewNotification & { since: number }>()((db, v,
 		)
 		.modifyEnd(
 			sql`${dialect.onConflict(['id'])} count = notification.count + 1, is_read = 0, ${sql.join(
-				['last_at', 'message', 'severity'].map((column) => sql`${sql.ref(column)} = ${dialect.incoming(column)}`),
+				['last_at', 'title', 'message', 'severity'].map((column) => sql`${sql.ref(column)} = ${dialect.incoming(column)}`),
 			)}`,
 		),
 );
@@ -135,13 +135,14 @@ const toldOf = statement<{ agents: readonly string[]; since: number }>()((db, v,
 		.where('last_at', '>', v('since')),
 );
 
-const countUp = statement<Pick<NotificationTable, 'id' | 'last_at' | 'message' | 'severity'>>()((db, v) =>
+const countUp = statement<Pick<NotificationTable, 'id' | 'last_at' | 'title' | 'message' | 'severity'>>()((db, v) =>
 	db
 		.updateTable('notification')
 		.set((eb) => ({
 			count: eb('count', '+', 1),
 			is_read: 0 as const,
 			last_at: v('last_at'),
+			title: v('title'),
 			message: v('message'),
 			severity: v('severity'),
 		}))

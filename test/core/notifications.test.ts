@@ -20,6 +20,7 @@ describeEachDatabase('notifications', ({ freshUrl }) => {
 	const listType = async () => (await world.admin.call('listNotifications', {})).body.items as never as Row[];
 	type Row = {
 		id: string;
+		title: string;
 		message: string;
 		severity: string;
 		isRead: boolean;
@@ -200,10 +201,19 @@ describeEachDatabase('notifications', ({ freshUrl }) => {
 			const [first] = await failures();
 			expect(first).toMatchObject({ severity: 'error', count: 1, isRead: false });
 			await client.call('readNotification', { notif_id: first?.id ?? '' });
+			// Of one type there are several titles: the one that is shown goes with the message that is.
+			await world.store.transact((tx) =>
+				tx
+					.updateTable('notification')
+					.set({ title: 'Another' })
+					.where('id', '=', first?.id ?? '')
+					.execute(),
+			);
 			await world.advance(9 * MINUTE, MINUTE);
 			await client.heartbeat(id);
 			await fail();
-			expect(await failures()).toMatchObject([{ id: first?.id, count: 2, isRead: false, time: iso(world.now()) }]);
+			const title = first?.title;
+			expect(await failures()).toMatchObject([{ id: first?.id, count: 2, isRead: false, title, time: iso(world.now()) }]);
 			await world.advance(11 * MINUTE, MINUTE);
 			await fail();
 			expect((await failures()).map(({ count }) => count)).toEqual([1, 2]);
