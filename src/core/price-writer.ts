@@ -41,8 +41,11 @@ export const createPriceWriter = (store: Store, clock: Clock, watch: PriceWatche
 		const rows = rowsOf(reports, known, clock.now());
 		await store.transact(async (tx) => {
 			await writeRows(tx, store.dialect.name, rows, clock.now());
-			if (rows.clean.length > 0 || rows.clientPools.length > 0)
-				await watch(tx, { pools: [...new Set(rows.clean.map(({ pool_id }) => pool_id))], clientPools: rows.clientPools });
+			if (rows.clean.length > 0 || rows.clientPools.length > 0) {
+				const present = bucketOf(clock.now());
+				const pools = [...new Set(rows.clean.map(({ pool_id }) => pool_id))];
+				await watch(tx, { pools, late: rows.clean.filter(({ bucket }) => bucket < present), clientPools: rows.clientPools });
+			}
 		});
 		if (known.rows.size > KNOWN || known.buckets.size > KNOWN) forget(known);
 		for (const pool of rows.pools) known.rows.add(pool.id);

@@ -139,6 +139,33 @@ export const crossedWatches = statement<{ pools: readonly string[] }>()((db, v, 
 		.orderBy('w.pool_id'),
 );
 
+/**
+ * The watches whose threshold a price passed that came late, when newer ones of its pool were stored: of these buckets of these pools, those
+ * observed since the alert was made and since it was told last.
+ */
+export const passedWatches = statement<{ pools: readonly string[]; from: number; to: number }>()((db, v, dialect) =>
+	db
+		.selectFrom('price_watch as w')
+		.innerJoin('price_clean as c', 'c.pool_id', 'w.pool_id')
+		.innerJoin('price_alert as a', 'a.id', 'w.alert_id')
+		.selectAll('w')
+		.select(['a.client_id', 'a.alert_type', 'a.channels', 'c.spot_micros', 'c.observed_at', 'c.bucket'])
+		.where(inList(dialect, 'w.pool_id', v('pools')))
+		.where('w.armed', '=', 1)
+		.where('c.bucket', '>=', v('from'))
+		.where('c.bucket', '<=', v('to'))
+		.where('c.bucket', '<', newestBucketOf('w.pool_id'))
+		.whereRef('c.observed_at', '>=', 'a.created_at')
+		.where(sql<boolean>`c.observed_at > coalesce(w.fired_at, 0)`)
+		.where(
+			sql<boolean>`case when w.direction = 'above' then (case when c.spot_micros >= w.threshold_micros then 1 else 0 end) else (case when c.spot_micros <= w.threshold_micros then 1 else 0 end) end = 1`,
+		)
+		.orderBy('c.bucket')
+		.orderBy('w.alert_id')
+		.orderBy('w.pool_id')
+		.limit(sql.lit(1000)),
+);
+
 /** The price is beyond the threshold: told now. Matches nothing where somebody else has told it. */
 export const fire = statement<{ alert_id: number; pool_id: string; now: number; micros: number }>()((db, v) =>
 	db

@@ -52,6 +52,33 @@ describeEachDatabase('a price alert', ({ freshUrl }) => {
 		]);
 	});
 
+	it('is told of a price that came late, with its time, and once; not of one from before it was made or told', async () => {
+		const agent = await onMarket(world, { a: 0.04 });
+		const late = async (ago: number, price: number) => {
+			const at = new Date(world.now() - ago).toISOString();
+			const { status } = await agent.client.call('pricingReport', {
+				agent_id: agent.id,
+				instance: { instance_type: agent.type, region: 'us-east-1' },
+				pricing: { collected_at: at, spot_pools: [{ pool_id: agent.pool('a'), az: 'us-east-1a', price }] },
+			});
+			expect(status).toBe(200);
+			return at;
+		};
+		await make(agent, { threshold: 0.05, pool_id: agent.pool('a') });
+		await late(2 * FIVE, 0.09);
+		expect(await told(agent)).toEqual([]);
+		for (let at = 0; at < 6; at++)
+			if (at !== 3) await report(agent, { a: 0.04 });
+			else await world.advance(FIVE, 60_000);
+		const at = await late(2 * FIVE, 0.09);
+		expect(await told(agent)).toEqual([`${agent.pool('a')} cost at ${at} $0.09 an hour: at or above $0.05`]);
+		await late(2 * FIVE, 0.09);
+		await report(agent, { a: 0.04 });
+		expect(await told(agent)).toHaveLength(1);
+		await report(agent, { a: 0.06 });
+		expect((await told(agent)).at(-1)).toBe(`${agent.pool('a')} costs $0.06 an hour: at or above $0.05`);
+	});
+
 	it('that is beyond its threshold when it is made waits until the price went back', async () => {
 		const agent = await onMarket(world, { a: 0.04 });
 		await make(agent, { threshold_price: 0.05, alert_type: 'price_below', pool_id: agent.pool('a') });
