@@ -105,10 +105,10 @@ const runReconcile = async (context: Context, file: string, { client }: Options)
 			{ title: 'Difference', value: ({ difference }) => difference, as: 'usd' },
 			{ title: 'Billed seconds', value: ({ billedSeconds }) => billedSeconds },
 			{ title: 'Booked seconds', value: ({ bookedSeconds }) => bookedSeconds },
-			{ title: 'Measured', value: ({ shares }) => `${shares.measured} %` },
-			{ title: 'Estimated', value: ({ shares }) => `${shares.estimated} %` },
-			{ title: 'Unknown', value: ({ shares }) => `${shares.unknown} %` },
 			{ title: 'Cause', value: ({ cause }) => cause },
+			{ title: 'Measured', value: ({ shares }) => shares.measured, as: 'percent' },
+			{ title: 'Estimated', value: ({ shares }) => shares.estimated, as: 'percent' },
+			{ title: 'Unknown', value: ({ shares }) => shares.unknown, as: 'percent' },
 		],
 		id: ({ instanceId }) => instanceId,
 		empty: 'the bill names no machine',
@@ -120,6 +120,6 @@ const runReconcile = async (context: Context, file: string, { client }: Options)
 	context.note(
 		bill.machineRows === 0 && bill.apart.size === 0
 			? 'the bill has a header and no lines'
-			: `billed ${billed.toFixed(6)} USD, booked ${booked.toFixed(6)} USD, difference ${(billed - booked).toFixed(6)} USD; booked time: ${share(seconds.measured)} % measured, ${share(seconds.estimated)} % estimated, ${share(seconds.unknown)} % unknown`,
+			: `billed ${billed.toFixed(6)} USD, booked ${booked.toFixed(6)} USD, difference ${(billed - booked).toFixed(6)} USD${seconds.all === 0 ? '' : `; booked time: ${share(seconds.measured)} % measured, ${share(seconds.estimated)} % estimated, ${share(seconds.unknown)} % unknown`}`,
 	);
 };

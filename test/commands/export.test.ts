@@ -111,7 +111,7 @@ describe('the built program, exporting', () => {
 		);
 		expect(await run(SPOTCTL, [...local, 'savings', 'reconcile', 'cur.csv'], cwd)).toEqual({
 			code: 0,
-			out: 'i-0abc\t0.04\t0\t0.04\t3600\t0\tnot-booked\ni-0abc\t0.04\t0\t0.04\t3600\t0\tduplicate\n',
+			out: 'i-0abc\t0.04\t0\t0.04\t3600\t0\tnot-booked\t0\t0\t0\ni-0abc\t0.04\t0\t0.04\t3600\t0\tduplicate\t0\t0\t0\n',
 			err: [
 				'1 × not-booked (no agent ever spoke of this machine): 0.040000 USD',
 				'1 × duplicate (the bill holds this very line before): 0.040000 USD',

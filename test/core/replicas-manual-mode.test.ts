@@ -216,7 +216,7 @@ describeEachDatabase('replicas', ({ freshUrl }) => {
 		it('is the price of its pool when it was ordered, counted from its launch to its confirmed end', async () => {
 			const agent = await manualOnMarket(world, { a: 0.04, b: 0.036 });
 			const order = await fetchOrder(agent, agent.id);
-			expect(order.cost).toEqual({ hourly: 0.036, total: 0, known: true });
+			expect(order.cost).toEqual({ hourly: 0.036, total: 0, known: true, estimated: true });
 			await heartbeatsFor(world, 20_000, agent.client, [agent.id]);
 			const machine = newMachine();
 			await put(agent, agent.id, order.id, machine);
@@ -250,7 +250,7 @@ describeEachDatabase('replicas', ({ freshUrl }) => {
 		it('is null where no price is known (D-37)', async () => {
 			const agent = await manualOnMarket(world, {});
 			const order = await fetchOrder(agent, agent.id);
-			expect(order.cost).toEqual({ hourly: null, total: 0, known: false });
+			expect(order.cost).toEqual({ hourly: null, total: 0, known: false, estimated: true });
 			await put(agent, agent.id, order.id, newMachine());
 			await heartbeatsFor(world, 40_000, agent.client, [agent.id]);
 			const { body } = await agent.client.call('showReplica', { replica_id: order.id });
