@@ -40,6 +40,7 @@ const runMetrics = async (context: Context, instance: string, { client }: Option
 			{ title: 'Savings rest on', value: ({ savingsShares }) => told(savingsShares.total) },
 			{ title: 'Savings 30d', value: ({ savingsLast30Days }) => savingsLast30Days, as: 'usd' },
 			{ title: 'Savings 30d rest on', value: ({ savingsShares }) => told(savingsShares.last30Days) },
+			{ title: 'Savings count from', value: ({ savingsCountFrom }) => savingsCountFrom, as: 'time', wide: true },
 		],
 	});
 };

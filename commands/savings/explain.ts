@@ -59,7 +59,9 @@ const runExplain = async (context: Context, { agent, month, ...extent }: Options
 					`${shown}: saved ${figures.savings.toFixed(6)} USD = ${figures.baseline.toFixed(6)} on demand - ${figures.actual.toFixed(6)} (primaries ${figures.primaryCost.toFixed(6)}, replicas ${figures.replicaCost.toFixed(6)}, overlap ${figures.overlapCost.toFixed(6)}, zombies ${figures.zombieCost.toFixed(6)}); time: ${figures.shares.measured} % measured, ${figures.shares.estimated} % estimated, ${figures.shares.unknown} % unknown`,
 				);
 			if (!told && countsFrom !== null)
-				context.note(`machines that were over before ${countsFrom} are not counted: retention has ended their segments (retention.ledger)`);
+				context.note(
+					`machines that were over before ${countsFrom} are not counted: retention has ended their segments (retention.ledger); their client's figures count them: spotctl savings show --client CLIENT`,
+				);
 			told = true;
 			return { items: segments, nextCursor };
 		}),

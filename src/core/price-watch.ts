@@ -19,9 +19,8 @@ export type PriceWatcher = (tx: Db, prices: NewPrices) => Promise<void>;
 /** What was passed while newer prices were there already: a bucket that another pool's late price is of is not judged again. */
 const passedLate = async (tx: Db, late: NewPrices['late']) => {
 	if (late.length === 0) return [];
-	const buckets = late.map(({ bucket }) => bucket);
-	const [from, to] = [Math.min(...buckets), Math.max(...buckets)];
-	const passed = await passedWatches.all(tx, { pools: [...new Set(late.map(({ pool_id }) => pool_id))], from, to });
+	const pools = [...new Set(late.map(({ pool_id }) => pool_id))];
+	const passed = await passedWatches.all(tx, { pools, buckets: [...new Set(late.map(({ bucket }) => bucket))] });
 	const wanted = new Set(late.map(({ pool_id, bucket }) => `${pool_id} ${bucket}`));
 	return passed.filter(({ pool_id, bucket }) => wanted.has(`${pool_id} ${bucket}`));
 };

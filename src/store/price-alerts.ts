@@ -143,7 +143,7 @@ export const crossedWatches = statement<{ pools: readonly string[] }>()((db, v, 
  * The watches whose threshold a price passed that came late, when newer ones of its pool were stored: of these buckets of these pools, those
  * observed since the alert was made and since it was told last.
  */
-export const passedWatches = statement<{ pools: readonly string[]; from: number; to: number }>()((db, v, dialect) =>
+export const passedWatches = statement<{ pools: readonly string[]; buckets: readonly number[] }>()((db, v, dialect) =>
 	db
 		.selectFrom('price_watch as w')
 		.innerJoin('price_clean as c', 'c.pool_id', 'w.pool_id')
@@ -152,8 +152,7 @@ export const passedWatches = statement<{ pools: readonly string[]; from: number;
 		.select(['a.client_id', 'a.alert_type', 'a.channels', 'c.spot_micros', 'c.observed_at', 'c.bucket'])
 		.where(inList(dialect, 'w.pool_id', v('pools')))
 		.where('w.armed', '=', 1)
-		.where('c.bucket', '>=', v('from'))
-		.where('c.bucket', '<=', v('to'))
+		.where(inList(dialect, 'c.bucket', v('buckets')))
 		.where('c.bucket', '<', newestBucketOf('w.pool_id'))
 		.whereRef('c.observed_at', '>=', 'a.created_at')
 		.where(sql<boolean>`c.observed_at > coalesce(w.fired_at, 0)`)

@@ -130,7 +130,7 @@ const listed = ({ list: [open, close] }: Dialect, column: string, values: unknow
 	sql<boolean>`${sql.ref(column)} in ${sql.raw(open)}${values}${sql.raw(close)}`;
 
 /** `column in (…)` for a list bound at each run: `where(inList(dialect, 'id', v('ids')))`. */
-export const inList = (dialect: Dialect, column: string, ids: readonly string[]) => {
+export const inList = (dialect: Dialect, column: string, ids: ReadonlyArray<string | number>) => {
 	const slot: unknown = ids;
 	if (slot instanceof Slot) slot.isList = true;
 	return listed(dialect, column, slot);
